@@ -1,0 +1,28 @@
+//! The language between Hostel's processes.
+//!
+//! Every process links it; it is pure: no I/O, no `unsafe`, no dependency. It trusts nothing: every decoder is bounded and
+//! answers bytes that do not fit with an error, never with a panic. All programs of one installation are of one version, so
+//! the language has no version of its own.
+//!
+//! ```text
+//! monitor ──front_monitor──▶ front         settings, sockets, logs, the table of sites, a site's keeper
+//! monitor ◀──front_monitor── front         four questions of five bytes
+//! monitor ──monitor_keeper─▶ keeper        settings, a front, stop; one way
+//! front   ──front_keeper───▶ keeper        what is at this path, one more worker
+//! front   ◀──front_keeper─── keeper        a file, a script, a worker died
+//! keeper  ──keeper_zygote──▶ zygote        settings, fork, kill
+//! keeper  ◀──keeper_zygote── zygote        forked, died
+//! front   ──front_worker───▶ worker        a request
+//! front   ◀──front_worker─── worker        its answer
+//! ```
+
+#![forbid(unsafe_code)]
+
+pub mod codec;
+pub mod front_keeper;
+pub mod front_monitor;
+pub mod front_worker;
+pub mod keeper_zygote;
+pub mod limits;
+pub mod monitor_keeper;
+pub mod view;

@@ -1,0 +1,58 @@
+//! Every maximum of the language between the processes, each with its reason.
+
+/// The largest message on a socket between monitor, front, keeper and zygote. One message is one packet; Linux sends up to
+/// its default send buffer of about 200 KiB whole.
+pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// Descriptors that one message may carry. The most that any message needs is two.
+pub const MESSAGE_DESCRIPTORS_MAX: usize = 2;
+/// Sites that one server may have.
+pub const SITES_MAX: usize = 20_000;
+/// Domains of one site. A list of this length, each of the greatest length, fits one message.
+pub const DOMAINS_MAX: usize = 200;
+/// A domain name in text form (RFC 1035, section 2.3.4).
+pub const DOMAIN_BYTES_MAX: usize = 253;
+/// A site's name. It is the name of a file and of directories.
+pub const SITE_NAME_BYTES_MAX: usize = 64;
+/// A user's name, as useradd allows.
+pub const USER_NAME_BYTES_MAX: usize = 32;
+/// A path that the kernel takes.
+pub const PATH_BYTES_MAX: usize = 4096;
+/// Names in a list such as index files or script extensions.
+pub const LIST_MAX: usize = 16;
+/// One of those names.
+pub const LIST_NAME_BYTES_MAX: usize = 64;
+/// PHP settings of one site.
+pub const PHP_VALUES_MAX: usize = 200;
+/// The name of a PHP setting.
+pub const PHP_NAME_BYTES_MAX: usize = 128;
+/// The value of a PHP setting (disable_functions may be long).
+pub const PHP_VALUE_BYTES_MAX: usize = 8 * 1024;
+/// All PHP settings of a site together, so that they fit one message.
+pub const PHP_VALUES_BYTES_MAX: usize = 48 * 1024;
+
+/// The head of a request as the front takes it from a client: line and headers together. nginx's default is four buffers
+/// of 8 KiB.
+pub const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Headers of one request. Apache's default is 100.
+pub const HEADERS_MAX: usize = 100;
+/// The payload of a frame between front and worker. Large enough for a request's head; a body is cut into frames of it.
+pub const FRAME_BYTES_MAX: usize = 64 * 1024;
+/// Bytes before a frame's payload.
+pub const FRAME_HEAD_BYTES: usize = 9;
+/// The head of a worker's answer: all header lines together.
+pub const REPLY_HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Header lines of a worker's answer.
+pub const REPLY_HEADERS_MAX: usize = 256;
+/// The text of one log frame.
+pub const LOG_BYTES_MAX: usize = 8 * 1024;
+
+/// Workers that one site may have, whatever its configuration says.
+pub const WORKERS_MAX: u32 = 256;
+/// Questions about paths that one keeper may have open.
+pub const LOOKUPS_MAX: usize = 64;
+/// The one budget of descriptors for the front: connections, workers, files, logs, spill files.
+pub const DESCRIPTORS_MAX: u64 = 20_000;
+/// Descriptors of static files kept for one site.
+pub const SITE_FILES_MAX: usize = 64;
+/// Descriptors of static files kept for all sites.
+pub const FILES_MAX: usize = 4096;

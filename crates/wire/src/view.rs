@@ -1,0 +1,18 @@
+//! Paths inside a site's view that more than one program must agree on.
+//!
+//! The monitor mounts them, the keeper and PHP use them.
+
+/// Where `hostel-keeper` and `hostel-php` stand, read-only.
+pub const PROGRAMS: &str = "/run/hostel/bin";
+/// A tiny tmpfs of the site's own for OPcache's lock file: with a full /tmp PHP would not start.
+pub const LOCKS: &str = "/run/hostel/lock";
+/// PHP sessions of this site alone, at Debian's usual path.
+pub const SESSIONS: &str = "/var/lib/php/sessions";
+/// OPcache's file cache of this site alone, for those who switch it on.
+pub const OPCACHE: &str = "/var/lib/php/opcache";
+/// Temporary files of this site alone, uploads among them.
+pub const TEMPORARY: &str = "/tmp";
+
+/// The descriptor on which keeper and zygote find their control socket after exec: the keeper the monitor's, the zygote the
+/// keeper's.
+pub const CONTROL_DESCRIPTOR: i32 = 3;
