@@ -1,14 +1,20 @@
 //! The kernel, made safe: the only crate besides `hostel-php` that holds `unsafe`.
 //!
+//! - [`beneath`]: look at a path, judge it, read the same inode; monitor, keeper, worker.
+//! - [`child`]: start a program, take over its descriptors; keeper, and every program that is given descriptors.
 //! - [`cred`]: users, giving up privileges, the proof of it; every process.
 //! - [`fdpass`]: messages with descriptors; every process.
 //! - [`process`]: first acts of every program.
+//! - [`signal`]: signals as events, reaping; monitor, keeper, zygote.
 
 #![allow(
     unsafe_code,
     reason = "this crate is where the system calls without a safe wrapper live"
 )]
 
+pub mod beneath;
+pub mod child;
 pub mod cred;
 pub mod fdpass;
 pub mod process;
+pub mod signal;
