@@ -1,0 +1,133 @@
+//! What all servers share: the site's user, its pages, and a directory for the servers' own files.
+//!
+//! Everything has a fixed name, so that what an interrupted run left behind is found and replaced, and is removed at the end.
+//! The site stands beneath /var/www because Debian's suexec runs programs from nowhere else.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::failure::{Failure, Result, Tried};
+
+/// The site's user and group.
+pub(crate) const USER: &str = "hostel-bench";
+/// The site's home.
+pub(crate) const HOME: &str = "/var/www/hostel-bench";
+/// The site's document root.
+pub(crate) const ROOT: &str = "/var/www/hostel-bench/public";
+/// Configuration, logs, sockets and state of the servers.
+pub(crate) const WORK: &str = "/srv/hostel-bench";
+/// The php.ini and modules of every server: those that Debian's packages manage for the embedded PHP.
+pub(crate) const PHP_INI: &str = "/etc/php/8.2/embed";
+/// The user of Apache and of the fronts of nginx and Hostel.
+pub(crate) const WEB_USER: &str = "www-data";
+
+/// The user and the directories, from creation to the end of the run.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    /// The site's user and group id.
+    pub user: (u32, u32),
+}
+
+impl Ground {
+    /// Make the user, the pages and an empty directory for the servers.
+    pub(crate) fn prepare() -> Result<Self> {
+        remove();
+        run(
+            "useradd",
+            &[
+                "--no-create-home",
+                "--user-group",
+                "--shell",
+                "/usr/sbin/nologin",
+                USER,
+            ],
+        )?;
+        let user = look_up(USER)?;
+        let ground = Self { user };
+        directory(WORK, None, 0o755)?;
+        directory(HOME, Some(user), 0o755)?;
+        directory(ROOT, Some(user), 0o755)?;
+        directory(&format!("{HOME}/php-bin"), Some(user), 0o755)?;
+        for (name, text) in [
+            ("hello.php", "<?php echo \"Hello, world\\n\";\n"),
+            ("info.php", "<?php phpinfo();\n"),
+            (
+                "who.php",
+                "<?php echo posix_geteuid(), ' ', (int) is_array(opcache_get_status(false));\n",
+            ),
+        ] {
+            file(&Path::new(ROOT).join(name), text, Some(user), 0o644)?;
+        }
+        Ok(ground)
+    }
+
+    /// A directory of one server's own.
+    pub(crate) fn server_directory(&self, name: &str) -> Result<PathBuf> {
+        let path = format!("{WORK}/{name}");
+        directory(&path, None, 0o755)?;
+        Ok(path.into())
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        remove();
+    }
+}
+
+/// Write a file with its owner (root if none) and mode.
+pub(crate) fn file(path: &Path, text: &str, owner: Option<(u32, u32)>, mode: u32) -> Result<()> {
+    let what = format!("write {}", path.display());
+    fs::write(path, text).tried(&what)?;
+    owned(path, owner, mode).tried(&what)
+}
+
+fn directory(path: &str, owner: Option<(u32, u32)>, mode: u32) -> Result<()> {
+    let what = format!("make the directory {path}");
+    fs::create_dir(path).tried(&what)?;
+    owned(Path::new(path), owner, mode).tried(&what)
+}
+
+fn owned(path: &Path, owner: Option<(u32, u32)>, mode: u32) -> std::io::Result<()> {
+    fs::set_permissions(path, Permissions::from_mode(mode))?;
+    match owner {
+        Some((user, group)) => chown(path, Some(user), Some(group)),
+        None => Ok(()),
+    }
+}
+
+fn remove() {
+    // What is not there need not go.
+    for path in [HOME, WORK] {
+        let _ = fs::remove_dir_all(path);
+    }
+    let _ = run("userdel", &[USER]);
+}
+
+/// The user's and its group's id.
+pub(crate) fn look_up(user: &str) -> Result<(u32, u32)> {
+    let passwd = fs::read_to_string("/etc/passwd").tried("read /etc/passwd")?;
+    passwd
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .find(|fields| fields.first() == Some(&user))
+        .and_then(|fields| Some((fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?)))
+        .ok_or_else(|| Failure(format!("no user {user} in /etc/passwd")))
+}
+
+/// Run a command to its end and give its standard output.
+pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<String> {
+    let what = format!("run {program} {}", arguments.join(" "));
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .tried(&what)?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    } else {
+        let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(Failure(format!("cannot {what}: {} {why}", output.status)))
+    }
+}
