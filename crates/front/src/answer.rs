@@ -3,12 +3,14 @@
 //! Used on the front's one thread by both sides, which share nothing else. Up to [`ANSWER_MEMORY_MAX`] bytes wait in memory, then
 //! up to the site's bound in a spill file, then the worker waits. It deliberately knows neither frames nor HTTP.
 
+use crate::reply::ReplyHeaders;
+
 /// The answer to a request, from its head on.
 pub struct Answer {
     /// The status, 200 to 599.
     pub status: u16,
-    /// Names and values, each line checked by [`crate::reply::check_line`].
-    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Its header lines, each of them checked.
+    pub headers: ReplyHeaders,
     /// What follows.
     pub body: AnswerBody,
 }
