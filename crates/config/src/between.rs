@@ -1,0 +1,144 @@
+//! What two sites may not share, and what no site may share with the server.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use crate::check::CheckedSite;
+use crate::errors::{Error, Fault};
+use crate::table::Server;
+
+/// Everything that collides.
+pub(crate) fn check(server: &Server, sites: &[CheckedSite]) -> Vec<Error> {
+    let mut errors = Vec::new();
+    domains(sites, &mut errors);
+    users(server, sites, &mut errors);
+    homes(server, sites, &mut errors);
+    errors
+}
+
+fn domains(sites: &[CheckedSite], errors: &mut Vec<Error>) {
+    let mut owners = HashMap::<&str, (&CheckedSite, u32)>::new();
+    for checked in sites {
+        for (domain, line) in checked.site.domains.iter().zip(&checked.domain_lines) {
+            let Some((owner, first)) = owners.get(domain.as_str()) else {
+                owners.insert(domain, (checked, *line));
+                continue;
+            };
+            let fault = Fault::new(format!(
+                "the domain '{domain}' belongs to {}:{first} already",
+                name_of(&owner.file)
+            ));
+            let fault = fault.hint("remove it from one of the two places");
+            errors.push(at(checked, Some(*line), fault));
+        }
+    }
+}
+
+fn users(server: &Server, sites: &[CheckedSite], errors: &mut Vec<Error>) {
+    let mut owners = HashMap::<u32, &CheckedSite>::new();
+    for checked in sites {
+        let user = &checked.site.user;
+        if user.uid.0 == u32::MAX {
+            continue; // there is no such user, which has been said
+        }
+        let line = checked.user_line.or(Some(1));
+        if user.uid == server.user.uid || user.gid == server.user.gid {
+            let fault = Fault::new(format!(
+                "a site cannot run as '{}': it has the user or the group of the front ('{}')",
+                user.name, server.user.name
+            ));
+            errors.push(at(
+                checked,
+                line,
+                fault.hint("give the site a user of its own"),
+            ));
+        }
+        let Some(owner) = owners.get(&user.uid.0) else {
+            owners.insert(user.uid.0, checked);
+            continue;
+        };
+        if !(owner.share_user && checked.share_user) {
+            let fault = Fault::new(format!(
+                "the user '{}' belongs to the site of {} already; the two could read and change each other",
+                user.name,
+                name_of(&owner.file)
+            ));
+            let hint =
+                "give each site a user of its own, or write 'share_user = true' in both files";
+            errors.push(at(checked, line, fault.hint(hint)));
+        }
+    }
+}
+
+fn homes(server: &Server, sites: &[CheckedSite], errors: &mut Vec<Error>) {
+    let mut by_home = BTreeMap::<&Path, &CheckedSite>::new();
+    for checked in sites {
+        let home = Path::new(&checked.site.home);
+        let line = checked.home_line.or(Some(1));
+        for (what, directory) in [
+            ("the sites' configuration", &server.sites_directory),
+            ("'state'", &server.state),
+            ("'logs'", &server.logs),
+            ("'run'", &server.run),
+        ] {
+            if directory.starts_with(home) || home.starts_with(directory) {
+                let fault = Fault::new(format!(
+                    "the home {} and {what} ({}) lie within each other",
+                    home.display(),
+                    directory.display()
+                ));
+                errors.push(at(
+                    checked,
+                    line,
+                    fault.hint("no site may reach what is the server's"),
+                ));
+            }
+        }
+        let Some(other) = by_home.get(home) else {
+            by_home.insert(home, checked);
+            continue;
+        };
+        // Two sites of one user may share a home as they share everything else.
+        if other.site.user.uid != checked.site.user.uid {
+            let fault = Fault::new(format!(
+                "the home {} belongs to the site of {} already",
+                home.display(),
+                name_of(&other.file)
+            ));
+            errors.push(at(
+                checked,
+                line,
+                fault.hint("give each site a home of its own"),
+            ));
+        }
+    }
+    for (home, checked) in &by_home {
+        for ancestor in home.ancestors().skip(1) {
+            let Some(outer) = by_home.get(ancestor) else {
+                continue;
+            };
+            let fault = Fault::new(format!(
+                "the home {} lies within {}, the home of the site of {}",
+                home.display(),
+                ancestor.display(),
+                name_of(&outer.file)
+            ));
+            let line = checked.home_line.or(Some(1));
+            errors.push(at(checked, line, fault.hint("put homes side by side")));
+        }
+    }
+}
+
+fn at(checked: &CheckedSite, line: Option<u32>, fault: Fault) -> Error {
+    Error {
+        line,
+        ..fault.of(&checked.file)
+    }
+}
+
+fn name_of(file: &Path) -> String {
+    file.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}

@@ -1,0 +1,48 @@
+//! Every default, with its reason. `raw` shows the same values in the manual; a test compares them.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// Every address of the host, in both families: what a web server is installed for.
+pub(crate) const HTTP: [SocketAddr; 2] = [
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 80),
+    SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::UNSPECIFIED), 80),
+];
+/// Beside hostel.toml, so that an instance is one directory.
+pub(crate) const SITES: &str = "sites.d";
+/// Where Debian's policy puts each.
+pub(crate) const STATE: &str = "/var/lib/hostel";
+pub(crate) const LOGS: &str = "/var/log/hostel";
+pub(crate) const RUN: &str = "/run/hostel";
+/// The user that the set-up creates.
+pub(crate) const USER: &str = "hostel";
+pub(crate) const LOG_LEVEL: &str = "info";
+/// The settings of the SAPI that Hostel is built on, whose modules Debian's packages switch on and off.
+pub(crate) const PHP_INI: &str = "/etc/php/8.2/embed";
+
+/// A site's home is `/srv/<site>`: /srv is for the data of services, and its parents belong to root.
+pub(crate) const HOMES: &str = "/srv";
+/// Beneath home, so that there is a place that no visitor can reach.
+pub(crate) const ROOT: &str = "public";
+/// As nginx and Apache are commonly set up for PHP.
+pub(crate) const INDEX: [&str; 3] = ["index.php", "index.html", "index.htm"];
+/// Nothing else is ever run: an upload that is named otherwise is a file.
+pub(crate) const SCRIPT_EXTENSIONS: [&str; 1] = ["php"];
+/// What nearly every PHP application expects for its own addresses.
+pub(crate) const FRONT_CONTROLLER: &str = "/index.php";
+
+/// php-fpm's own example has 5; a small host with 2 cores is well served by twice that, as most of a request is waiting.
+pub(crate) const WORKERS_MAX: u32 = 10;
+/// More waiting requests than this would wait longer than visitors do.
+pub(crate) const QUEUE_MAX: u32 = 128;
+/// About as long as visitors wait.
+pub(crate) const QUEUE_SECONDS_MAX: u32 = 10;
+/// Imports and updates take minutes; a stuck request should still end.
+pub(crate) const REQUEST_SECONDS_MAX: u32 = 300;
+/// PHP's own post_max_size is 8M; this one leaves room for sites that raise it.
+pub(crate) const BODY_BYTES_MAX: &str = "128M";
+/// One large download of a slow client.
+pub(crate) const ANSWER_BYTES_MAX: &str = "1G";
+/// Long enough for someone who reads a page and clicks.
+pub(crate) const IDLE_SECONDS: u32 = 60;
+/// Often enough to bound what leaks in an extension, rarely enough to cost nothing.
+pub(crate) const REQUESTS_PER_WORKER: u32 = 1000;

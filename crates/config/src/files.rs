@@ -1,0 +1,147 @@
+//! Which files make up a configuration, and reading them safely.
+//!
+//! Whoever can write these files becomes root, so a file or a directory of sites counts only if it belongs to root (or to
+//! the user who runs this, where that is not root), if nobody else can write it, and if it is no symbolic link.
+
+use std::ffi::OsStr;
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::errors::{Error, Fault};
+
+/// The text of a configuration file.
+pub(crate) fn read(path: &Path) -> Result<String, Error> {
+    read_sound(path).map_err(|fault| fault.of(path))
+}
+
+fn read_sound(path: &Path) -> Result<String, Fault> {
+    let file = open_sound(path, OFlags::empty(), Metadata::is_file, "a regular file")?;
+    let mut text = String::new();
+    file.take(FILE_BYTES_MAX + 1)
+        .read_to_string(&mut text)
+        .map_err(|error| {
+            if error.kind() == io::ErrorKind::InvalidData {
+                Fault::new("cannot be read: it is not UTF-8 text")
+            } else {
+                Fault::new(format!("cannot be read: {error}"))
+            }
+        })?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(Fault::new(format!(
+            "is larger than {} KiB",
+            FILE_BYTES_MAX / 1024
+        )));
+    }
+    Ok(text)
+}
+
+/// The files of sites in a directory, by name. Hidden ones, editors' backups and whatever else does not end in `.toml` are
+/// passed over.
+pub(crate) fn list(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    list_sound(directory).map_err(|fault| fault.of(directory))
+}
+
+fn list_sound(directory: &Path) -> Result<Vec<PathBuf>, Fault> {
+    open_sound(
+        directory,
+        OFlags::DIRECTORY,
+        Metadata::is_dir,
+        "a directory",
+    )?;
+    let failed = |error| Fault::new(format!("cannot be listed: {error}"));
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        if is_site_file(&name) {
+            paths.push(directory.join(name));
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn is_site_file(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    name.ends_with(b".toml") && !name.starts_with(b".") && !name.starts_with(b"#")
+}
+
+fn open_sound(
+    path: &Path,
+    more: OFlags,
+    is_right: fn(&Metadata) -> bool,
+    what: &str,
+) -> Result<File, Fault> {
+    // NONBLOCK: a named pipe in the place of a file must not stop root.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | more;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(descriptor) => File::from(descriptor),
+        Err(rustix::io::Errno::LOOP) => {
+            return Err(Fault::new("is a symbolic link; it is not followed")
+                .hint("put the file itself here"));
+        }
+        Err(rustix::io::Errno::NOENT) => {
+            return Err(Fault::new("does not exist").hint(format!("create {what} of this name")));
+        }
+        Err(errno) => {
+            return Err(Fault::new(format!(
+                "cannot be opened: {}",
+                io::Error::from(errno)
+            )));
+        }
+    };
+    let metadata = file
+        .metadata()
+        .map_err(|error| Fault::new(format!("cannot be examined: {error}")))?;
+    if !is_right(&metadata) {
+        return Err(Fault::new(format!("is not {what}")));
+    }
+    let me = rustix::process::geteuid().as_raw();
+    if metadata.uid() != 0 && metadata.uid() != me {
+        return Err(Fault::new(format!(
+            "belongs to the user with uid {}, who could change what root does",
+            metadata.uid()
+        ))
+        .hint("chown root"));
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return Err(Fault::new(format!(
+            "can be written by others than its owner (mode {:04o})",
+            metadata.mode() & 0o7777
+        ))
+        .hint("chmod go-w"));
+    }
+    Ok(file)
+}
+
+/// A site's file has a few lines; this is enough for 200 domains and 200 PHP settings of full length.
+const FILE_BYTES_MAX: u64 = 2 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_visible_toml_files_are_sites() {
+        for name in ["blog.toml", "blog.example.com.toml"] {
+            assert!(is_site_file(OsStr::new(name)), "{name}");
+        }
+        for name in [
+            "blog.toml~",
+            ".blog.toml.swp",
+            ".#blog.toml",
+            "#blog.toml#",
+            "#blog.toml",
+            ".toml",
+            "blog.toml.dpkg-old",
+            "README",
+            "blog",
+        ] {
+            assert!(!is_site_file(OsStr::new(name)), "{name}");
+        }
+    }
+}

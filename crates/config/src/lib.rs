@@ -1,0 +1,31 @@
+//! The configuration: TOML files of root become a checked, immutable table.
+//!
+//! Run by the monitor (as root) and by `hostel` (as whoever types it). It trusts files that only root can write, and says no
+//! to others; what they say is checked in full, and every error of every file is collected. It starts nothing, changes
+//! nothing and looks at no file of a site: whether a home exists and is sound is found out when the site starts.
+//!
+//! - `files`: which files are read, and which are refused.
+//! - `raw`: what may be written; its doc comments are the reference manual. `read` turns TOML into it.
+//! - `check`: raw → table, with `names`, `paths` and `php` for the single values, and `between` for what two sites may not share.
+//! - [`table`]: the result.
+
+#![forbid(unsafe_code)]
+
+mod between;
+mod check;
+mod defaults;
+mod errors;
+mod files;
+mod names;
+mod paths;
+mod php;
+mod raw;
+mod read;
+pub mod table;
+mod users;
+
+pub use check::load;
+pub use errors::{Error, Errors};
+pub use raw::{Key, SERVER_KEYS, SITE_KEYS};
+pub use table::{Limits, LogLevel, Server, Site};
+pub use users::{SystemUsers, UserLookUp};

@@ -1,0 +1,173 @@
+//! What may be written into the two kinds of file: every key with its kind, its default and its manual.
+//!
+//! The doc comments of the keys are the reference manual: `cargo xtask docs` makes docs/config.md of [`SERVER_KEYS`] and
+//! [`SITE_KEYS`]. Nothing is checked here but kinds and unknown keys.
+
+use std::path::Path;
+
+use crate::errors::Report;
+use crate::read::{At, Document, RawPhp, RawSize};
+
+/// A key, for the manual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// Its default as it would be written, or words in parentheses.
+    pub default: &'static str,
+    /// Its description, line by line, each with a leading space.
+    pub text: &'static [&'static str],
+}
+
+type Strings = Vec<At<String>>;
+
+/// Makes of one list: the struct, the code that reads it, and the manual's table.
+macro_rules! keys {
+    (
+        $(#[doc = $about:literal])*
+        $raw:ident $table:ident
+        $($(#[doc = $text:literal])* $key:ident: $kind:ty = $default:literal;)*
+    ) => {
+        $(#[doc = $about])*
+        #[derive(Debug)]
+        pub(crate) struct $raw {
+            $($(#[doc = $text])* pub(crate) $key: Option<At<$kind>>,)*
+        }
+
+        impl $raw {
+            /// Read a file's text. The report holds what is wrong with it.
+            pub(crate) fn read(file: &Path, text: &str) -> (Self, Report) {
+                let mut document = Document::parse(file, text);
+                let raw = Self { $($key: document.take(stringify!($key)),)* };
+                (raw, document.finish($table))
+            }
+        }
+
+        $(#[doc = $about])*
+        pub const $table: &[Key] = &[
+            $(Key { name: stringify!($key), default: $default, text: &[$($text),*] },)*
+        ];
+    };
+}
+
+keys! {
+    /// The keys of hostel.toml, once per instance. Relative paths are relative to the directory of the file.
+    RawServer SERVER_KEYS
+
+    /// The addresses and ports on which HTTP is spoken.
+    http: Strings = "[\"0.0.0.0:80\", \"[::]:80\"]";
+    /// The addresses and ports on which HTTPS is spoken. There is no TLS yet: the list must be empty.
+    https: Strings = "[]";
+    /// The directory with one file per site. Only files whose name ends in `.toml` are read; hidden files and editors'
+    /// backups are passed over.
+    sites: String = "\"sites.d\"";
+    /// The directory for what outlives a restart: each site's temporary files and sessions, and the answers that wait for
+    /// slow clients.
+    state: String = "\"/var/lib/hostel\"";
+    /// The directory of the logs: `server.log`, and for each site `NAME/access.log` and `NAME/error.log`, which the
+    /// site's group can read.
+    logs: String = "\"/var/log/hostel\"";
+    /// The directory of the status socket. At most 95 bytes long.
+    run: String = "\"/run/hostel\"";
+    /// The user as which the front runs: the process that speaks to the network. A system user of its own, without any files.
+    user: String = "\"hostel\"";
+    /// How much `server.log` says: `"error"`, `"warning"`, `"info"` or `"debug"`.
+    log_level: String = "\"info\"";
+    /// The directory of php.ini; PHP's modules are those of its `conf.d`. Debian's packages manage `/etc/php/8.2/embed`
+    /// (`phpenmod`, `phpdismod`); `/etc/php/8.2/fpm` takes php-fpm's settings over.
+    php_ini: String = "\"/etc/php/8.2/embed\"";
+}
+
+keys! {
+    /// The keys of a site's file. The file's name, without `.toml`, is the site's name: lower-case letters, digits, `-`,
+    /// `_` and `.`, at most 64 of them.
+    RawSite SITE_KEYS
+
+    /// The domain names that lead to this site, at least one, at most 200. `*.blog.example` stands for every name beneath
+    /// `blog.example`; an exact name of any site goes before it. Names outside of ASCII are written in punycode (`xn--…`).
+    domains: Strings = "(required)";
+    /// The user as which everything of this site runs. It must exist, with a uid of 100 or more, and not be the front's.
+    user: String = "(the site's name)";
+    /// Whether another site may have the same user. Both must say so: such sites can read and change each other.
+    share_user: bool = "false";
+    /// The site's home, an absolute path. The site sees nothing else of the host's files but the system's programs.
+    /// Only root may be able to write the directories above it. No home lies within another site's.
+    home: String = "(/srv/ and the site's name)";
+    /// The document root, beneath home: relative to it, or an absolute path. May lead through symbolic links within home.
+    root: String = "\"public\"";
+    /// The names that are tried, in order, where a directory is asked for. At most 16.
+    index: Strings = "[\"index.php\", \"index.html\", \"index.htm\"]";
+    /// The extensions of the files that PHP runs. Nothing else is ever run. An empty list: a site without PHP. At most 16.
+    script_extensions: Strings = "[\"php\"]";
+    /// The script, relative to the root, that answers for paths that lead to nothing (where the script exists), so that
+    /// applications with addresses of their own need no setting. `""` for none.
+    front_controller: String = "\"/index.php\"";
+
+    /// The most PHP workers, 1 to 256, and so the most requests at the same time.
+    workers_max: i64 = "10";
+    /// The most requests that wait for a worker, 0 to 100000; the next ones are answered with status 503.
+    queue_max: i64 = "128";
+    /// The longest wait for a worker, 1 to 3600 seconds; then status 503.
+    queue_seconds_max: i64 = "10";
+    /// The longest run of one request, 1 to 86400 seconds of wall-clock time; then its worker is killed and the answer is
+    /// status 504.
+    request_seconds_max: i64 = "300";
+    /// The largest body of a request, such as an upload: bytes, or a string with K, M or G (of 1024). Larger ones are
+    /// answered with status 413. PHP's own `upload_max_filesize` and `post_max_size` hold too.
+    body_bytes_max: RawSize = "\"128M\"";
+    /// The largest answer that is held for a slow client, in memory and on disk, at least 64K; beyond it the worker waits.
+    answer_bytes_max: RawSize = "\"1G\"";
+    /// After how many seconds without a request a worker may end, 1 to 86400; after ten times that, the site sleeps.
+    idle_seconds: i64 = "60";
+    /// After how many requests a worker is replaced; 0 for never.
+    requests_per_worker: i64 = "1000";
+    /// PHP settings: the table `[php.value]` for those that scripts and `.user.ini` may change, `[php.admin_value]` for
+    /// those that they may not. Strings, whole numbers, `true` and `false`. At most 200.
+    php: RawPhp = "(none)";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_in_the_manual_is_the_one_that_holds() {
+        use crate::defaults as d;
+        let default = |keys: &[Key], name| {
+            let key = keys.iter().find(|key| key.name == name);
+            key.expect("a key of this name").default.to_owned()
+        };
+        let quoted = |value: &str| format!("\"{value}\"");
+        let list = |values: &[&str]| format!("{values:?}");
+        let http: Vec<_> = d::HTTP.iter().map(ToString::to_string).collect();
+        for (name, expected) in [
+            ("http", format!("{http:?}")),
+            ("sites", quoted(d::SITES)),
+            ("state", quoted(d::STATE)),
+            ("logs", quoted(d::LOGS)),
+            ("run", quoted(d::RUN)),
+            ("user", quoted(d::USER)),
+            ("log_level", quoted(d::LOG_LEVEL)),
+            ("php_ini", quoted(d::PHP_INI)),
+        ] {
+            assert_eq!(default(SERVER_KEYS, name), expected, "{name}");
+        }
+        for (name, expected) in [
+            ("home", format!("({}/ and the site's name)", d::HOMES)),
+            ("root", quoted(d::ROOT)),
+            ("index", list(&d::INDEX)),
+            ("script_extensions", list(&d::SCRIPT_EXTENSIONS)),
+            ("front_controller", quoted(d::FRONT_CONTROLLER)),
+            ("workers_max", d::WORKERS_MAX.to_string()),
+            ("queue_max", d::QUEUE_MAX.to_string()),
+            ("queue_seconds_max", d::QUEUE_SECONDS_MAX.to_string()),
+            ("request_seconds_max", d::REQUEST_SECONDS_MAX.to_string()),
+            ("body_bytes_max", quoted(d::BODY_BYTES_MAX)),
+            ("answer_bytes_max", quoted(d::ANSWER_BYTES_MAX)),
+            ("idle_seconds", d::IDLE_SECONDS.to_string()),
+            ("requests_per_worker", d::REQUESTS_PER_WORKER.to_string()),
+        ] {
+            assert_eq!(default(SITE_KEYS, name), expected, "{name}");
+        }
+    }
+}

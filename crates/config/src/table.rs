@@ -1,0 +1,102 @@
+//! The checked configuration. Whoever holds one may rely on everything that is said here.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hostel_sys::cred::User;
+use hostel_wire::monitor_keeper::PhpValue;
+
+/// A whole instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Where HTTP is spoken: at least one address, none twice, no port 0.
+    pub http: Vec<SocketAddr>,
+    /// Where the files of the sites were found. Absolute, as are all paths here.
+    pub sites_directory: PathBuf,
+    /// What outlives a restart: each site's own directories, spill files.
+    pub state: PathBuf,
+    /// The server's log and a directory for each site.
+    pub logs: PathBuf,
+    /// The status socket and the point where views are built. Short enough for a socket's name.
+    pub run: PathBuf,
+    /// The front's user; never root.
+    pub user: User,
+    /// How much the server's own log says.
+    pub log_level: LogLevel,
+    /// The directory of php.ini, as PHPRC names it.
+    pub php_ini_directory: String,
+    /// By name. No two share a name, a domain or, unless both say so, a user; no home lies within another one.
+    pub sites: Vec<Site>,
+}
+
+/// How much is logged; each level includes those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// What failed.
+    Error,
+    /// What may fail soon.
+    Warning,
+    /// What happened.
+    Information,
+    /// Everything.
+    Debugging,
+}
+
+impl LogLevel {
+    /// The number by which the front is told.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Error => 0,
+            Self::Warning => 1,
+            Self::Information => 2,
+            Self::Debugging => 3,
+        }
+    }
+}
+
+/// One site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    /// Its name: letters, digits, `-`, `_`, `.`; fit for a file's name.
+    pub name: String,
+    /// Its domains, lower-case, at least one; one that starts with `*.` stands for every name beneath it.
+    pub domains: Vec<String>,
+    /// Its user: neither root, nor a system user, nor the front's.
+    pub user: User,
+    /// Its home: an absolute path without `.`, `..` or repeated slashes, in no directory of the system.
+    pub home: String,
+    /// Its document root: the same kind of path, home or beneath it. Whether a symbolic link is on the way is not known.
+    pub root: String,
+    /// Names tried, in order, where a directory is asked for.
+    pub index: Vec<String>,
+    /// Extensions, without the dot, of the files that PHP runs.
+    pub script_extensions: Vec<String>,
+    /// The script, relative to the root and with a leading slash, that answers for paths that lead to nothing; empty for none.
+    pub front_controller: String,
+    /// Its limits.
+    pub limits: Limits,
+    /// Its PHP settings, as php.ini would have them; no name twice.
+    pub php_values: Vec<PhpValue>,
+}
+
+/// The limits of a site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// The most workers, 1 to 256.
+    pub workers_max: u32,
+    /// The most requests that wait for a worker.
+    pub queue_max: u32,
+    /// The longest wait for a worker: 1 second to an hour.
+    pub queue_time_max: Duration,
+    /// The longest run of one request: 1 second to a day.
+    pub request_time_max: Duration,
+    /// The largest body of a request.
+    pub body_bytes_max: u64,
+    /// The largest answer that is held for a slow client; at least 64 KiB.
+    pub answer_bytes_max: u64,
+    /// After how long without a request a worker may be ended: 1 second to a day.
+    pub idle_time: Duration,
+    /// After how many requests a worker is replaced; 0 for never.
+    pub requests_per_worker: u32,
+}
