@@ -56,6 +56,12 @@ impl Request {
         self
     }
 
+    /// A body as it stands, for chunks that are written by hand: no header is added.
+    pub fn unsized_body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
     /// The method, which a reader of the answer must know.
     pub fn method(&self) -> &str {
         &self.method

@@ -27,6 +27,7 @@
 //! with the name of what is missing. They find the programs under HOSTEL_BIN or ../target/release.
 
 mod browser;
+pub mod case;
 pub mod http;
 mod instance;
 pub mod load;

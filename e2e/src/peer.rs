@@ -62,13 +62,17 @@ impl Peer {
 
     fn start_php_fpm(&mut self, user: User, php: &str) {
         let socket = self.directory.join("php.sock");
+        let sessions = self.directory.join("sessions");
+        fs::create_dir_all(&sessions).expect("the peer's directory");
+        crate::site::own(&sessions, user);
         let configuration = format!(
             "[global]\nerror_log = {log}\ndaemonize = no\n\
              [www]\nuser = {user}\ngroup = {user}\nlisten = {socket}\nlisten.owner = {user}\nlisten.mode = 0600\n\
-             pm = static\npm.max_children = 4\n{php}\n",
+             pm = static\npm.max_children = 4\nphp_value[session.save_path] = {sessions}\n{php}\n",
             log = self.directory.join("fpm.log").display(),
             user = user.name(),
             socket = socket.display(),
+            sessions = sessions.display(),
         );
         let file = self.directory.join("fpm.conf");
         fs::write(&file, configuration).expect("the peer's directory");
@@ -101,6 +105,12 @@ impl Peer {
                 .map(|kind| format!("{kind}_temp_path {}/{kind};\n", self.directory.display()))
                 .concat(),
         );
+        // Debian's snippet includes it by a name relative to nginx.conf.
+        let copied = fs::copy(
+            "/etc/nginx/fastcgi.conf",
+            self.directory.join("fastcgi.conf"),
+        );
+        copied.expect("Debian's nginx has /etc/nginx/fastcgi.conf");
         let file = self.directory.join("nginx.conf");
         fs::write(&file, configuration).expect("the peer's directory");
         let mut command = Command::new(NGINX);

@@ -1,0 +1,3 @@
+<?php
+var_export($_COOKIE);
+echo $_SERVER['HTTP_COOKIE'] ?? '(unset)';

@@ -1,0 +1,1 @@
+<?php header('X-Only: a header');

@@ -1,0 +1,1 @@
+<?php echo $_SERVER['SCRIPT_NAME'], "\n";

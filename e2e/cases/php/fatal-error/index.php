@@ -1,0 +1,3 @@
+<?php
+echo 'before ';
+no_such_function();

@@ -1,0 +1,3 @@
+<?php
+header('X-Long: ' . str_repeat('a', 3000));
+echo 'ok';

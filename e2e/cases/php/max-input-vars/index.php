@@ -1,0 +1,1 @@
+<?php echo count($_GET), ' ', count($_POST);

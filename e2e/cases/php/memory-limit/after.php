@@ -1,0 +1,1 @@
+<?php echo 'the next request has its own limit: ', ini_get('memory_limit');

@@ -1,0 +1,1 @@
+<?php echo "a\0b\x01\x7f", chr(0xff);

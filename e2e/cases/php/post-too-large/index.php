@@ -1,0 +1,1 @@
+<?php echo count($_POST), ' ', strlen(file_get_contents('php://input')), ' ', $_SERVER['CONTENT_LENGTH'];

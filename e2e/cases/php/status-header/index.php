@@ -1,0 +1,3 @@
+<?php
+header($_GET['line']);
+echo "asked: ", $_GET['line'], "\ncode: ", var_export(http_response_code(), true), "\n";

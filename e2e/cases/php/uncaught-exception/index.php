@@ -1,0 +1,3 @@
+<?php
+header('X-Set: before');
+throw new RuntimeException("nobody catches this\nsecond line");

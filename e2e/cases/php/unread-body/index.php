@@ -1,0 +1,1 @@
+<?php echo 'the body was not read';

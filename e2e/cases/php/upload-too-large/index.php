@@ -1,0 +1,1 @@
+<?php foreach ($_FILES as $file) { echo $file['name'], ' ', $file['size'], ' error ', $file['error'], "\n"; }

@@ -1,0 +1,1 @@
+<?php echo 'inherited: ', ini_get('memory_limit');

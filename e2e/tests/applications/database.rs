@@ -1,0 +1,110 @@
+//! A MariaDB of the test's own: its directory, its socket, its process; ended by process id.
+
+use std::fs;
+use std::os::unix::fs::chown;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use hostel_e2e::process::{Signal, signal_by_id};
+use hostel_e2e::{free_port, user, wait_until};
+
+/// Where Debian's PHP looks for the database, and so a directory that a site's view has.
+const USUAL_SOCKET: &str = "/run/mysqld/mysqld.sock";
+const START_MAX: Duration = Duration::from_secs(30);
+const STOP_MAX: Duration = Duration::from_secs(20);
+
+/// The password of the database's one user.
+pub(crate) const PASSWORD: &str = "not a secret, on loopback";
+
+/// A MariaDB with the empty database `wordpress` of a user `wordpress`.
+#[derive(Debug)]
+pub(crate) struct Database {
+    server: Child,
+    directory: PathBuf,
+    socket: PathBuf,
+    /// What an application writes as the database's host.
+    pub(crate) host: String,
+}
+
+impl Database {
+    /// Start it in a new directory. It takes the usual socket if that is free, else a port of the loopback address.
+    pub(crate) fn start(directory: PathBuf) -> Self {
+        let (uid, gid) = user::ids("mysql").expect("user mysql is missing: install mariadb-server");
+        fs::create_dir_all("/run/mysqld").expect("/run can be written");
+        chown("/run/mysqld", Some(uid), Some(gid)).expect("/run can be written");
+        fs::create_dir_all(&directory).expect("the instance's directory");
+        chown(&directory, Some(uid), Some(gid)).expect("it was just made");
+        let data = directory.join("data");
+        let made = Command::new("mariadb-install-db")
+            .args(["--no-defaults", "--user=mysql", "--skip-test-db", "--auth-root-authentication-method=normal"])
+            .arg(format!("--datadir={}", data.display()))
+            .output()
+            .expect("mariadb-install-db is missing: install mariadb-server");
+        assert!(made.status.success(), "mariadb-install-db: {}", String::from_utf8_lossy(&made.stderr));
+
+        let first = directory.join("first.sql");
+        fs::write(&first, first_statements()).expect("it was just made");
+        let mut command = Command::new("/usr/sbin/mariadbd");
+        command
+            .args(["--no-defaults", "--user=mysql", "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0"])
+            .arg(format!("--datadir={}", data.display()))
+            .arg(format!("--pid-file={}", directory.join("mariadbd.pid").display()))
+            .arg(format!("--init-file={}", first.display()));
+        let (socket, host) = if UnixStream::connect(USUAL_SOCKET).is_err() {
+            command.arg("--skip-networking");
+            (PathBuf::from(USUAL_SOCKET), "localhost".to_owned())
+        } else {
+            let port = free_port();
+            command.arg("--bind-address=127.0.0.1").arg(format!("--port={port}"));
+            (directory.join("mariadbd.sock"), format!("127.0.0.1:{port}"))
+        };
+        command.arg(format!("--socket={}", socket.display()));
+        let log = fs::File::create(directory.join("mariadbd.log")).expect("it was just made");
+        let server = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
+        let mut database = Self {
+            server: server.expect("mariadbd is missing: install mariadb-server"),
+            directory,
+            socket,
+            host,
+        };
+        let answers = wait_until(START_MAX, || {
+            let ended = database.server.try_wait().ok().flatten();
+            assert!(ended.is_none(), "mariadbd ended at once\n{}", database.log());
+            UnixStream::connect(&database.socket).is_ok()
+        });
+        assert!(answers, "mariadbd does not answer within {START_MAX:?}\n{}", database.log());
+        database
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.directory.join("mariadbd.log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let pid = i32::try_from(self.server.id()).expect("a process id fits");
+        signal_by_id(pid, Signal::TERM);
+        if !wait_until(STOP_MAX, || matches!(self.server.try_wait(), Ok(Some(_)))) {
+            signal_by_id(pid, Signal::KILL);
+            let _ = self.server.wait();
+        }
+    }
+}
+
+fn first_statements() -> String {
+    let mut sql = "CREATE DATABASE wordpress;\n".to_owned();
+    for host in ["localhost", "127.0.0.1"] {
+        sql.push_str(&format!(
+            "CREATE USER 'wordpress'@'{host}' IDENTIFIED BY '{PASSWORD}';\nGRANT ALL ON wordpress.* TO 'wordpress'@'{host}';\n"
+        ));
+    }
+    sql
+}
+
+/// Whether a file of the system is there; the message says what to install.
+pub(crate) fn require(path: &str, package: &str) {
+    assert!(Path::new(path).exists(), "{path} is missing: install {package}");
+}
