@@ -4,17 +4,25 @@
 //! - [`child`]: start a program, take over its descriptors; keeper, and every program that is given descriptors.
 //! - [`cred`]: users, giving up privileges, the proof of it; every process.
 //! - [`fdpass`]: messages with descriptors; every process.
+//! - [`home`]: a site's home, opened safely; monitor, command line.
 //! - [`process`]: first acts of every program.
 //! - [`signal`]: signals as events, reaping; monitor, keeper, zygote.
+//! - [`spawn`]: from fork to exec, in numbered steps; monitor.
+//! - [`view`]: the file system that a site sees; monitor.
 
 #![allow(
     unsafe_code,
     reason = "this crate is where the system calls without a safe wrapper live"
 )]
 
+mod accounts;
 pub mod beneath;
 pub mod child;
 pub mod cred;
 pub mod fdpass;
+pub mod home;
+mod mount;
 pub mod process;
 pub mod signal;
+pub mod spawn;
+pub mod view;

@@ -1,0 +1,284 @@
+//! From fork to exec: the one sequence by which a process with less privilege comes from the monitor.
+//!
+//! The parent half runs in the monitor as root, the child half as root too until step 15, in a copy of the monitor's memory.
+//! The child trusts what the parent prepared and nothing else; it allocates nothing, takes no lock, calls the
+//! kernel only, and follows no path that a site could have changed. The steps have the same numbers in `docs/spawn.md`.
+//! A step that fails is reported as a record of fixed size up a close-on-exec pipe. It decides nothing: who runs what is the
+//! plan's.
+
+use std::ffi::{CStr, CString};
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use crate::cred::{Gid, Uid};
+use crate::process::thread_count;
+use crate::view::View;
+
+mod steps;
+
+pub use steps::Step;
+
+/// What to run, and as whom.
+pub struct Plan<'a> {
+    /// The program: the path inside of the view, or an open descriptor.
+    pub program: Program<'a>,
+    /// Its arguments, its own name first.
+    pub arguments: &'a [CString],
+    /// Its whole environment, as `NAME=value`.
+    pub environment: &'a [CString],
+    /// Its user.
+    pub uid: Uid,
+    /// Its only group.
+    pub gid: Gid,
+    /// What it finds on descriptors 0, 1, 2 and 3. It finds no others.
+    pub descriptors: [BorrowedFd<'a>; 4],
+    /// The most descriptors that it may open; lowered to what this process may itself.
+    pub open_files_max: u64,
+    /// The sandbox's file system; with it come namespaces of its own. Without: the host's, for the front.
+    pub view: Option<View>,
+}
+
+/// Which program to exec.
+#[derive(Debug, Clone, Copy)]
+pub enum Program<'a> {
+    /// By its path inside of the view.
+    InView(&'a CStr),
+    /// By descriptor, so that the directory that it is in may be closed to its user.
+    Descriptor(BorrowedFd<'a>),
+}
+
+/// A step that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepFailed {
+    /// Which one.
+    pub step: Step,
+    /// The kernel's answer.
+    pub errno: i32,
+    /// What it was done to, where a step has several things to do.
+    pub what: Option<String>,
+}
+
+impl std::error::Error for StepFailed {}
+
+impl fmt::Display for StepFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "step {} ({})", self.step as u32, self.step.in_words())?;
+        if let Some(what) = &self.what {
+            write!(f, " at {what}")?;
+        }
+        write!(f, ": {}", io::Error::from_raw_os_error(self.errno))
+    }
+}
+
+/// Why no process was made.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// A fork copies the calling thread only: locks that others hold would never be released in the child.
+    #[error("refusing to fork: the process has {0} threads, it must have exactly one")]
+    Threads(usize),
+    /// The pipe, copies of descriptors, or the look at /proc failed.
+    #[error("cannot prepare the spawn")]
+    Prepare(#[source] io::Error),
+    /// The first step failed, the one that the parent does.
+    #[error(transparent)]
+    Step(StepFailed),
+}
+
+/// A process on its way to exec.
+#[derive(Debug)]
+pub struct Child {
+    /// Its process id in this process's namespace.
+    pub pid: u32,
+    /// Readable when it has ended; signals and waiting go through it.
+    pub pidfd: OwnedFd,
+    /// The pipe of [`progress`](Self::progress), to be polled for reading.
+    pub report: OwnedFd,
+    mounts: Vec<CString>,
+}
+
+/// How far a child has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// Not there yet.
+    Pending,
+    /// Exec happened, or the child ended before; its pidfd tells which.
+    Started,
+    /// A step failed and the child has ended.
+    Failed(StepFailed),
+}
+
+impl Child {
+    /// Read the report without waiting.
+    ///
+    /// # Errors
+    /// The pipe cannot be read, or holds something that is not a report.
+    pub fn progress(&self) -> io::Result<Progress> {
+        let mut record = [0; steps::RECORD_BYTES];
+        match rustix::io::read(&self.report, &mut record) {
+            Ok(0) => Ok(Progress::Started),
+            Ok(steps::RECORD_BYTES) => self.decode(record).map(Progress::Failed),
+            Ok(_) => Err(io::ErrorKind::InvalidData.into()),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(Progress::Pending),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn decode(&self, record: [u8; steps::RECORD_BYTES]) -> io::Result<StepFailed> {
+        let [step, errno, index] = steps::decode(record);
+        let step = Step::ALL
+            .into_iter()
+            .find(|known| *known as u32 == step)
+            .ok_or(io::ErrorKind::InvalidData)?;
+        let what = match step {
+            Step::AttachMounts => usize::try_from(index)
+                .ok()
+                .and_then(|index| self.mounts.get(index))
+                .map(|target| format!("/{}", target.to_string_lossy())),
+            _ => None,
+        };
+        let errno = errno.cast_signed();
+        Ok(StepFailed { step, errno, what })
+    }
+}
+
+/// Start the process of `plan`. Returns before it has reached exec: see [`Child::progress`].
+///
+/// # Errors
+/// See [`SpawnError`].
+pub fn spawn(plan: Plan<'_>) -> Result<Child, SpawnError> {
+    let threads = thread_count().map_err(SpawnError::Prepare)?;
+    if threads != 1 {
+        return Err(SpawnError::Threads(threads));
+    }
+    let (report, reporter) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
+        .map_err(|error| SpawnError::Prepare(error.into()))?;
+    let prepared = Prepared::new(&plan, reporter.as_fd()).map_err(SpawnError::Prepare)?;
+    let flags = match plan.view {
+        Some(_) => NAMESPACES,
+        None => 0,
+    };
+    let (pid, pidfd) = match clone(flags) {
+        // SAFETY: this is the only thread of the child, and `run` keeps to what a child of a fork may do.
+        Ok(None) => unsafe { steps::run(&prepared) },
+        Ok(Some(child)) => child,
+        Err(error) => {
+            return Err(SpawnError::Step(StepFailed {
+                step: Step::Clone,
+                errno: error.raw_os_error().unwrap_or(0),
+                what: None,
+            }));
+        }
+    };
+    let mounts = match plan.view {
+        Some(view) => view.mounts.into_iter().map(|mount| mount.target).collect(),
+        None => Vec::new(),
+    };
+    Ok(Child {
+        pid,
+        pidfd,
+        report,
+        mounts,
+    })
+}
+
+/// Everything that the child needs, allocated before the fork.
+pub(crate) struct Prepared<'a> {
+    pub(crate) view: Option<&'a View>,
+    pub(crate) open_files_max: u64,
+    /// Copies of the plan's descriptors, with numbers above all of their targets.
+    pub(crate) descriptors: [OwnedFd; 4],
+    pub(crate) reporter: OwnedFd,
+    /// The program, where it is a descriptor.
+    pub(crate) program: Option<OwnedFd>,
+    /// The program's path; empty where it is a descriptor.
+    pub(crate) path: &'a CStr,
+    /// Pointers into the plan, with a null at the end.
+    pub(crate) arguments: Vec<*const libc::c_char>,
+    pub(crate) environment: Vec<*const libc::c_char>,
+    pub(crate) uid: Uid,
+    pub(crate) gid: Gid,
+}
+
+impl<'a> Prepared<'a> {
+    fn new(plan: &'a Plan<'_>, reporter: BorrowedFd<'_>) -> io::Result<Self> {
+        let [a, b, c, d] = plan.descriptors;
+        let (program, path) = match plan.program {
+            Program::InView(path) => (None, path),
+            Program::Descriptor(descriptor) => (Some(lift(descriptor)?), c""),
+        };
+        Ok(Self {
+            view: plan.view.as_ref(),
+            open_files_max: plan.open_files_max,
+            descriptors: [lift(a)?, lift(b)?, lift(c)?, lift(d)?],
+            reporter: lift(reporter)?,
+            program,
+            path,
+            arguments: pointers(plan.arguments),
+            environment: pointers(plan.environment),
+            uid: plan.uid,
+            gid: plan.gid,
+        })
+    }
+}
+
+/// A copy of a descriptor whose number is none of those that the child puts others on.
+fn lift(descriptor: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    Ok(rustix::io::fcntl_dupfd_cloexec(
+        descriptor,
+        steps::FIRST_FREE,
+    )?)
+}
+
+fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
+    strings
+        .iter()
+        .map(|string| string.as_ptr())
+        .chain([std::ptr::null()])
+        .collect()
+}
+
+/// Step 1. `None` in the child, the child's id and pidfd in the parent.
+fn clone(flags: libc::c_int) -> io::Result<Option<(u32, OwnedFd)>> {
+    let mut pidfd: RawFd = -1;
+    let settings = libc::clone_args {
+        flags: u64::from((flags | libc::CLONE_PIDFD).cast_unsigned()),
+        pidfd: (&raw mut pidfd).expose_provenance() as u64,
+        child_tid: 0,
+        parent_tid: 0,
+        exit_signal: u64::from(libc::SIGCHLD.cast_unsigned()),
+        stack: 0,
+        stack_size: 0,
+        tls: 0,
+        set_tid: 0,
+        set_tid_size: 0,
+        cgroup: 0,
+    };
+    // SAFETY: 1. the settings are valid for their size; 2. without CLONE_VM and a stack this is a fork, and there is one thread.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_clone3,
+            &raw const settings,
+            size_of_val(&settings),
+        )
+    };
+    match answer {
+        0 => Ok(None),
+        -1 => Err(io::Error::last_os_error()),
+        pid => {
+            // SAFETY: the kernel has just put a new descriptor there, and nothing else owns it.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            let pid = u32::try_from(pid).map_err(|_| io::ErrorKind::InvalidData)?;
+            Ok(Some((pid, pidfd)))
+        }
+    }
+}
+
+const NAMESPACES: libc::c_int = libc::CLONE_NEWNS
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWCGROUP;

@@ -1,0 +1,370 @@
+//! The child's half of a spawn: what happens between fork and exec, and nothing else.
+//!
+//! Run by a copy of the monitor, as root until step 15. One straight line that allocates nothing, takes no lock, never panics and only calls
+//! the kernel. `docs/spawn.md` gives each step's reason under the same number.
+
+use std::convert::Infallible;
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{CWD, Mode};
+use rustix::io::Errno;
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, MoveMountFlags, UnmountFlags, mount, mount_change,
+    move_mount, unmount,
+};
+use rustix::process::{
+    Resource, Rlimit, Signal, chdir, fchdir, getrlimit, pivot_root,
+    set_parent_process_death_signal, setrlimit, setsid, umask,
+};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, clear_ambient_capability_set, set_capabilities,
+    set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+};
+
+use super::Prepared;
+use crate::cred::CAPABILITIES_MAX;
+use crate::view::View;
+
+/// The steps of the sequence, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+#[expect(
+    missing_docs,
+    reason = "named by `in_words` and explained in docs/spawn.md"
+)]
+pub enum Step {
+    Clone = 1,
+    PrivateMounts = 2,
+    AttachRoot = 3,
+    AttachMounts = 4,
+    MountProc = 5,
+    PivotRoot = 6,
+    DetachHost = 7,
+    NewSession = 8,
+    ResetSignals = 9,
+    LimitResources = 10,
+    KeepDescriptors = 11,
+    EmptyGroups = 12,
+    EmptyBoundingSet = 13,
+    ChangeGroup = 14,
+    ChangeUser = 15,
+    EmptyCapabilities = 16,
+    NoNewPrivileges = 17,
+    EndWithParent = 18,
+    Exec = 19,
+}
+
+impl Step {
+    /// Every step, in order.
+    pub const ALL: [Self; 19] = [
+        Self::Clone,
+        Self::PrivateMounts,
+        Self::AttachRoot,
+        Self::AttachMounts,
+        Self::MountProc,
+        Self::PivotRoot,
+        Self::DetachHost,
+        Self::NewSession,
+        Self::ResetSignals,
+        Self::LimitResources,
+        Self::KeepDescriptors,
+        Self::EmptyGroups,
+        Self::EmptyBoundingSet,
+        Self::ChangeGroup,
+        Self::ChangeUser,
+        Self::EmptyCapabilities,
+        Self::NoNewPrivileges,
+        Self::EndWithParent,
+        Self::Exec,
+    ];
+
+    /// What the step does, as in `docs/spawn.md`.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Clone => "make the process and its namespaces",
+            Self::PrivateMounts => "cut the mounts off from the host's",
+            Self::AttachRoot => "attach the root of the view",
+            Self::AttachMounts => "attach the mounts of the view",
+            Self::MountProc => "mount the sandbox's own /proc",
+            Self::PivotRoot => "make the view the root",
+            Self::DetachHost => "let go of the host's file system",
+            Self::NewSession => "start a session, set umask",
+            Self::ResetSignals => "reset signals",
+            Self::LimitResources => "limit resources",
+            Self::KeepDescriptors => "keep the expected descriptors only",
+            Self::EmptyGroups => "empty the supplementary groups",
+            Self::EmptyBoundingSet => "empty the capability bounding set",
+            Self::ChangeGroup => "change the group",
+            Self::ChangeUser => "change the user",
+            Self::EmptyCapabilities => "empty every other capability set",
+            Self::NoNewPrivileges => "set no_new_privs",
+            Self::EndWithParent => "end with the monitor",
+            Self::Exec => "exec the program",
+        }
+    }
+}
+
+/// A step, the kernel's answer, and for a step with several things to do, which of them.
+type Failed = (Step, Errno, u32);
+
+/// The child's whole life before the program.
+///
+/// # Safety
+/// To be called in the child of a fork that has one thread, with `prepared` made before the fork.
+pub(super) unsafe fn run(prepared: &Prepared<'_>) -> ! {
+    let Err((step, errno, index)) = descend(prepared);
+    let record = encode([step as u32, errno.raw_os_error().cast_unsigned(), index]);
+    // Until step 11 the pipe has its old number, afterwards its new one; a write to the other goes nowhere or fails.
+    let reporter = if (step as u32) < Step::KeepDescriptors as u32 {
+        prepared.reporter.as_fd()
+    } else {
+        // SAFETY: step 11 has put the pipe there, or left the number closed, in which case the write fails.
+        unsafe { BorrowedFd::borrow_raw(REPORTER) }
+    };
+    // Nobody is left to tell if this fails; the monitor then sees a child that ended.
+    let _ = rustix::io::write(reporter, &record);
+    // SAFETY: ends the process at once, without anything of the copied monitor running.
+    unsafe { libc::_exit(FAILED_STATUS) }
+}
+
+fn descend(prepared: &Prepared<'_>) -> Result<Infallible, Failed> {
+    // 1 was the clone.
+    if let Some(view) = prepared.view {
+        // 2 to 7
+        enter(view)?;
+    }
+    // 8. A signal from a terminal must reach the monitor alone. Files of a site are not writable by others by default.
+    setsid().map_err(at(Step::NewSession))?;
+    umask(Mode::from_raw_mode(0o022));
+    // 9
+    reset_signals().map_err(at(Step::ResetSignals))?;
+    // 10
+    limit(Resource::Core, 0).map_err(at(Step::LimitResources))?;
+    limit(Resource::Nofile, prepared.open_files_max).map_err(at(Step::LimitResources))?;
+    // 11
+    keep_descriptors(prepared).map_err(at(Step::KeepDescriptors))?;
+    // 12
+    set_thread_groups(&[]).map_err(at(Step::EmptyGroups))?;
+    // 13. Needs a capability that step 15 takes.
+    empty_bounding_set().map_err(at(Step::EmptyBoundingSet))?;
+    // 14. Before the user: afterwards it would not be allowed.
+    let gid = rustix::process::Gid::from_raw(prepared.gid.0);
+    set_thread_res_gid(gid, gid, gid).map_err(at(Step::ChangeGroup))?;
+    // 15. The file system numbers follow.
+    let uid = rustix::process::Uid::from_raw(prepared.uid.0);
+    set_thread_res_uid(uid, uid, uid).map_err(at(Step::ChangeUser))?;
+    // 16. The change of user emptied three of them, but not the inheritable set.
+    let none = CapabilitySet::empty();
+    let sets = CapabilitySets {
+        effective: none,
+        permitted: none,
+        inheritable: none,
+    };
+    set_capabilities(None, sets).map_err(at(Step::EmptyCapabilities))?;
+    clear_ambient_capability_set().map_err(at(Step::EmptyCapabilities))?;
+    // 17
+    set_no_new_privs(true).map_err(at(Step::NoNewPrivileges))?;
+    // 18. After the change of user, which would clear it.
+    end_with_monitor().map_err(at(Step::EndWithParent))?;
+    // 19
+    let errno = exec(prepared);
+    Err((Step::Exec, errno, 0))
+}
+
+/// Steps 2 to 7: from the host's file system into the view.
+fn enter(view: &View) -> Result<(), Failed> {
+    // 2. Or the host would see every mount that follows.
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    mount_change(c"/", private).map_err(at(Step::PrivateMounts))?;
+    // 3
+    let whole = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    move_mount(&view.root, c"", CWD, view.mount_point.as_c_str(), whole)
+        .map_err(at(Step::AttachRoot))?;
+    fchdir(&view.root).map_err(at(Step::AttachRoot))?;
+    // 4
+    for (index, mount) in (0..).zip(&view.mounts) {
+        move_mount(&mount.descriptor, c"", CWD, mount.target.as_c_str(), whole)
+            .map_err(|errno| (Step::AttachMounts, errno, index))?;
+    }
+    // 5
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    mount(c"proc", c"proc", c"proc", flags, None::<&CStr>).map_err(at(Step::MountProc))?;
+    // 6. The old root comes to lie above the new one, from where step 7 takes it.
+    pivot_root(c".", c".").map_err(at(Step::PivotRoot))?;
+    // 7
+    unmount(c".", UnmountFlags::DETACH).map_err(at(Step::DetachHost))?;
+    chdir(c"/").map_err(at(Step::DetachHost))
+}
+
+fn at(step: Step) -> impl Fn(Errno) -> Failed {
+    move |errno| (step, errno, 0)
+}
+
+/// Exec keeps what is ignored (SIGPIPE is, in a Rust program) and what is blocked (the monitor blocks what it reads as events).
+fn reset_signals() -> Result<(), Errno> {
+    for signal in 1..=SIGNAL_MAX {
+        // SAFETY: the default action is none of our code. Signals that have no other action answer with an error.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    let mut none = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: fills the set that it is given.
+    unsafe { libc::sigemptyset(none.as_mut_ptr()) };
+    // SAFETY: the set was filled; the old one is not asked for.
+    let answer =
+        unsafe { libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut()) };
+    answered(answer.into())
+}
+
+/// Lower both the limit and what it may be raised to.
+fn limit(resource: Resource, max: u64) -> Result<(), Errno> {
+    let present = getrlimit(resource).maximum;
+    let max = Some(present.map_or(max, |present| present.min(max)));
+    setrlimit(
+        resource,
+        Rlimit {
+            current: max,
+            maximum: max,
+        },
+    )
+}
+
+/// 0 to 3 as planned, the pipe and the program behind them until exec closes both; nothing else.
+fn keep_descriptors(prepared: &Prepared<'_>) -> Result<(), Errno> {
+    for (target, descriptor) in (0..).zip(&prepared.descriptors) {
+        duplicate(descriptor.as_raw_fd(), target, 0)?;
+    }
+    duplicate(prepared.reporter.as_raw_fd(), REPORTER, libc::O_CLOEXEC)?;
+    let first_closed = match &prepared.program {
+        Some(program) => {
+            duplicate(program.as_raw_fd(), PROGRAM, libc::O_CLOEXEC)?;
+            PROGRAM + 1
+        }
+        None => PROGRAM,
+    };
+    // SAFETY: the descriptors that are closed belong to values that never run again: this process ends in exec or _exit.
+    answered(unsafe { libc::syscall(libc::SYS_close_range, first_closed, libc::c_uint::MAX, 0) })
+}
+
+fn duplicate(from: RawFd, to: RawFd, flags: libc::c_int) -> Result<(), Errno> {
+    // SAFETY: `from` is open; what stood on `to` belongs to values that never run again.
+    match unsafe { libc::dup3(from, to, flags) } {
+        -1 => answered(-1),
+        _ => Ok(()),
+    }
+}
+
+fn empty_bounding_set() -> Result<(), Errno> {
+    for capability in 0..CAPABILITIES_MAX {
+        // SAFETY: takes a bit from this thread.
+        let answer = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
+        match answered(answer.into()) {
+            Ok(()) => {}
+            Err(Errno::INVAL) if capability > 0 => break, // beyond the kernel's last one
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Be killed when the monitor ends, and notice if it already has: then nobody reads the report any more.
+fn end_with_monitor() -> Result<(), Errno> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // SAFETY: step 11 has put the pipe there.
+    let reporter = unsafe { BorrowedFd::borrow_raw(REPORTER) };
+    let mut polled = [PollFd::from_borrowed_fd(reporter, PollFlags::empty())];
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    match poll(&mut polled, Some(&now))? {
+        0 => Ok(()),
+        _ => Err(Errno::PIPE),
+    }
+}
+
+/// Only returns if it failed.
+fn exec(prepared: &Prepared<'_>) -> Errno {
+    let (directory, flags) = match prepared.program {
+        Some(_) => (PROGRAM, libc::AT_EMPTY_PATH),
+        None => (libc::AT_FDCWD, 0),
+    };
+    // SAFETY: the path is terminated; both lists end in a null and point to terminated strings that live.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            directory,
+            prepared.path.as_ptr(),
+            prepared.arguments.as_ptr(),
+            prepared.environment.as_ptr(),
+            flags,
+        )
+    };
+    errno()
+}
+
+fn answered(answer: libc::c_long) -> Result<(), Errno> {
+    match answer {
+        0 => Ok(()),
+        _ => Err(errno()),
+    }
+}
+
+fn errno() -> Errno {
+    Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)
+}
+
+/// The size of a report: three numbers of four bytes. Below the size that a pipe takes whole.
+pub(super) const RECORD_BYTES: usize = 12;
+/// The lowest number for descriptors that wait to be put in place.
+pub(super) const FIRST_FREE: RawFd = 16;
+/// Where the pipe stands from step 11 to exec, close-on-exec.
+const REPORTER: RawFd = 4;
+/// Where the program stands from step 11 to exec, close-on-exec.
+const PROGRAM: RawFd = 5;
+/// The exit status after a step that failed.
+const FAILED_STATUS: libc::c_int = 125;
+/// Linux has 64 signals.
+const SIGNAL_MAX: libc::c_int = 64;
+
+fn encode([a, b, c]: [u32; 3]) -> [u8; RECORD_BYTES] {
+    let mut record = [0; RECORD_BYTES];
+    for (place, number) in record.chunks_exact_mut(4).zip([a, b, c]) {
+        place.copy_from_slice(&number.to_le_bytes());
+    }
+    record
+}
+
+pub(super) fn decode(record: [u8; RECORD_BYTES]) -> [u32; 3] {
+    let mut numbers = [0; 3];
+    for (number, bytes) in numbers.iter_mut().zip(record.chunks_exact(4)) {
+        *number = bytes.try_into().map_or(0, u32::from_le_bytes);
+    }
+    numbers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_survives_the_pipe() {
+        assert_eq!(decode(encode([19, 2, 7])), [19, 2, 7]);
+    }
+
+    #[test]
+    fn steps_are_numbered_from_one_without_gaps_as_in_the_document() {
+        let document = include_str!("../../../../docs/spawn.md");
+        for (index, step) in Step::ALL.into_iter().enumerate() {
+            assert_eq!(step as usize, index + 1);
+            let heading = format!("{}. **{}**", index + 1, step.in_words());
+            assert!(
+                document.contains(&heading),
+                "docs/spawn.md lacks '{heading}'"
+            );
+        }
+        assert!(!document.contains(&format!("\n{}. ", Step::ALL.len() + 1)));
+    }
+}

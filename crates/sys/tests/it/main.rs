@@ -1,0 +1,73 @@
+//! Spawns this very program through the whole sequence and looks, from inside of the sandbox, at what it has become.
+//!
+//! Needs root; without, it says so and checks nothing. It has a `main` of its own because a spawn refuses to fork in a process with
+//! more than one thread.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the output of a test and of its probe"
+)]
+
+mod homes;
+mod probe;
+mod sandbox;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+fn main() {
+    if std::env::args().nth(1).as_deref() == Some("probe") {
+        probe::run();
+        return;
+    }
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can start a sandbox");
+        return;
+    }
+    let cases: [(&str, fn()); 12] = [
+        (
+            "a home's parents are root's alone",
+            homes::parents_are_roots,
+        ),
+        (
+            "a home is not reached through a link",
+            homes::no_link_on_the_way,
+        ),
+        ("a home belongs to its user", homes::belongs_to_its_user),
+        ("identity and privileges", sandbox::identity_and_privileges),
+        (
+            "descriptors and environment",
+            sandbox::descriptors_and_environment,
+        ),
+        ("processes", sandbox::processes),
+        ("what is visible", sandbox::what_is_visible),
+        ("what is writable", sandbox::what_is_writable),
+        ("accounts", sandbox::accounts),
+        (
+            "nothing reaches the host's mounts",
+            sandbox::host_mounts_stay,
+        ),
+        ("a step that fails is told", sandbox::a_failing_step_is_told),
+        ("the front's kind of spawn", sandbox::without_a_view),
+    ];
+    let filter = std::env::args()
+        .skip(1)
+        .find(|argument| !argument.starts_with('-'));
+    let mut failed = 0;
+    for (name, case) in cases {
+        if filter
+            .as_ref()
+            .is_some_and(|filter| !name.contains(filter.as_str()))
+        {
+            continue;
+        }
+        match catch_unwind(AssertUnwindSafe(case)) {
+            Ok(()) => println!("test {name} ... ok"),
+            Err(_) => {
+                println!("test {name} ... FAILED");
+                failed += 1;
+            }
+        }
+    }
+    assert_eq!(failed, 0, "{failed} cases failed");
+}

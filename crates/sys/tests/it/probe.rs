@@ -1,0 +1,152 @@
+//! The program inside of the sandbox: tries things and prints one `name=value` line for each.
+
+use std::io::Read;
+use std::net::TcpListener;
+use std::path::Path;
+
+use hostel_sys::cred::prove_dropped;
+use hostel_sys::process::{parent, set_non_dumpable};
+use rustix::process::{Resource, Rlimit, Uid, getrlimit, parent_process_death_signal, setrlimit};
+
+pub(crate) fn run() {
+    set_non_dumpable().unwrap();
+    match prove_dropped() {
+        Ok(_) => println!("dropped=yes"),
+        Err(error) => println!("dropped={error}"),
+    }
+    println!("pid={}", std::process::id());
+    println!("parent={}", parent());
+    for line in std::fs::read_to_string("/proc/self/status")
+        .unwrap()
+        .lines()
+    {
+        let (name, value) = line.split_once(':').unwrap();
+        if [
+            "Uid",
+            "Gid",
+            "Groups",
+            "CapInh",
+            "CapPrm",
+            "CapEff",
+            "CapBnd",
+            "CapAmb",
+            "NoNewPrivs",
+            "SigBlk",
+            "Umask",
+        ]
+        .contains(&name)
+        {
+            let value: Vec<&str> = value.split_whitespace().collect();
+            println!("{name}={}", value.join(" "));
+        }
+    }
+    println!("descriptors={}", descriptors());
+    let environment: Vec<String> = std::env::vars().map(|(k, v)| format!("{k}:{v}")).collect();
+    println!("environment={}", environment.join(","));
+    println!(
+        "working-directory={}",
+        std::env::current_dir().unwrap().display()
+    );
+    println!(
+        "death-signal={:?}",
+        parent_process_death_signal().unwrap().map(|s| s.as_raw())
+    );
+    println!("core={:?}", getrlimit(Resource::Core).maximum);
+    println!("open-files={:?}", getrlimit(Resource::Nofile).maximum);
+    let all = Rlimit {
+        current: None,
+        maximum: None,
+    };
+    println!("raise-core={}", outcome(setrlimit(Resource::Core, all)));
+    println!("raise-files={}", outcome(setrlimit(Resource::Nofile, all)));
+    println!(
+        "become-root={}",
+        outcome(rustix::thread::set_thread_uid(Uid::ROOT))
+    );
+    println!(
+        "mount={}",
+        outcome(rustix::mount::unmount(
+            c"/proc",
+            rustix::mount::UnmountFlags::empty()
+        ))
+    );
+    println!("chroot={}", outcome(rustix::process::chroot(c"/tmp")));
+    println!(
+        "bind-low-port={}",
+        outcome(TcpListener::bind("127.0.0.1:81"))
+    );
+    println!("processes={}", numbers("/proc"));
+    println!("root={}", names("/"));
+    println!("dev={}", names("/dev"));
+    println!("run={}", names("/run"));
+    println!("srv={}", names("/srv"));
+    for argument in std::env::args().skip(2) {
+        let (kind, path) = argument.split_once(':').unwrap();
+        println!("{argument}={}", attempt(kind, path));
+    }
+    print!(
+        "passwd={}",
+        std::fs::read_to_string("/etc/passwd")
+            .unwrap()
+            .replace('\n', "|")
+    );
+    println!();
+    println!(
+        "group={}",
+        std::fs::read_to_string("/etc/group")
+            .unwrap()
+            .replace('\n', "|")
+    );
+    println!(
+        "mounts={}",
+        std::fs::read_to_string("/proc/self/mountinfo")
+            .unwrap()
+            .replace('\n', "|")
+    );
+}
+
+fn attempt(kind: &str, path: &str) -> String {
+    match kind {
+        "read" => {
+            let mut byte = [0];
+            outcome(std::fs::File::open(path).and_then(|mut file| file.read(&mut byte)))
+        }
+        "list" => outcome(std::fs::read_dir(path)),
+        "write" => outcome(std::fs::write(Path::new(path).join("probe-wrote"), "x")),
+        _ => panic!("no such attempt: {kind}"),
+    }
+}
+
+fn outcome<T, E: Into<std::io::Error>>(result: Result<T, E>) -> String {
+    match result {
+        Ok(_) => "yes".to_owned(),
+        Err(error) => format!("{:?}", error.into().kind()),
+    }
+}
+
+fn names(directory: &str) -> String {
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return String::new();
+    };
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names.join(",")
+}
+
+fn numbers(directory: &str) -> String {
+    let names = names(directory);
+    let numbers: Vec<&str> = names
+        .split(',')
+        .filter(|name| name.parse::<u32>().is_ok())
+        .collect();
+    numbers.join(",")
+}
+
+/// The open ones, without the one that the look itself needs.
+fn descriptors() -> String {
+    let open = |fd: &i32| std::fs::read_link(format!("/proc/self/fd/{fd}")).is_ok();
+    let open: Vec<String> = (0..2000).filter(open).map(|fd| fd.to_string()).collect();
+    open.join(",")
+}
