@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use crate::check::CheckedSite;
 use crate::errors::{Error, Fault};
+use crate::site::CheckedSite;
 use crate::table::Server;
 
 /// Everything that collides.
@@ -17,7 +17,7 @@ pub(crate) fn check(server: &Server, sites: &[CheckedSite]) -> Vec<Error> {
 }
 
 fn domains(sites: &[CheckedSite], errors: &mut Vec<Error>) {
-    let mut owners = HashMap::<&str, (&CheckedSite, u32)>::new();
+    let mut owners = HashMap::<&str, (&CheckedSite, Option<u32>)>::new();
     for checked in sites {
         for (domain, line) in checked.site.domains.iter().zip(&checked.domain_lines) {
             let Some((owner, first)) = owners.get(domain.as_str()) else {
@@ -25,11 +25,12 @@ fn domains(sites: &[CheckedSite], errors: &mut Vec<Error>) {
                 continue;
             };
             let fault = Fault::new(format!(
-                "the domain '{domain}' belongs to {}:{first} already",
-                name_of(&owner.file)
+                "the domain '{domain}' belongs to {}:{} already",
+                name_of(&owner.file),
+                first.unwrap_or_default()
             ));
             let fault = fault.hint("remove it from one of the two places");
-            errors.push(at(checked, Some(*line), fault));
+            errors.push(at(checked, *line, fault));
         }
     }
 }
@@ -41,7 +42,7 @@ fn users(server: &Server, sites: &[CheckedSite], errors: &mut Vec<Error>) {
         if user.uid.0 == u32::MAX {
             continue; // there is no such user, which has been said
         }
-        let line = checked.user_line.or(Some(1));
+        let line = checked.user_line;
         if user.uid == server.user.uid || user.gid == server.user.gid {
             let fault = Fault::new(format!(
                 "a site cannot run as '{}': it has the user or the group of the front ('{}')",
@@ -74,7 +75,7 @@ fn homes(server: &Server, sites: &[CheckedSite], errors: &mut Vec<Error>) {
     let mut by_home = BTreeMap::<&Path, &CheckedSite>::new();
     for checked in sites {
         let home = Path::new(&checked.site.home);
-        let line = checked.home_line.or(Some(1));
+        let line = checked.home_line;
         for (what, directory) in [
             ("the sites' configuration", &server.sites_directory),
             ("'state'", &server.state),
@@ -123,7 +124,7 @@ fn homes(server: &Server, sites: &[CheckedSite], errors: &mut Vec<Error>) {
                 ancestor.display(),
                 name_of(&outer.file)
             ));
-            let line = checked.home_line.or(Some(1));
+            let line = checked.home_line;
             errors.push(at(checked, line, fault.hint("put homes side by side")));
         }
     }

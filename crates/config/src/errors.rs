@@ -95,16 +95,11 @@ impl Report {
         }
     }
 
-    /// Note a fault at a line.
-    pub(crate) fn add(&mut self, line: u32, fault: Fault) {
+    /// Note a fault at a line, or of the file as a whole (`None`).
+    pub(crate) fn add(&mut self, line: impl Into<Option<u32>>, fault: Fault) {
         self.errors.push(Error {
-            line: Some(line),
+            line: line.into(),
             ..fault.of(&self.file)
         });
-    }
-
-    /// Note a fault of the file as a whole.
-    pub(crate) fn add_whole(&mut self, fault: Fault) {
-        self.errors.push(fault.of(&self.file));
     }
 }

@@ -6,7 +6,8 @@
 //!
 //! - `files`: which files are read, and which are refused.
 //! - `raw`: what may be written; its doc comments are the reference manual. `read` turns TOML into it.
-//! - `check`: raw → table, with `names`, `paths` and `php` for the single values, and `between` for what two sites may not share.
+//! - `check`: files → table, by way of `server`, `site` and `between` (what two sites may not share); `names`, `paths`, `php`
+//!   and `users` know single values.
 //! - [`table`]: the result.
 
 #![forbid(unsafe_code)]
@@ -21,6 +22,8 @@ mod paths;
 mod php;
 mod raw;
 mod read;
+mod server;
+mod site;
 pub mod table;
 mod users;
 

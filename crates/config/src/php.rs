@@ -9,10 +9,11 @@ use crate::errors::{Fault, Report};
 use crate::read::{RawPhp, RawPhpSetting, RawSize};
 
 /// A number of bytes, with K, M or G for powers of 1024 as in php.ini.
-pub(crate) fn size(raw: &RawSize) -> Result<u64, Fault> {
+pub(crate) fn size(key: &str, raw: &RawSize) -> Result<u64, Fault> {
     let text = match raw {
         RawSize::Bytes(bytes) => {
-            return u64::try_from(*bytes).map_err(|_| Fault::new(format!("{bytes} is negative")));
+            return u64::try_from(*bytes)
+                .map_err(|_| Fault::new(format!("'{key}' = {bytes} is negative")));
         }
         RawSize::Text(text) => text,
     };
@@ -27,7 +28,7 @@ pub(crate) fn size(raw: &RawSize) -> Result<u64, Fault> {
     number
         .and_then(|number| number.checked_mul(unit))
         .ok_or_else(|| {
-            Fault::new(format!("'{}' is not a size", text.escape_debug()))
+            Fault::new(format!("'{key}' = '{}' is not a size", text.escape_debug()))
                 .hint("a number of bytes, or a number with K, M or G, such as \"128M\"")
         })
 }
@@ -115,7 +116,7 @@ mod tests {
 
     #[test]
     fn sizes_are_read_as_php_reads_them() {
-        let size = |text: &str| size(&RawSize::Text(text.to_owned()));
+        let size = |text: &str| size("x", &RawSize::Text(text.to_owned()));
         assert_eq!(size("0"), Ok(0));
         assert_eq!(size("7"), Ok(7));
         assert_eq!(size("2k"), Ok(2048));

@@ -35,11 +35,14 @@ macro_rules! keys {
         }
 
         impl $raw {
-            /// Read a file's text. The report holds what is wrong with it.
-            pub(crate) fn read(file: &Path, text: &str) -> (Self, Report) {
-                let mut document = Document::parse(file, text);
+            /// Read a file's text. The report holds what is wrong with it; nothing is read of what is not TOML.
+            pub(crate) fn read(file: &Path, text: &str) -> (Option<Self>, Report) {
+                let mut document = match Document::parse(file, text) {
+                    Ok(document) => document,
+                    Err(report) => return (None, report),
+                };
                 let raw = Self { $($key: document.take(stringify!($key)),)* };
-                (raw, document.finish($table))
+                (Some(raw), document.finish($table))
             }
         }
 

@@ -10,11 +10,18 @@ use toml::de::{DeTable, DeValue};
 use crate::errors::{Fault, Report};
 use crate::raw::Key;
 
-/// A value and the line it stands on, from 1.
+/// A value and the line it stands on, from 1; a default stands nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct At<T> {
     pub(crate) value: T,
-    pub(crate) line: u32,
+    pub(crate) line: Option<u32>,
+}
+
+impl<T> At<T> {
+    /// A default.
+    pub(crate) fn nowhere(value: T) -> Self {
+        Self { value, line: None }
+    }
 }
 
 /// One file as TOML, and what is wrong with it so far.
@@ -33,18 +40,20 @@ pub(crate) trait Kind: Sized {
 }
 
 impl<'t> Document<'t> {
-    /// Parse `text`. What can be understood of a file with errors is kept, so that its other errors are found too.
-    pub(crate) fn parse(file: &Path, text: &'t str) -> Self {
-        let (table, errors) = DeTable::parse_recoverable(text);
+    /// Parse `text`. Of a file that is not TOML the first error is told and nothing is taken: what follows would be guesses.
+    pub(crate) fn parse(file: &Path, text: &'t str) -> Result<Self, Report> {
         let mut report = Report::new(file);
-        for error in errors {
-            let line = line_of(text, error.span().unwrap_or_default());
-            report.add(line, Fault::new(format!("not TOML: {}", error.message())));
-        }
-        Self {
-            text,
-            table: table.into_inner(),
-            report,
+        match DeTable::parse(text) {
+            Ok(table) => Ok(Self {
+                text,
+                table: table.into_inner(),
+                report,
+            }),
+            Err(error) => {
+                let line = line_of(text, error.span().unwrap_or_default());
+                report.add(line, Fault::new(format!("not TOML: {}", error.message())));
+                Err(report)
+            }
         }
     }
 
@@ -54,11 +63,17 @@ impl<'t> Document<'t> {
         let line = line_of(self.text, value.span());
         let found = T::from_toml(value.get_ref(), &|span| line_of(self.text, span));
         if found.is_none() {
-            let (what, is) = (T::WHAT, kind_of(value.get_ref()));
+            let (what, is) = match (T::WHAT, kind_of(value.get_ref())) {
+                (LIST, "a list") => (LIST, "a list with other things in it"),
+                kinds => kinds,
+            };
             let fault = Fault::new(format!("'{key}' must be {what}, but is {is}"));
             self.report.add(line, fault);
         }
-        found.map(|value| At { value, line })
+        found.map(|value| At {
+            value,
+            line: Some(line),
+        })
     }
 
     /// Everything that was not taken is unknown.
@@ -103,12 +118,12 @@ impl Kind for i64 {
 }
 
 impl Kind for Vec<At<String>> {
-    const WHAT: &'static str = "a list of strings";
+    const WHAT: &'static str = LIST;
     fn from_toml(value: &DeValue<'_>, line_of: &dyn Fn(Range<usize>) -> u32) -> Option<Self> {
         let item = |item: &toml::Spanned<DeValue<'_>>| {
             Some(At {
                 value: item.get_ref().as_str()?.to_owned(),
-                line: line_of(item.span()),
+                line: Some(line_of(item.span())),
             })
         };
         value.as_array()?.iter().map(item).collect()
@@ -161,7 +176,7 @@ impl Kind for RawPhp {
                 }
                 _ => found.unknown.push(At {
                     value: key.get_ref().to_string(),
-                    line: line_of(key.span()),
+                    line: Some(line_of(key.span())),
                 }),
             }
         }
@@ -202,6 +217,9 @@ impl RawPhp {
         }
     }
 }
+
+/// How the one kind that has kinds within it is called.
+const LIST: &str = "a list of strings";
 
 fn kind_of(value: &DeValue<'_>) -> &'static str {
     match value {

@@ -1,0 +1,149 @@
+//! Good configurations and the table they become.
+
+use std::path::Path;
+use std::time::Duration;
+
+use hostel_config::LogLevel;
+use hostel_wire::monitor_keeper::PhpValue;
+
+use crate::system::Instance;
+
+#[test]
+fn nothing_but_domains_must_be_written() {
+    let instance = Instance::of_case("# file: sites.d/alice.toml\ndomains = ['Alice.example']\n");
+    let server = instance.load().unwrap();
+    assert_eq!(server.http.len(), 2);
+    assert_eq!(server.sites_directory, instance.path("sites.d"));
+    assert_eq!(server.state, Path::new("/var/lib/hostel"));
+    assert_eq!(server.logs, Path::new("/var/log/hostel"));
+    assert_eq!(server.run, Path::new("/run/hostel"));
+    assert_eq!(server.user.uid.0, 990);
+    assert_eq!(server.log_level, LogLevel::Information);
+    assert_eq!(server.php_ini_directory, "/etc/php/8.2/embed");
+    let [site] = &server.sites[..] else {
+        panic!("one site: {:?}", server.sites);
+    };
+    assert_eq!(site.name, "alice");
+    assert_eq!(site.domains, ["alice.example"]);
+    assert_eq!((site.user.uid.0, site.user.gid.0), (1001, 1001));
+    assert_eq!(site.home, "/srv/alice");
+    assert_eq!(site.root, "/srv/alice/public");
+    assert_eq!(site.index, ["index.php", "index.html", "index.htm"]);
+    assert_eq!(site.script_extensions, ["php"]);
+    assert_eq!(site.front_controller, "/index.php");
+    assert_eq!(site.limits.workers_max, 10);
+    assert_eq!(site.limits.queue_max, 128);
+    assert_eq!(site.limits.queue_time_max, Duration::from_secs(10));
+    assert_eq!(site.limits.request_time_max, Duration::from_secs(300));
+    assert_eq!(site.limits.body_bytes_max, 128 << 20);
+    assert_eq!(site.limits.answer_bytes_max, 1 << 30);
+    assert_eq!(site.limits.idle_time, Duration::from_secs(60));
+    assert_eq!(site.limits.requests_per_worker, 1000);
+    assert!(site.php_values.is_empty());
+}
+
+#[test]
+fn everything_may_be_written() {
+    let instance = Instance::of_case(EVERYTHING);
+    let server = instance.load().unwrap();
+    assert_eq!(
+        server.http,
+        [
+            "127.0.0.1:8080".parse().unwrap(),
+            "[::1]:8080".parse().unwrap()
+        ]
+    );
+    assert_eq!(server.state, instance.path("var/state"));
+    assert_eq!(server.logs, Path::new("/srv/logs"));
+    assert_eq!(server.run, instance.path("run"));
+    assert_eq!(server.user.name, "bob");
+    assert_eq!(server.log_level.number(), 3);
+    let site = &server.sites[0];
+    assert_eq!(site.name, "blog.example");
+    assert_eq!(site.home, "/home/alice/sites");
+    assert_eq!(site.root, "/home/alice/sites/current/public");
+    assert!(site.index.is_empty());
+    assert_eq!(site.front_controller, "/app.phtml");
+    assert_eq!(site.limits.answer_bytes_max, 65_536);
+    let value = |name: &str, value: &str, admin| PhpValue {
+        name: name.to_owned(),
+        value: value.to_owned(),
+        admin,
+    };
+    assert_eq!(
+        site.php_values,
+        [
+            value("display_errors", "0", true),
+            value("memory_limit", "256M", false),
+            value("opcache.enable", "1", false),
+            value("precision", "1.5", true),
+            value("session.gc_maxlifetime", "1440", false),
+        ]
+    );
+}
+
+#[test]
+fn two_sites_that_say_so_may_have_one_user_and_home() {
+    let site = |name: &str| {
+        format!(
+            "# file: sites.d/{name}.toml\ndomains = ['{name}.example']\nuser = 'alice'\nhome = '/home/alice'\nshare_user = true\nroot = '{name}'\n"
+        )
+    };
+    let instance = Instance::of_case(&(site("one") + &site("two")));
+    let server = instance.load().unwrap();
+    assert_eq!(server.sites.len(), 2);
+    assert_eq!(server.sites[0].user, server.sites[1].user);
+}
+
+#[test]
+fn a_site_without_php_has_no_front_controller() {
+    let instance = Instance::of_case(
+        "# file: sites.d/alice.toml\ndomains = ['a.example']\nscript_extensions = []\n",
+    );
+    assert_eq!(instance.load().unwrap().sites[0].front_controller, "");
+}
+
+#[test]
+fn an_instance_may_have_no_sites_yet() {
+    assert!(Instance::of_case("").load().unwrap().sites.is_empty());
+}
+
+/// Every key of both files.
+const EVERYTHING: &str = r#"
+http = ["127.0.0.1:8080", "[::1]:8080"]
+https = []
+sites = "sites.d"
+state = "var/state"
+logs = "/srv/logs/"
+run = "run"
+user = "bob"
+log_level = "debug"
+php_ini = "/etc/php/8.2/fpm"
+# file: sites.d/blog.example.toml
+domains = ["blog.example", "*.blog.example"]
+user = "alice"
+home = "/home/alice//sites/"
+root = "/home/alice/sites/current/public"
+index = []
+script_extensions = ["php", "phtml"]
+front_controller = "app.phtml"
+workers_max = 256
+queue_max = 0
+queue_seconds_max = 1
+request_seconds_max = 86400
+body_bytes_max = 0
+answer_bytes_max = "64K"
+idle_seconds = 1
+requests_per_worker = 0
+[php.value]
+memory_limit = "256M"
+session.gc_maxlifetime = 1440
+"opcache.enable" = true
+[php.admin_value]
+display_errors = false
+precision = 1.5
+# file: sites.d/blog.toml~
+this is not read
+# file: sites.d/.blog.toml
+neither is this
+"#;
