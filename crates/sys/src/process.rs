@@ -82,6 +82,26 @@ pub fn close_all_but(keep: &[RawFd]) -> io::Result<()> {
     close_range(first, u32::MAX)
 }
 
+/// Forget every variable of the environment but those in `keep`.
+///
+/// # Errors
+/// `InvalidInput` when the process has more than one thread, of which another could be reading the environment.
+pub fn clear_environment(keep: &[&str]) -> io::Result<()> {
+    if thread_count()? != 1 {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the environment can be cleared by a process with one thread only",
+        ));
+    }
+    for (name, _) in std::env::vars_os() {
+        if !keep.iter().any(|kept| name == *kept) {
+            // SAFETY: there is no other thread.
+            unsafe { std::env::remove_var(name) };
+        }
+    }
+    Ok(())
+}
+
 fn close_range(first: u32, last: u32) -> io::Result<()> {
     // SAFETY: closes descriptors that, as the only caller demands of its own callers, nothing owns yet.
     match unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } {

@@ -14,6 +14,34 @@ pub(crate) fn run() {
         Ok(_) => println!("dropped=yes"),
         Err(error) => println!("dropped={error}"),
     }
+    identity();
+    limits();
+    for (name, directory) in [
+        ("root", "/"),
+        ("dev", "/dev"),
+        ("run", "/run"),
+        ("srv", "/srv"),
+    ] {
+        println!("{name}={}", names(directory));
+    }
+    println!("processes={}", numbers("/proc"));
+    for argument in std::env::args().skip(2) {
+        let (kind, path) = argument.split_once(':').unwrap();
+        println!("{argument}={}", attempt(kind, path));
+    }
+    for (name, file) in [
+        ("passwd", "/etc/passwd"),
+        ("group", "/etc/group"),
+        ("mounts", "/proc/self/mountinfo"),
+    ] {
+        println!(
+            "{name}={}",
+            std::fs::read_to_string(file).unwrap().replace('\n', "|")
+        );
+    }
+}
+
+fn identity() {
     println!("pid={}", std::process::id());
     println!("parent={}", parent());
     for line in std::fs::read_to_string("/proc/self/status")
@@ -47,6 +75,10 @@ pub(crate) fn run() {
         "working-directory={}",
         std::env::current_dir().unwrap().display()
     );
+}
+
+/// What it may do, and what it may not.
+fn limits() {
     println!(
         "death-signal={:?}",
         parent_process_death_signal().unwrap().map(|s| s.as_raw())
@@ -74,34 +106,6 @@ pub(crate) fn run() {
     println!(
         "bind-low-port={}",
         outcome(TcpListener::bind("127.0.0.1:81"))
-    );
-    println!("processes={}", numbers("/proc"));
-    println!("root={}", names("/"));
-    println!("dev={}", names("/dev"));
-    println!("run={}", names("/run"));
-    println!("srv={}", names("/srv"));
-    for argument in std::env::args().skip(2) {
-        let (kind, path) = argument.split_once(':').unwrap();
-        println!("{argument}={}", attempt(kind, path));
-    }
-    print!(
-        "passwd={}",
-        std::fs::read_to_string("/etc/passwd")
-            .unwrap()
-            .replace('\n', "|")
-    );
-    println!();
-    println!(
-        "group={}",
-        std::fs::read_to_string("/etc/group")
-            .unwrap()
-            .replace('\n', "|")
-    );
-    println!(
-        "mounts={}",
-        std::fs::read_to_string("/proc/self/mountinfo")
-            .unwrap()
-            .replace('\n', "|")
     );
 }
 
