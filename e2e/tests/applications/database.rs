@@ -36,33 +36,40 @@ impl Database {
         chown("/run/mysqld", Some(uid), Some(gid)).expect("/run can be written");
         fs::create_dir_all(&directory).expect("the instance's directory");
         chown(&directory, Some(uid), Some(gid)).expect("it was just made");
-        let data = directory.join("data");
-        let made = Command::new("mariadb-install-db")
-            .args(["--no-defaults", "--user=mysql", "--skip-test-db", "--auth-root-authentication-method=normal"])
-            .arg(format!("--datadir={}", data.display()))
-            .output()
-            .expect("mariadb-install-db is missing: install mariadb-server");
-        assert!(made.status.success(), "mariadb-install-db: {}", String::from_utf8_lossy(&made.stderr));
-
+        let data = install(&directory);
         let first = directory.join("first.sql");
         fs::write(&first, first_statements()).expect("it was just made");
         let mut command = Command::new("/usr/sbin/mariadbd");
         command
-            .args(["--no-defaults", "--user=mysql", "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0"])
+            .args([
+                "--no-defaults",
+                "--user=mysql",
+                "--skip-name-resolve",
+                "--innodb-flush-log-at-trx-commit=0",
+            ])
             .arg(format!("--datadir={}", data.display()))
-            .arg(format!("--pid-file={}", directory.join("mariadbd.pid").display()))
+            .arg(format!(
+                "--pid-file={}",
+                directory.join("mariadbd.pid").display()
+            ))
             .arg(format!("--init-file={}", first.display()));
         let (socket, host) = if UnixStream::connect(USUAL_SOCKET).is_err() {
             command.arg("--skip-networking");
             (PathBuf::from(USUAL_SOCKET), "localhost".to_owned())
         } else {
             let port = free_port();
-            command.arg("--bind-address=127.0.0.1").arg(format!("--port={port}"));
+            command
+                .arg("--bind-address=127.0.0.1")
+                .arg(format!("--port={port}"));
             (directory.join("mariadbd.sock"), format!("127.0.0.1:{port}"))
         };
         command.arg(format!("--socket={}", socket.display()));
         let log = fs::File::create(directory.join("mariadbd.log")).expect("it was just made");
-        let server = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
+        let server = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn();
         let mut database = Self {
             server: server.expect("mariadbd is missing: install mariadb-server"),
             directory,
@@ -71,10 +78,18 @@ impl Database {
         };
         let answers = wait_until(START_MAX, || {
             let ended = database.server.try_wait().ok().flatten();
-            assert!(ended.is_none(), "mariadbd ended at once\n{}", database.log());
+            assert!(
+                ended.is_none(),
+                "mariadbd ended at once\n{}",
+                database.log()
+            );
             UnixStream::connect(&database.socket).is_ok()
         });
-        assert!(answers, "mariadbd does not answer within {START_MAX:?}\n{}", database.log());
+        assert!(
+            answers,
+            "mariadbd does not answer within {START_MAX:?}\n{}",
+            database.log()
+        );
         database
     }
 
@@ -94,6 +109,26 @@ impl Drop for Database {
     }
 }
 
+fn install(directory: &Path) -> PathBuf {
+    let data = directory.join("data");
+    let made = Command::new("mariadb-install-db")
+        .args([
+            "--no-defaults",
+            "--user=mysql",
+            "--skip-test-db",
+            "--auth-root-authentication-method=normal",
+        ])
+        .arg(format!("--datadir={}", data.display()))
+        .output()
+        .expect("mariadb-install-db is missing: install mariadb-server");
+    assert!(
+        made.status.success(),
+        "mariadb-install-db: {}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    data
+}
+
 fn first_statements() -> String {
     let mut sql = "CREATE DATABASE wordpress;\n".to_owned();
     for host in ["localhost", "127.0.0.1"] {
@@ -106,5 +141,8 @@ fn first_statements() -> String {
 
 /// Whether a file of the system is there; the message says what to install.
 pub(crate) fn require(path: &str, package: &str) {
-    assert!(Path::new(path).exists(), "{path} is missing: install {package}");
+    assert!(
+        Path::new(path).exists(),
+        "{path} is missing: install {package}"
+    );
 }

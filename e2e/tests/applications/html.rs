@@ -26,7 +26,9 @@ fn attributes(mut rest: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     loop {
         rest = rest.trim_start_matches([' ', '\n', '\t', '\r', '/']);
-        let end = rest.find(['=', '>', ' ', '\n', '\t', '/']).unwrap_or(rest.len());
+        let end = rest
+            .find(['=', '>', ' ', '\n', '\t', '/'])
+            .unwrap_or(rest.len());
         let name = &rest[..end];
         if name.is_empty() {
             return found;
@@ -61,11 +63,20 @@ pub(crate) fn field(html: &str, name: &str) -> String {
 pub(crate) fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
     text.split_once(before)
         .and_then(|(_, rest)| rest.split_once(after))
-        .map_or_else(|| panic!("nothing between {before:?} and {after:?} in:\n{}", cut(text)), |(found, _)| found)
+        .map_or_else(
+            || {
+                panic!(
+                    "nothing between {before:?} and {after:?} in:\n{}",
+                    cut(text)
+                )
+            },
+            |(found, _)| found,
+        )
 }
 
 /// The scripts, styles and pictures of this host that a page at `directory` (with both slashes) names, as request targets.
 pub(crate) fn files(html: &str, host: &str, directory: &str) -> BTreeSet<(Kind, String)> {
+    let html = &without_script_bodies(html);
     let mut named: Vec<(Kind, String)> = Vec::new();
     let mut add = |kind, url: Option<&String>| named.extend(url.map(|url| (kind, url.clone())));
     for tag in tags(html, "script") {
@@ -82,13 +93,43 @@ pub(crate) fn files(html: &str, host: &str, directory: &str) -> BTreeSet<(Kind, 
     for tag in tags(html, "img") {
         add(Kind::Picture, tag.get("src"));
         let candidates = tag.get("srcset").map(String::as_str).unwrap_or_default();
-        for candidate in candidates.split(',').filter_map(|c| c.split_whitespace().next()) {
+        for candidate in candidates
+            .split(',')
+            .filter_map(|c| c.split_whitespace().next())
+        {
             add(Kind::Picture, Some(&candidate.to_owned()));
         }
     }
     named
         .into_iter()
         .filter_map(|(kind, url)| Some((kind, target(&url, host, directory)?)))
+        .collect()
+}
+
+/// Scripts hold templates and texts of HTML whose addresses are not yet filled in.
+fn without_script_bodies(html: &str) -> String {
+    let mut kept = String::new();
+    let mut rest = html;
+    while let Some((before, script)) = rest.split_once("<script") {
+        let (head, body) = script.split_once('>').unwrap_or((script, ""));
+        kept.push_str(before);
+        kept.push_str(&format!("<script{head}>"));
+        rest = body.split_once("</script").map_or("", |(_, after)| after);
+    }
+    kept + rest
+}
+
+/// The pictures and fonts of this host that a style sheet at `target` names, as request targets.
+pub(crate) fn named_by_style(style: &str, host: &str, at: &str) -> Vec<String> {
+    let path = at.split('?').next().unwrap_or_default();
+    let directory = &path[..=path.rfind('/').unwrap_or_default()];
+    style
+        .split("url(")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next())
+        .map(|url| url.trim().trim_matches(['"', '\'']))
+        .filter_map(|url| target(url.split('#').next()?, host, directory))
+        .filter(|target| target != directory)
         .collect()
 }
 
@@ -108,9 +149,18 @@ fn target(url: &str, host: &str, directory: &str) -> Option<String> {
 }
 
 fn decode(text: &str) -> String {
-    [("&#038;", "&"), ("&#039;", "'"), ("&quot;", "\""), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")]
-        .iter()
-        .fold(text.to_owned(), |text, (entity, character)| text.replace(entity, character))
+    [
+        ("&#038;", "&"),
+        ("&#039;", "'"),
+        ("&quot;", "\""),
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&amp;", "&"),
+    ]
+    .iter()
+    .fold(text.to_owned(), |text, (entity, character)| {
+        text.replace(entity, character)
+    })
 }
 
 /// The beginning of a page, for messages.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hostel_e2e::{Browser, Instance, Part, Request, Response, Site, User};
 use serde_json::{Value, json};
@@ -31,7 +31,10 @@ pub(crate) fn add_to(instance: &mut Instance) {
     let site = Site::new(SITE, USER)
         .domains(&[DOMAIN])
         .copy(Path::new("/usr/share/wordpress"), "public")
-        .copy(Path::new("/var/lib/wordpress/wp-content"), "public/wp-content")
+        .copy(
+            Path::new("/var/lib/wordpress/wp-content"),
+            "public/wp-content",
+        )
         .file("public/wp-content/mu-plugins/test.php", PLUGIN);
     instance.add_site(site);
     // Debian's own reads /etc/wordpress; WordPress's set-up page writes one where there is none.
@@ -42,6 +45,7 @@ pub(crate) fn add_to(instance: &mut Instance) {
 #[derive(Debug)]
 pub(crate) struct WordPress {
     host: String,
+    root: PathBuf,
     browser: Browser,
     nonce: String,
 }
@@ -56,11 +60,13 @@ pub(crate) struct Made {
 }
 
 impl WordPress {
-    pub(crate) fn new(port: u16) -> Self {
+    /// `home` is the site's.
+    pub(crate) fn new(port: u16, home: &Path) -> Self {
         let host = format!("{DOMAIN}:{port}");
         Self {
             browser: Browser::new(port, &host),
             host,
+            root: home.join("public"),
             nonce: String::new(),
         }
     }
@@ -87,7 +93,11 @@ impl WordPress {
     /// The set-up page writes wp-config.php.
     fn configure(&mut self, database: &Database) {
         let first = self.page("/");
-        assert!(first.contains("setup-config.php"), "no way to the set-up:\n{}", cut(&first));
+        assert!(
+            first.contains("setup-config.php"),
+            "no way to the set-up:\n{}",
+            cut(&first)
+        );
         let fields = [
             ("dbname", "wordpress"),
             ("uname", "wordpress"),
@@ -98,12 +108,20 @@ impl WordPress {
             ("noapi", "1"),
         ];
         let done = self.post("/wp-admin/setup-config.php?step=2", &fields);
-        assert!(done.contains("install.php"), "wp-config.php was not written:\n{}", cut(&done));
+        assert!(
+            done.contains("install.php"),
+            "wp-config.php was not written:\n{}",
+            cut(&done)
+        );
     }
 
     fn install(&mut self) {
         let form = self.page("/wp-admin/install.php");
-        assert!(form.contains("weblog_title"), "no installer:\n{}", cut(&form));
+        assert!(
+            form.contains("weblog_title"),
+            "no installer:\n{}",
+            cut(&form)
+        );
         let fields = [
             ("weblog_title", "A blog on Hostel"),
             ("user_name", "owner"),
@@ -121,10 +139,23 @@ impl WordPress {
         self.page("/wp-login.php");
         let wrong = [("log", "owner"), ("pwd", "wrong"), ("testcookie", "1")];
         let refused = self.post("/wp-login.php", &wrong);
-        assert!(refused.contains("login_error"), "a wrong password was taken:\n{}", cut(&refused));
-        let right = [("log", "owner"), ("pwd", PASSWORD), ("testcookie", "1"), ("redirect_to", "/wp-admin/")];
+        assert!(
+            refused.contains("login_error"),
+            "a wrong password was taken:\n{}",
+            cut(&refused)
+        );
+        let right = [
+            ("log", "owner"),
+            ("pwd", PASSWORD),
+            ("testcookie", "1"),
+            ("redirect_to", "/wp-admin/"),
+        ];
         let inside = self.post("/wp-login.php", &right);
-        assert!(inside.contains("<h1>Dashboard</h1>"), "not logged in:\n{}", cut(&inside));
+        assert!(
+            inside.contains("<h1>Dashboard</h1>"),
+            "not logged in:\n{}",
+            cut(&inside)
+        );
     }
 
     fn set_permalinks(&mut self) {
@@ -139,7 +170,11 @@ impl WordPress {
             ("tag_base", ""),
         ];
         let done = self.post("/wp-admin/options-permalink.php", &fields);
-        assert!(done.contains("Permalink structure updated"), "permalinks were not set:\n{}", cut(&done));
+        assert!(
+            done.contains("Permalink structure updated"),
+            "permalinks were not set:\n{}",
+            cut(&done)
+        );
     }
 
     fn editor_nonce(&mut self) -> String {
@@ -153,54 +188,105 @@ impl WordPress {
         let parameters = between(&form, "\"multipart_params\":{", "}");
         let nonce = between(parameters, "\"_wpnonce\":\"", "\"").to_owned();
         let content = fs::read(PICTURE).expect("it was there a moment ago");
-        let text = |name, content: &'static str| Part { name, file: None, content: content.as_bytes() };
+        let text = |name, content: &'static str| Part {
+            name,
+            file: None,
+            content: content.as_bytes(),
+        };
         let parts = [
             text("name", "screenshot.png"),
             text("post_id", "0"),
             text("short", "1"),
-            Part { name: "_wpnonce", file: None, content: nonce.as_bytes() },
-            Part { name: "async-upload", file: Some(("screenshot.png", "image/png")), content: &content },
+            Part {
+                name: "_wpnonce",
+                file: None,
+                content: nonce.as_bytes(),
+            },
+            Part {
+                name: "async-upload",
+                file: Some(("screenshot.png", "image/png")),
+                content: &content,
+            },
         ];
-        let answer = self.browser.upload("/wp-admin/async-upload.php", &parts).expect("an answer");
-        let id = answer.text().trim().parse().unwrap_or_else(|_| panic!("not uploaded: {}", cut(&answer.text())));
+        let answer = self
+            .browser
+            .upload("/wp-admin/async-upload.php", &parts)
+            .expect("an answer");
+        let id = answer
+            .text()
+            .trim()
+            .parse()
+            .unwrap_or_else(|_| panic!("not uploaded: {}", cut(&answer.text())));
 
         let media = self.api("GET", &format!("/wp-json/wp/v2/media/{id}"), None, 200);
         let original = self.own_path(&media["source_url"]);
-        assert_eq!(self.visit(&original).body, content, "the picture came back changed");
+        assert_eq!(
+            self.visit(&original).body,
+            content,
+            "the picture came back changed"
+        );
         let thumbnail = &media["media_details"]["sizes"]["thumbnail"];
         let served = self.visit(&self.own_path(&thumbnail["source_url"]));
         assert_eq!(served.header("Content-Type"), Some("image/png"));
         // A PNG's width and height stand behind its mark and the head of its first chunk.
         let size = [150_u32.to_be_bytes(), 150_u32.to_be_bytes()].concat();
-        assert_eq!(served.body.get(16..24), Some(size.as_slice()), "not a picture of 150 by 150");
+        assert_eq!(
+            served.body.get(16..24),
+            Some(size.as_slice()),
+            "not a picture of 150 by 150"
+        );
         (id, original)
     }
 
     /// As the editor does it: a draft, then its publication by a POST that says PUT.
     fn publish(&mut self, picture_id: u64, picture: &str) -> String {
-        let content = format!("<!-- wp:paragraph --><p>Grüße from a site of its own.</p><!-- /wp:paragraph --><img src=\"{picture}\" alt=\"\">");
+        let content = format!(
+            "<!-- wp:paragraph --><p>Grüße from a site of its own.</p><!-- /wp:paragraph --><img src=\"{picture}\" alt=\"\">"
+        );
         let draft = json!({"title": "Hello from Hostel", "content": "", "status": "draft"});
-        let draft = self.api("POST", "/wp-json/wp/v2/posts?_locale=user", Some(&draft), 201);
+        let draft = self.api(
+            "POST",
+            "/wp-json/wp/v2/posts?_locale=user",
+            Some(&draft),
+            201,
+        );
         let full = json!({"content": content, "status": "publish", "featured_media": picture_id});
-        let post = self.api("PUT", &format!("/wp-json/wp/v2/posts/{}?_locale=user", draft["id"]), Some(&full), 200);
+        let post = self.api(
+            "PUT",
+            &format!("/wp-json/wp/v2/posts/{}?_locale=user", draft["id"]),
+            Some(&full),
+            200,
+        );
         assert_eq!(post["status"], "publish", "{post}");
         let path = self.own_path(&post["link"]);
-        assert!(path.ends_with("/hello-from-hostel/"), "not the permalink that was set: {path}");
+        assert!(
+            path.ends_with("/hello-from-hostel/"),
+            "not the permalink that was set: {path}"
+        );
         path
     }
 
     fn read_as_visitor(&self, post: &str, picture: &str) {
         let page = self.visit(post).text();
-        assert!(page.contains("<p>Grüße from a site of its own.</p>") && page.contains(picture), "{}", cut(&page));
+        assert!(
+            page.contains("<p>Grüße from a site of its own.</p>") && page.contains(picture),
+            "{}",
+            cut(&page)
+        );
         assert!(self.visit("/").text().contains("Hello from Hostel"));
         let missing = self.answer_to_visitor("/2001/no-such-post/");
         assert_eq!(missing.status, 404);
-        assert!(missing.text().contains("wp-"), "the 404 page is not WordPress's own");
+        assert!(
+            missing.text().contains("wp-"),
+            "the 404 page is not WordPress's own"
+        );
         let closed = self.answer_to_visitor("/wp-json/wp/v2/settings");
         assert_eq!(closed.status, 401);
         // Redirected to the one right address, by PHP.
         let bare = self.answer_to_visitor(post.trim_end_matches('/'));
-        let place = bare.header("Location").map(|url| self.browser.target_of(url));
+        let place = bare
+            .header("Location")
+            .map(|url| self.browser.target_of(url));
         assert_eq!((bare.status, place), (301, Some(post)));
     }
 
@@ -210,7 +296,14 @@ impl WordPress {
         for page in ["/", post] {
             named.extend(html::files(&self.visit(page).text(), &self.host, page));
         }
-        for page in ["", "post-new.php", "upload.php", "edit.php", "plugins.php", "profile.php"] {
+        for page in [
+            "",
+            "post-new.php",
+            "upload.php",
+            "edit.php",
+            "plugins.php",
+            "profile.php",
+        ] {
             let html = self.page(&format!("/wp-admin/{page}"));
             named.extend(html::files(&html, &self.host, "/wp-admin/"));
         }
@@ -219,9 +312,31 @@ impl WordPress {
             println!("WordPress names {count} files of kind {kind:?}");
             assert!(count >= 3, "so few cannot be all: {named:?}");
         }
+        let mut of_styles = BTreeSet::new();
         for (kind, target) in &named {
             let answer = self.browser.get(target).expect("an answer");
             check_file(*kind, target, &answer);
+            if *kind == Kind::Style {
+                of_styles.extend(html::named_by_style(&answer.text(), &self.host, target));
+            }
+        }
+        println!("its styles name {} more", of_styles.len());
+        for target in of_styles {
+            self.check_file_on_disk(&target);
+        }
+    }
+
+    /// Debian's package lacks a few pictures that WordPress's styles name: what is there must be served as it is, the rest be 404.
+    fn check_file_on_disk(&self, target: &str) {
+        let path = target.split('?').next().unwrap_or_default();
+        let answer = self.answer_to_visitor(target);
+        match fs::read(self.root.join(path.trim_start_matches('/'))) {
+            Ok(content) => assert!(
+                answer.status == 200 && answer.body == content,
+                "{target}: status {}",
+                answer.status
+            ),
+            Err(_) => assert_eq!(answer.status, 404, "{target}"),
         }
     }
 
@@ -247,8 +362,14 @@ impl WordPress {
             request = request.body("application/json", body.to_string());
         }
         let answer = self.browser.send(request).expect("an answer");
-        assert_eq!(answer.status, status, "{method} {target}:\n{}", cut(&answer.text()));
-        serde_json::from_slice(&answer.body).unwrap_or_else(|e| panic!("{target}: {e}:\n{}", cut(&answer.text())))
+        assert_eq!(
+            answer.status,
+            status,
+            "{method} {target}:\n{}",
+            cut(&answer.text())
+        );
+        serde_json::from_slice(&answer.body)
+            .unwrap_or_else(|e| panic!("{target}: {e}:\n{}", cut(&answer.text())))
     }
 
     /// A GET without cookies that must be right.
@@ -272,7 +393,8 @@ impl WordPress {
     fn own_path(&self, url: &Value) -> String {
         let url = url.as_str().expect("a URL");
         let path = url.strip_prefix(&format!("http://{}", self.host));
-        path.unwrap_or_else(|| panic!("{url} is not on {}", self.host)).to_owned()
+        path.unwrap_or_else(|| panic!("{url} is not on {}", self.host))
+            .to_owned()
     }
 }
 
