@@ -36,46 +36,16 @@ pub(crate) fn text(path: &Path) -> Result<String, Fault> {
         .ok_or_else(|| Fault::new(format!("the path {} is not UTF-8", path.display())))
 }
 
-/// Whether a site may live here.
+/// Whether a site may live here; the same rule holds when its home is opened.
 pub(crate) fn home(home: &Path) -> Result<(), Fault> {
-    let wrong = |why: &str| Fault::new(format!("the home {} {why}", home.display()));
-    if home.components().count() < 3 {
-        return Err(wrong("is a directory of the system")
-            .hint("a home has a directory of its own, such as /srv/blog"));
-    }
-    for system in SYSTEM {
-        if home.starts_with(system) {
-            return Err(
-                wrong(&format!("lies in {system}, which belongs to the system"))
-                    .hint("put it elsewhere, such as /srv/blog"),
-            );
+    hostel_sys::home::check_place(home, &[]).map_err(|error| {
+        let text = error.to_string();
+        match text.split_once("; hint: ") {
+            Some((message, hint)) => Fault::new(message).hint(hint),
+            None => Fault::new(text),
         }
-    }
-    for shared in SHARED {
-        if home == Path::new(shared) {
-            return Err(wrong("is a directory of the system")
-                .hint("a home has a directory of its own, such as /srv/blog"));
-        }
-    }
-    Ok(())
+    })
 }
-
-/// Directories that a site sees as the system's or as its own, so that no home can stand in them.
-const SYSTEM: [&str; 14] = [
-    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/root", "/run", "/sbin",
-    "/sys", "/usr", "/var/tmp",
-];
-/// Directories that others have things in.
-const SHARED: [&str; 8] = [
-    "/var/backups",
-    "/var/cache",
-    "/var/lib",
-    "/var/local",
-    "/var/log",
-    "/var/mail",
-    "/var/opt",
-    "/var/spool",
-];
 
 #[cfg(test)]
 mod tests {
@@ -95,7 +65,7 @@ mod tests {
 
     #[test]
     fn homes_are_directories_of_their_own() {
-        for path in ["/srv/a", "/home/a/b", "/var/www", "/tmp/x"] {
+        for path in ["/srv/a", "/home/a/b", "/var/www"] {
             assert!(home(Path::new(path)).is_ok(), "{path}");
         }
         for path in [

@@ -123,6 +123,15 @@ pub fn open_home(home: &Path, uid: Uid, reserved: &[&Path]) -> Result<OwnedFd, H
     Ok(directory)
 }
 
+/// Whether a home may be at this path, by the path alone: nothing is looked at. [`open_home`] does it too.
+///
+/// # Errors
+/// [`HomeError::NotAbsolute`] and [`HomeError::Reserved`].
+pub fn check_place(home: &Path, reserved: &[&Path]) -> Result<(), HomeError> {
+    names(home)?;
+    not_reserved(home, reserved)
+}
+
 fn names(home: &Path) -> Result<Vec<&OsStr>, HomeError> {
     let refused = || HomeError::NotAbsolute {
         home: home.to_owned(),
