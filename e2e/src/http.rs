@@ -199,7 +199,16 @@ impl Connection {
 
     /// Read one answer to a request of this method.
     pub fn receive(&mut self, method: &str) -> io::Result<Response> {
-        let mut response = self.receive_head()?;
+        let head = self.receive_head()?;
+        self.receive_body(head, method)
+    }
+
+    /// The body that follows a head which was read with [`Self::receive_head`], for a GET.
+    pub fn finish_body(&mut self, head: &Response) -> io::Result<Vec<u8>> {
+        Ok(self.receive_body(head.clone(), "GET")?.body)
+    }
+
+    fn receive_body(&mut self, mut response: Response, method: &str) -> io::Result<Response> {
         let bodiless = method == "HEAD" || response.status == 204 || response.status == 304;
         let length = match response.header("Content-Length") {
             Some(text) => Some(

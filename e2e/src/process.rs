@@ -56,6 +56,27 @@ impl Process {
         }
     }
 
+    /// Its open descriptors and what each is, as /proc names it.
+    pub fn descriptors(&self) -> Vec<(String, String)> {
+        let entries = fs::read_dir(format!("/proc/{}/fd", self.pid));
+        let entries = entries.into_iter().flatten().flatten();
+        let target = |path: &Path| {
+            fs::read_link(path)
+                .ok()?
+                .into_os_string()
+                .into_string()
+                .ok()
+        };
+        entries
+            .filter_map(|entry| {
+                Some((
+                    entry.file_name().into_string().ok()?,
+                    target(&entry.path())?,
+                ))
+            })
+            .collect()
+    }
+
     /// One line of /proc/PID/status, such as `CapEff`.
     pub fn status(&self, name: &str) -> Option<String> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;

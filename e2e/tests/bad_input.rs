@@ -1,0 +1,161 @@
+//! What is malformed: configurations, with the exact message that `hostel check` gives, and requests, with the exact status.
+//!
+//! The long table of requests is in the front's own tests; this one is over TCP, through the whole server.
+
+use std::fs;
+use std::time::Duration;
+
+use hostel_e2e::{Instance, Site, User};
+
+fn site(name: &str, user: User) -> Site {
+    Site::new(name, user)
+        .file("public/index.html", "index")
+        .file(
+            "public/echo.php",
+            "<?php echo file_get_contents('php://input');",
+        )
+}
+
+/// Sent bytes and the status that they must get; 0 for a connection that is closed without an answer.
+const REQUESTS: &[(&str, &[u8], u16)] = &[
+    ("well formed", b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n", 200),
+    ("no host", b"GET / HTTP/1.1\r\n\r\n", 400),
+    ("two hosts", b"GET / HTTP/1.1\r\nHost: a.test\r\nHost: a.test\r\n\r\n", 400),
+    ("an empty host", b"GET / HTTP/1.1\r\nHost:\r\n\r\n", 400),
+    ("a broken host", b"GET / HTTP/1.1\r\nHost: a.test/../b\r\n\r\n", 400),
+    ("a host with a user", b"GET / HTTP/1.1\r\nHost: x@a.test\r\n\r\n", 400),
+    ("no version", b"GET /\r\n\r\n", 400),
+    ("a version to come", b"GET / HTTP/2.0\r\nHost: a.test\r\n\r\n", 505),
+    ("an old version", b"GET / HTTP/0.9\r\nHost: a.test\r\n\r\n", 505),
+    ("bare line feeds", b"GET / HTTP/1.1\nHost: a.test\n\n", 400),
+    ("a bare carriage return", b"GET / HTTP/1.1\r\nHost: a.test\rX: y\r\n\r\n", 400),
+    ("a folded header", b"GET / HTTP/1.1\r\nHost: a.test\r\nX: a\r\n b\r\n\r\n", 400),
+    ("a space before the colon", b"GET / HTTP/1.1\r\nHost : a.test\r\n\r\n", 400),
+    ("a header without a colon", b"GET / HTTP/1.1\r\nHost: a.test\r\nbroken\r\n\r\n", 400),
+    ("an empty header name", b"GET / HTTP/1.1\r\nHost: a.test\r\n: x\r\n\r\n", 400),
+    ("a NUL in a header", b"GET / HTTP/1.1\r\nHost: a.test\r\nX: a\0b\r\n\r\n", 400),
+    ("a NUL in the path", b"GET /a\0b HTTP/1.1\r\nHost: a.test\r\n\r\n", 400),
+    ("an encoded NUL", b"GET /a%00.html HTTP/1.1\r\nHost: a.test\r\n\r\n", 400),
+    ("a broken escape", b"GET /%zz HTTP/1.1\r\nHost: a.test\r\n\r\n", 400),
+    ("a cut escape", b"GET /% HTTP/1.1\r\nHost: a.test\r\n\r\n", 400),
+    ("a path out of the root", b"GET /../etc/passwd HTTP/1.1\r\nHost: a.test\r\n\r\n", 400),
+    ("an encoded path out of the root", b"GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nHost: a.test\r\n\r\n", 400),
+    ("a target without a slash", b"GET index.html HTTP/1.1\r\nHost: a.test\r\n\r\n", 400),
+    ("a method that is no token", b"GE(T / HTTP/1.1\r\nHost: a.test\r\n\r\n", 400),
+    ("CONNECT", b"CONNECT a.test:80 HTTP/1.1\r\nHost: a.test\r\n\r\n", 405),
+    ("a length and chunks", b"POST /echo.php HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+    ("two lengths", b"POST /echo.php HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc", 400),
+    ("the same length twice", b"POST /echo.php HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400),
+    ("a list of lengths", b"POST /echo.php HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3, 3\r\n\r\nabc", 400),
+    ("a signed length", b"POST /echo.php HTTP/1.1\r\nHost: a.test\r\nContent-Length: +3\r\n\r\nabc", 400),
+    ("a negative length", b"POST /echo.php HTTP/1.1\r\nHost: a.test\r\nContent-Length: -1\r\n\r\n", 400),
+    ("a length in hex", b"POST /echo.php HTTP/1.1\r\nHost: a.test\r\nContent-Length: 0x3\r\n\r\nabc", 400),
+    ("a length beyond numbers", b"POST /echo.php HTTP/1.1\r\nHost: a.test\r\nContent-Length: 99999999999999999999\r\n\r\n", 400),
+    ("a length beyond the bound", b"POST /echo.php HTTP/1.1\r\nHost: a.test\r\nContent-Length: 9999999999\r\n\r\n", 413),
+    ("another coding", b"POST /echo.php HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
+    ("chunked not last", b"POST /echo.php HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked, gzip\r\n\r\n", 400),
+    ("chunks in HTTP/1.0", b"POST /echo.php HTTP/1.0\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+    ("a chunk's size that is none", b"POST /echo.php HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 400),
+    ("a chunk longer than said", b"POST /echo.php HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabcd\r\n0\r\n\r\n", 400),
+    ("a chunk's size beyond numbers", b"POST /echo.php HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n", 400),
+    ("an expectation of another kind", b"GET / HTTP/1.1\r\nHost: a.test\r\nExpect: the-moon\r\n\r\n", 417),
+    ("TLS on the plain port", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
+    ("HTTP/2 without TLS", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+];
+
+#[test]
+fn malformed_requests_get_their_status() {
+    let instance = Instance::new("requests").site(site("a", User::One)).start();
+    let mut failures = Vec::new();
+    for (what, bytes, expected) in REQUESTS {
+        let mut connection = instance.connect();
+        connection
+            .set_wait(Duration::from_secs(3))
+            .expect("a limit");
+        connection.send(bytes).expect("sent");
+        match connection.receive("GET") {
+            Ok(answer) if answer.status != *expected => {
+                failures.push(format!("{what}: {} instead of {expected}", answer.status))
+            }
+            Ok(answer) if *expected >= 400 && *expected != 405 && !answer.closes() => {
+                failures.push(format!(
+                    "{what}: the connection is kept after what cannot be understood"
+                ));
+            }
+            Ok(_) => {}
+            Err(e) => failures.push(format!("{what}: {e} instead of {expected}")),
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn heads_are_bounded() {
+    let instance = Instance::new("heads").site(site("a", User::One)).start();
+    let send = |text: String| {
+        let mut connection = instance.connect();
+        // The server may answer and close before all is sent.
+        let _ = connection.send(text.as_bytes());
+        connection
+            .receive("GET")
+            .map(|answer| answer.status)
+            .expect("an answer")
+    };
+    let long = "x".repeat(40_000);
+    assert_eq!(
+        send(format!("GET /{long} HTTP/1.1\r\nHost: a.test\r\n\r\n")),
+        414
+    );
+    assert_eq!(
+        send(format!(
+            "GET / HTTP/1.1\r\nHost: a.test\r\nX: {long}\r\n\r\n"
+        )),
+        431
+    );
+    let many = (0..150)
+        .map(|n| format!("X-{n}: y\r\n"))
+        .collect::<String>();
+    assert_eq!(
+        send(format!("GET / HTTP/1.1\r\nHost: a.test\r\n{many}\r\n")),
+        431
+    );
+}
+
+/// What stands in the site's file instead of what is right, and what `hostel check` must say of it.
+struct Broken {
+    what: &'static str,
+    text: &'static str,
+    says: &'static [&'static str],
+}
+
+const CONFIGURATIONS: &[Broken] = &[];
+
+#[test]
+fn broken_configurations_are_named_with_file_and_line() {
+    let instance = Instance::new("check").site(site("a", User::One));
+    instance.write_configuration();
+    let (ok, output, errors) = instance.command(&["check"]);
+    assert!(ok, "{output}{errors}");
+    let good = fs::read_to_string(instance.site_file("a")).expect("written");
+    for broken in CONFIGURATIONS {
+        let text = broken
+            .text
+            .replace("{home}", &instance.home("a").display().to_string());
+        fs::write(instance.site_file("a"), text).expect("sites.d");
+        let (ok, output, errors) = instance.command(&["check"]);
+        let all = output + &errors;
+        assert!(!ok, "{}: accepted", broken.what);
+        for line in broken.says {
+            assert!(
+                all.contains(line),
+                "{}: lacks {line:?}:\n{all}",
+                broken.what
+            );
+        }
+    }
+    fs::write(instance.site_file("a"), good).expect("sites.d");
+    assert!(
+        instance.command(&["check"]).0,
+        "the right one is accepted again"
+    );
+}
