@@ -1,0 +1,81 @@
+//! `hostel-keeper`: process 1 of a site's sandbox.
+//!
+//! Started by the monitor, as the site's user, inside the site's view. It opens static files for the front, starts PHP and
+//! reaps everything else of the site. It trusts the monitor, and the front with the site; its zygote, like any other process
+//! of the site, may be hostile and can harm nothing but the site. It runs no script, speaks no HTTP and writes no file. One
+//! thread, one poll loop.
+
+#![forbid(unsafe_code)]
+
+mod files;
+mod keeper;
+mod outbox;
+mod processes;
+mod stderr;
+mod zygote;
+
+use std::io;
+use std::process::ExitCode;
+
+use hostel_sys::signal::Signals;
+use hostel_sys::{child, cred, process};
+use hostel_wire::view;
+use rustix::process::{Pid, Signal};
+
+use keeper::{Keeper, KeeperError};
+
+/// Why the keeper could not begin.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error("cannot make the process non-dumpable")]
+    Dumpable(#[source] io::Error),
+    #[error("privileges are left")]
+    Privileged(#[source] cred::NotDropped),
+    #[error("cannot ask to be ended with the parent")]
+    Parent(#[source] io::Error),
+    #[error("not process 1 of a namespace: hostel-keeper is started by hostel-monitor only")]
+    NotFirst,
+    #[error("no control socket")]
+    Control(#[source] io::Error),
+    #[error("cannot take signals as events")]
+    Signals(#[source] io::Error),
+    #[error(transparent)]
+    Keeper(#[from] KeeperError),
+}
+
+fn main() -> ExitCode {
+    match start().and_then(|keeper| Ok(keeper.run()?)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut text = error.to_string();
+            let mut cause = std::error::Error::source(&error);
+            while let Some(source) = cause {
+                text = format!("{text}: {source}");
+                cause = source.source();
+            }
+            stderr::say(&text);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> Result<Keeper, StartError> {
+    // 1: nobody of the same user can look into this process. Exec had reset it.
+    process::set_non_dumpable().map_err(StartError::Dumpable)?;
+    // 2: the proof that whatever follows is done without privileges.
+    let dropped = cred::prove_dropped().map_err(StartError::Privileged)?;
+    // 3: end with the monitor. Its id is 0 in here, since it is outside of the namespace.
+    process::end_with_parent(process::parent()).map_err(StartError::Parent)?;
+    // 4: the end of this process has to be the end of all others of the site.
+    if rustix::process::getpid() != Pid::INIT {
+        return Err(StartError::NotFirst);
+    }
+    // 5: the one descriptor that the monitor gave.
+    let number = u8::try_from(view::CONTROL_DESCRIPTOR)
+        .map_err(|_| StartError::Control(io::ErrorKind::InvalidInput.into()))?;
+    let monitor = child::inherited_descriptor(number).map_err(StartError::Control)?;
+    // 6: deaths of children, as events.
+    let signals = Signals::new(&[Signal::CHILD]).map_err(StartError::Signals)?;
+    // 7: the site's settings; then the loop.
+    Ok(Keeper::new(monitor, signals, dropped)?)
+}
