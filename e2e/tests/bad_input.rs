@@ -3,8 +3,11 @@
 //! The long table of requests is in the front's own tests; this one is over TCP, through the whole server.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 use std::time::Duration;
 
+use hostel_e2e::site::own;
 use hostel_e2e::{Instance, Site, User};
 
 fn site(name: &str, user: User) -> Site {
@@ -121,41 +124,168 @@ fn heads_are_bounded() {
     );
 }
 
-/// What stands in the site's file instead of what is right, and what `hostel check` must say of it.
+/// What stands in the site's file instead of what is right, and the lines that `hostel check` must say of it.
 struct Broken {
-    what: &'static str,
     text: &'static str,
     says: &'static [&'static str],
 }
 
-const CONFIGURATIONS: &[Broken] = &[];
+const CONFIGURATIONS: &[Broken] = &[
+    Broken {
+        text: "domains = [\"a.test\"\nuser = \"hostel-t1\"\n",
+        says: &["a.toml:2: not TOML"],
+    },
+    Broken {
+        text: "domain = [\"a.test\"]\nuser = \"hostel-t1\"\nhome = \"{home}\"\n",
+        says: &[
+            "a.toml: has no 'domains'\n",
+            "a.toml:1: unknown key 'domain'\n  hint: did you mean 'domains'?\n",
+        ],
+    },
+    Broken {
+        text: "domains = [\"a.test\", \"a.test:80\"]\nuser = \"hostel-none\"\nhome = \"{home}\"\nworkers_max = 0\n",
+        says: &[
+            "a.toml:1: 'a.test:80' holds a colon\n",
+            "a.toml:2: there is no user 'hostel-none'\n",
+            "a.toml:4: 'workers_max' must be 1 to 256, but is 0\n",
+        ],
+    },
+    Broken {
+        text: "domains = [\"a.test\"]\nuser = \"root\"\nhome = \"{home}\"\n",
+        says: &["a.toml:2: a site cannot run as 'root': it is root\n"],
+    },
+    Broken {
+        text: "domains = [\"a.test\"]\nuser = \"www-data\"\nhome = \"{home}\"\n",
+        says: &["a.toml:2: a site cannot run as 'www-data': its uid 33 is below 100"],
+    },
+    Broken {
+        text: "domains = [\"a.test\"]\nuser = \"hostel\"\nhome = \"{home}\"\n",
+        says: &[
+            "a.toml:2: a site cannot run as 'hostel': it has the user or the group of the front",
+        ],
+    },
+    Broken {
+        text: "domains = [\"a.test\"]\nuser = \"hostel-t2\"\nhome = \"{home}\"\n",
+        says: &["the user 'hostel-t2' belongs to the site of a.toml already"],
+    },
+    Broken {
+        text: "domains = [\"b.test\"]\nuser = \"hostel-t1\"\nhome = \"{home}\"\n",
+        says: &["b.test"],
+    },
+    Broken {
+        text: "domains = [\"a.test\"]\nuser = \"hostel-t1\"\nhome = \"{home}\"\nroot = \"../b/public\"\n",
+        says: &["a.toml:4: 'root' = '../b/public' holds '..'\n"],
+    },
+    Broken {
+        text: "domains = [\"a.test\"]\nuser = \"hostel-t1\"\nhome = \"{home}\"\nroot = \"/etc\"\n",
+        says: &["a.toml:4: the document root /etc is outside of the home {home}\n"],
+    },
+    Broken {
+        text: "domains = [\"a.test\"]\nuser = \"hostel-t1\"\nhome = \"/etc\"\n",
+        says: &["a.toml:3: "],
+    },
+    Broken {
+        text: "domains = [\"a.test\"]\nuser = \"hostel-t1\"\nhome = \"{home}/../b\"\n",
+        says: &["a.toml:3: 'home' = '{home}/../b' holds '..'\n"],
+    },
+    Broken {
+        text: "domains = [\"a.test\"]\nuser = \"hostel-t1\"\nhome = \"{home}\"\n[php.value]\nextension = \"gd\"\nmemory_limit = [1]\n",
+        says: &[
+            "a.toml:5: the PHP setting 'extension' cannot be given for one site\n",
+            "a.toml:6: the PHP setting 'memory_limit' is a list or a date\n",
+        ],
+    },
+];
 
 #[test]
 fn broken_configurations_are_named_with_file_and_line() {
-    let instance = Instance::new("check").site(site("a", User::One));
+    let instance = Instance::new("check")
+        .site(site("a", User::One))
+        .site(site("b", User::Two));
     instance.write_configuration();
     let (ok, output, errors) = instance.command(&["check"]);
     assert!(ok, "{output}{errors}");
     let good = fs::read_to_string(instance.site_file("a")).expect("written");
+    let home = instance.home("a").display().to_string();
     for broken in CONFIGURATIONS {
-        let text = broken
-            .text
-            .replace("{home}", &instance.home("a").display().to_string());
-        fs::write(instance.site_file("a"), text).expect("sites.d");
+        let text = broken.text.replace("{home}", &home);
+        fs::write(instance.site_file("a"), &text).expect("sites.d");
         let (ok, output, errors) = instance.command(&["check"]);
         let all = output + &errors;
-        assert!(!ok, "{}: accepted", broken.what);
+        assert!(!ok, "accepted:\n{text}");
         for line in broken.says {
-            assert!(
-                all.contains(line),
-                "{}: lacks {line:?}:\n{all}",
-                broken.what
-            );
+            let line = line.replace("{home}", &home);
+            assert!(all.contains(&line), "{text}\nlacks {line:?}:\n{all}");
         }
     }
     fs::write(instance.site_file("a"), good).expect("sites.d");
     assert!(
         instance.command(&["check"]).0,
         "the right one is accepted again"
+    );
+}
+
+#[test]
+fn a_home_that_others_could_replace_is_refused() {
+    let instance = Instance::new("homes").site(site("a", User::One));
+    instance.write_configuration();
+    let good = fs::read_to_string(instance.site_file("a")).expect("written");
+    let homes = instance.path("homes");
+    let check = |home: &Path| {
+        let text = good.replace(
+            &instance.home("a").display().to_string(),
+            &home.display().to_string(),
+        );
+        fs::write(instance.site_file("a"), text).expect("sites.d");
+        let (ok, output, errors) = instance.command(&["check"]);
+        (ok, output + &errors)
+    };
+    let inner = homes.join("parent/a");
+    fs::create_dir_all(&inner).expect("homes");
+    own(&inner, User::One);
+    let (ok, said) = check(&inner);
+    assert!(ok, "{said}");
+
+    fs::set_permissions(homes.join("parent"), fs::Permissions::from_mode(0o777)).expect("homes");
+    let (ok, said) = check(&inner);
+    assert!(
+        !ok && said.contains("can be written by others than root"),
+        "{said}"
+    );
+    fs::set_permissions(homes.join("parent"), fs::Permissions::from_mode(0o755)).expect("homes");
+    own(&homes.join("parent"), User::Two);
+    let (ok, said) = check(&inner);
+    assert!(!ok && said.contains("not to root"), "{said}");
+
+    symlink(instance.home("a"), homes.join("link")).expect("homes");
+    let (ok, said) = check(&homes.join("link"));
+    assert!(!ok, "a home that is a symbolic link was accepted: {said}");
+    let (ok, said) = check(&homes.join("missing"));
+    assert!(!ok, "a home that is not there was accepted: {said}");
+    let foreign = homes.join("foreign");
+    fs::create_dir(&foreign).expect("homes");
+    own(&foreign, User::Two);
+    let (ok, said) = check(&foreign);
+    assert!(!ok && said.contains("not to the site's user"), "{said}");
+}
+
+#[test]
+fn configuration_that_others_can_write_is_refused() {
+    let instance = Instance::new("writable").site(site("a", User::One));
+    instance.write_configuration();
+    fs::set_permissions(instance.site_file("a"), fs::Permissions::from_mode(0o666))
+        .expect("sites.d");
+    let (ok, output, errors) = instance.command(&["check"]);
+    assert!(
+        !ok,
+        "a site's file that everybody can write was accepted: {output}{errors}"
+    );
+    fs::set_permissions(instance.site_file("a"), fs::Permissions::from_mode(0o644))
+        .expect("sites.d");
+    own(&instance.configuration(), User::One);
+    let (ok, output, errors) = instance.command(&["check"]);
+    assert!(
+        !ok,
+        "a hostel.toml of a site's user was accepted: {output}{errors}"
     );
 }
