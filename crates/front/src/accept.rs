@@ -1,0 +1,63 @@
+//! New connections of clients.
+//!
+//! Run by the front, one task per listening socket. It trusts nobody: the number of connections is bounded, and at the bound new
+//! ones wait in the kernel's queue. It reads nothing itself.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::connection::{Connection, Patience};
+use crate::front::Front;
+use crate::http1;
+use crate::logs::Level;
+
+/// Take connections and serve each in a task of its own, until the server drains. Needs a `LocalSet`.
+pub async fn serve(listener: TcpListener, front: Rc<Front>) {
+    serve_patiently(listener, front, Patience::default()).await;
+}
+
+/// As [`serve`], with other bounds for how long a client may take.
+pub async fn serve_patiently(listener: TcpListener, front: Rc<Front>, patience: Patience) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = front.drain.wait() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, remote)) => begin(stream, remote, &front, patience).await,
+            Err(error) => {
+                // Out of descriptors or memory, or the client has gone again: either way others wait behind it.
+                front.logs.server(
+                    Level::Warning,
+                    format_args!("a connection could not be accepted: {error}"),
+                );
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Serve a connection, once there is room for it.
+async fn begin(stream: TcpStream, remote: SocketAddr, front: &Rc<Front>, patience: Patience) {
+    let connected = loop {
+        if let Some(connected) = front.connections.enter() {
+            break connected;
+        }
+        tokio::time::sleep(PAUSE).await;
+    };
+    // A client that has gone already has no address any more and needs no answer.
+    if let Ok(connection) = Connection::new(stream, remote, patience) {
+        let front = Rc::clone(front);
+        tokio::task::spawn_local(async move {
+            http1::serve(connection, front).await;
+            drop(connected);
+        });
+    }
+}
+
+/// How long to wait where there is no room for another connection.
+const PAUSE: Duration = Duration::from_millis(20);

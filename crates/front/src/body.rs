@@ -1,0 +1,197 @@
+//! Taking in the body of a request, whole, before anybody works on it.
+//!
+//! Run by the front. It trusts no client: the body is bounded by the site's limit, each wait by the connection's patience. What
+//! is over [`MEMORY_BYTES_MAX`] goes to an unnamed file, written by the blocking pool, so that a slow disk stops nobody else.
+//! It does not look into the body.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+
+use tokio::time::Instant;
+
+use crate::chunked::{ChunkError, Chunks};
+use crate::connection::{Connection, ReadError};
+use crate::head::BodyLength;
+use crate::spill::{Body, Spill};
+
+/// Why a body was not taken in. The connection cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// It is larger than the site takes.
+    #[error("the body is larger than the site takes")]
+    TooLarge,
+    /// It is not chunks.
+    #[error("the body is not chunks: {0}")]
+    Malformed(#[from] ChunkError),
+    /// The client sent no more in time.
+    #[error("the body did not arrive in time")]
+    TimedOut,
+    /// The client left.
+    #[error("the client left within the body")]
+    ClientLeft,
+    /// The spill file could not be made or written.
+    #[error("the body could not be kept in a temporary file")]
+    Spill(#[source] io::Error),
+}
+
+impl BodyError {
+    /// The status to answer with; `None` when nobody is there to be answered.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::TooLarge => Some(413),
+            Self::Malformed(_) => Some(400),
+            Self::TimedOut => Some(408),
+            Self::ClientLeft => None,
+            Self::Spill(_) => Some(500),
+        }
+    }
+}
+
+/// Read the body that follows a head, at most `bytes_max` of it.
+pub(crate) async fn take_in(
+    connection: &mut Connection,
+    length: BodyLength,
+    bytes_max: u64,
+    spill: &Spill,
+) -> Result<Body, BodyError> {
+    match length {
+        BodyLength::Nothing => Ok(Body::Empty),
+        BodyLength::Sized(length) if length > bytes_max => Err(BodyError::TooLarge),
+        BodyLength::Sized(length) => take_in_sized(connection, length, spill).await,
+        BodyLength::Chunked => take_in_chunks(connection, bytes_max, spill).await,
+    }
+}
+
+/// Read a body that nobody wants, so that the next request can be read behind it; for bodies that the caller finds short.
+pub(crate) async fn skip(connection: &mut Connection, length: u64) -> Result<(), BodyError> {
+    let mut left = length;
+    while left > 0 {
+        if connection.input.is_empty() {
+            read_more(connection).await?;
+        }
+        let count = first(connection.input.len(), left);
+        connection.consume(count);
+        left = left.saturating_sub(count as u64);
+    }
+    Ok(())
+}
+
+async fn take_in_sized(
+    connection: &mut Connection,
+    length: u64,
+    spill: &Spill,
+) -> Result<Body, BodyError> {
+    let mut intake = Intake::default();
+    intake.memory.reserve_exact(first(MEMORY_BYTES_MAX, length));
+    let mut left = length;
+    while left > 0 {
+        if connection.input.is_empty() {
+            read_more(connection).await?;
+        }
+        let count = first(connection.input.len(), left);
+        let data = connection.input.get(..count).unwrap_or_default();
+        intake.take(data, spill).await?;
+        connection.consume(count);
+        left = left.saturating_sub(count as u64);
+    }
+    intake.finish().await
+}
+
+async fn take_in_chunks(
+    connection: &mut Connection,
+    bytes_max: u64,
+    spill: &Spill,
+) -> Result<Body, BodyError> {
+    let mut chunks = Chunks::default();
+    let mut intake = Intake::default();
+    loop {
+        let mut used = 0;
+        while used < connection.input.len() && !chunks.is_complete() {
+            let piece = chunks.next(connection.input.get(used..).unwrap_or_default())?;
+            if intake.length.saturating_add(piece.data.len() as u64) > bytes_max {
+                return Err(BodyError::TooLarge);
+            }
+            intake.take(piece.data, spill).await?;
+            used += piece.consumed;
+        }
+        connection.consume(used);
+        if chunks.is_complete() {
+            return intake.finish().await;
+        }
+        read_more(connection).await?;
+    }
+}
+
+async fn read_more(connection: &mut Connection) -> Result<(), BodyError> {
+    let deadline = Instant::now() + connection.patience.body;
+    connection
+        .read_more(deadline)
+        .await
+        .map_err(|error| match error {
+            ReadError::TimedOut => BodyError::TimedOut,
+            ReadError::Closed | ReadError::Broken(_) => BodyError::ClientLeft,
+        })
+}
+
+/// A body on its way in: memory first, then a file.
+#[derive(Default)]
+struct Intake {
+    memory: Vec<u8>,
+    file: Option<File>,
+    length: u64,
+}
+
+impl Intake {
+    async fn take(&mut self, data: &[u8], spill: &Spill) -> Result<(), BodyError> {
+        if self.memory.len() + data.len() > MEMORY_BYTES_MAX {
+            if self.file.is_none() {
+                self.file = Some(spill.create().map_err(BodyError::Spill)?);
+            }
+            self.write_out().await?;
+        }
+        self.memory.extend_from_slice(data);
+        self.length += data.len() as u64;
+        Ok(())
+    }
+
+    /// Move what is in memory to the file, if there is one.
+    async fn write_out(&mut self) -> Result<(), BodyError> {
+        let Some(mut file) = self.file.take() else {
+            return Ok(());
+        };
+        let memory = std::mem::take(&mut self.memory);
+        let written = tokio::task::spawn_blocking(move || {
+            file.write_all(&memory)?;
+            Ok((file, memory))
+        });
+        let (file, mut memory) = written
+            .await
+            .map_err(io::Error::other)
+            .flatten()
+            .map_err(BodyError::Spill)?;
+        memory.clear();
+        self.memory = memory;
+        self.file = Some(file);
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<Body, BodyError> {
+        self.write_out().await?;
+        Ok(match self.file {
+            Some(file) => Body::Spilled {
+                file,
+                length: self.length,
+            },
+            None if self.memory.is_empty() => Body::Empty,
+            None => Body::Memory(self.memory),
+        })
+    }
+}
+
+/// How many of `available` bytes belong to the `wanted` ones.
+fn first(available: usize, wanted: u64) -> usize {
+    usize::try_from(wanted).map_or(available, |wanted| wanted.min(available))
+}
+
+/// How much of a body is kept in memory.
+pub const MEMORY_BYTES_MAX: usize = 64 * 1024;
