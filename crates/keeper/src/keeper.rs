@@ -135,6 +135,7 @@ impl Keeper {
             if ready.front && self.hear_front() == Next::End {
                 return Ok(());
             }
+            self.php.kill_overdue();
             self.php.flush();
             self.flush_front();
             if Instant::now() >= self.census {
@@ -167,7 +168,11 @@ impl Keeper {
         if let Some((socket, unsent)) = self.php.socket() {
             polled.push(PollFd::new(socket, wanted(unsent)));
         }
-        let timeout = timespec(self.census.saturating_duration_since(Instant::now()));
+        let until = self
+            .php
+            .deadline()
+            .map_or(self.census, |at| at.min(self.census));
+        let timeout = timespec(until.saturating_duration_since(Instant::now()));
         match poll(&mut polled, Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(KeeperError::Poll(error.into())),

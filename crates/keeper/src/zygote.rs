@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use hostel_sys::child::{self, Program};
 use hostel_sys::cred::Dropped;
@@ -38,6 +39,8 @@ struct Zygote {
     pid: Pid,
     /// None once it was given up: then it only has to be reaped.
     socket: Option<OwnedFd>,
+    /// When it is killed, having closed its socket: a process that ends closes it a little before.
+    kill_at: Option<Instant>,
     outbox: Outbox,
     ready: bool,
     /// Workers that are to be forked once PHP has started.
@@ -152,6 +155,8 @@ impl Php {
         match zygote.outbox.flush(socket) {
             Ok(()) if zygote.outbox.len() > UNREAD_MAX => zygote.give_up("does not read"),
             Ok(()) => {}
+            // A peer that is gone is noticed where messages are received, after the last one.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             Err(error) => zygote.give_up(&format!("cannot be written to: {error}")),
         }
     }
@@ -163,13 +168,17 @@ impl Php {
             Ok(received) => received,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return None,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                zygote.hung_up();
+                return None;
+            }
             Err(error) => {
                 zygote.give_up(&format!("cannot be read from: {error}"));
                 return None;
             }
         };
         if received.bytes == 0 {
-            zygote.give_up("has closed its socket");
+            zygote.hung_up();
             return None;
         }
         if !received.descriptors.is_empty() {
@@ -188,7 +197,22 @@ impl Php {
     /// The zygote hung up while nothing was to be read from it.
     pub(crate) fn hung_up(&mut self) {
         if let Some(zygote) = &mut self.zygote {
-            zygote.give_up("has closed its socket");
+            zygote.hung_up();
+        }
+    }
+
+    /// When [`Php::kill_overdue`] has something to do.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.zygote.as_ref()?.kill_at
+    }
+
+    /// Kill a zygote that has closed its socket and does not end.
+    pub(crate) fn kill_overdue(&mut self) {
+        if let Some(zygote) = &mut self.zygote
+            && zygote.kill_at.is_some_and(|at| at <= Instant::now())
+        {
+            say("PHP has closed its socket and does not end; it is ended");
+            zygote.kill();
         }
     }
 
@@ -229,6 +253,7 @@ impl Zygote {
         Ok(Self {
             pid,
             socket: Some(near),
+            kill_at: None,
             outbox,
             ready: false,
             waiting: VecDeque::new(),
@@ -285,14 +310,28 @@ impl Zygote {
         }
     }
 
-    /// Nothing more is expected of it but its end.
+    /// It broke its word: nothing more is expected of it but its end.
     fn give_up(&mut self, why: &str) {
-        if self.socket.take().is_none() {
-            return;
-        }
+        say(&format!("PHP {why}; it is ended"));
+        // In this order, so that it does not end by itself first and look honest.
+        self.kill();
+        self.close();
+    }
+
+    /// It has closed its socket, as it does when it ends: how it ends by itself is worth a short wait.
+    fn hung_up(&mut self) {
+        self.close();
+        self.kill_at = Some(Instant::now() + ENDING_MAX);
+    }
+
+    fn close(&mut self) {
+        self.socket = None;
         self.waiting.clear();
         self.outbox = Outbox::default();
-        say(&format!("PHP {why}; it is ended"));
+    }
+
+    fn kill(&mut self) {
+        self.kill_at = None;
         // It is this process's child and not reaped, so the number is its own. If it has ended, all is well.
         let _ = kill_process(self.pid, Signal::KILL);
     }
@@ -313,6 +352,8 @@ enum ZygoteError {
 const PROGRAM: &str = "hostel-php";
 /// The status that a shell gives to a program that could not be started.
 const NOT_STARTED: u8 = 127;
+/// How long a zygote may take to end after it has closed its socket.
+const ENDING_MAX: Duration = Duration::from_secs(1);
 /// Workers at one time, those of an earlier front that are ending included.
 const WORKERS_MAX: usize = 2 * limits::WORKERS_MAX as usize;
 /// Messages that may wait for a zygote: one to fork and one to kill for each worker.
