@@ -1,6 +1,6 @@
 //! From files to the table: every error is collected, and nothing half right is handed out.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hostel_wire::limits;
 
@@ -33,7 +33,28 @@ pub fn load(path: &Path, users: &dyn UserLookUp) -> Result<Server, Errors> {
     Ok(server)
 }
 
+/// The directory of the status socket: what `hostel status` needs to know, even while the rest of the configuration is broken.
+///
+/// # Errors
+/// hostel.toml cannot be read, is not TOML, or its `run` is wrong.
+pub fn run_directory(path: &Path) -> Result<PathBuf, Errors> {
+    let mut errors = Vec::new();
+    let found = with_server_file(path, &mut errors, server::run_directory);
+    found.ok_or(Errors(errors))
+}
+
 fn load_server(path: &Path, users: &dyn UserLookUp, errors: &mut Vec<Error>) -> Option<Server> {
+    with_server_file(path, errors, |raw, base, report| {
+        server::check(raw, base, users, report)
+    })
+}
+
+/// Read hostel.toml and check something of it; relative paths in it are relative to `base`.
+fn with_server_file<T>(
+    path: &Path,
+    errors: &mut Vec<Error>,
+    check: impl FnOnce(RawServer, &Path, &mut Report) -> Option<T>,
+) -> Option<T> {
     let read = std::path::absolute(path)
         .map_err(|error| Fault::new(format!("cannot be found: {error}")).of(path))
         .and_then(|path| Ok((files::read(&path)?, path)));
@@ -46,9 +67,9 @@ fn load_server(path: &Path, users: &dyn UserLookUp, errors: &mut Vec<Error>) -> 
     };
     let (raw, mut report) = RawServer::read(&path, &text);
     let base = path.parent().unwrap_or(Path::new("/"));
-    let server = raw.and_then(|raw| server::check(raw, base, users, &mut report));
+    let found = raw.and_then(|raw| check(raw, base, &mut report));
     errors.append(&mut report.errors);
-    server
+    found
 }
 
 fn load_sites(

@@ -27,7 +27,7 @@ mod site;
 pub mod table;
 mod users;
 
-pub use check::load;
+pub use check::{load, run_directory};
 pub use errors::{Error, Errors};
 pub use raw::{Key, SERVER_KEYS, SITE_KEYS};
 pub use table::{Limits, LogLevel, Server, Site};

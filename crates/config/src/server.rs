@@ -30,11 +30,7 @@ pub(crate) fn check(
                 .hint("remove the addresses; a proxy in front of Hostel can speak TLS for now"),
         );
     }
-    let mut path = |key, given: Option<At<String>>, default: &str| {
-        let given = given.unwrap_or_else(|| At::nowhere(default.to_owned()));
-        let path = paths::below_or_absolute(key, &given.value, base);
-        fine(path.and_then(|path| fits(key, path)), given.line, report)
-    };
+    let mut path = |key, given, default| path(key, given, default, base, report);
     let sites_directory = path("sites", raw.sites, defaults::SITES);
     let state = path("state", raw.state, defaults::STATE);
     let logs = path("logs", raw.logs, defaults::LOGS);
@@ -61,6 +57,23 @@ pub(crate) fn check(
         php_ini_directory: fine(paths::text(&php_ini?), None, report)?,
         sites: Vec::new(),
     })
+}
+
+/// Where the status socket is, whatever else the file says.
+pub(crate) fn run_directory(raw: RawServer, base: &Path, report: &mut Report) -> Option<PathBuf> {
+    path("run", raw.run, defaults::RUN, base, report)
+}
+
+fn path(
+    key: &str,
+    given: Option<At<String>>,
+    default: &str,
+    base: &Path,
+    report: &mut Report,
+) -> Option<PathBuf> {
+    let given = given.unwrap_or_else(|| At::nowhere(default.to_owned()));
+    let path = paths::below_or_absolute(key, &given.value, base);
+    fine(path.and_then(|path| fits(key, path)), given.line, report)
 }
 
 fn addresses(given: Option<At<Vec<At<String>>>>, report: &mut Report) -> Vec<SocketAddr> {

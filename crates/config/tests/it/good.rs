@@ -108,6 +108,15 @@ fn an_instance_may_have_no_sites_yet() {
     assert!(Instance::of_case("").load().unwrap().sites.is_empty());
 }
 
+#[test]
+fn the_status_socket_is_found_though_all_else_is_wrong() {
+    let instance =
+        Instance::of_case("run = 'here'\nlog = 1\nuser = 'zoe'\n# file: sites.d/x.toml\n=");
+    assert!(instance.load().is_err());
+    let found = hostel_config::run_directory(&instance.path("hostel.toml"));
+    assert_eq!(found, Ok(instance.path("here")));
+}
+
 /// Every key of both files.
 const EVERYTHING: &str = r#"
 http = ["127.0.0.1:8080", "[::1]:8080"]

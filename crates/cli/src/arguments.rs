@@ -1,0 +1,77 @@
+//! What may be typed. The doc comments are the help texts.
+
+use std::path::PathBuf;
+
+/// A web server that runs each site as its own Linux user, in its own sandbox, with its own PHP.
+///
+/// The configuration is one file per server (hostel.toml) and one per site (sites.d/NAME.toml beside it).
+#[derive(Debug, clap::Parser)]
+#[command(
+    name = "hostel",
+    version,
+    arg_required_else_help = true,
+    after_help = "A site, /etc/hostel/sites.d/blog.toml:\n\n    domains = [\"blog.example\", \"www.blog.example\"]\n\n\
+        It runs as the user blog, from /srv/blog/public."
+)]
+pub(crate) struct Arguments {
+    /// The server's configuration file
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "FILE",
+        default_value = "/etc/hostel/hostel.toml"
+    )]
+    pub(crate) config: PathBuf,
+    /// What to do
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Read the configuration and list every error, and what this machine lacks
+    ///
+    /// Changes nothing. Each error is told with its file and line and, where there is one, a hint. Ends with status 1 if
+    /// anything is wrong. As another user than root, files of this user are read too, and homes are not examined.
+    Check {
+        /// Print one JSON document instead
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run the server, in the foreground
+    ///
+    /// Needs root. This process becomes the monitor. SIGTERM finishes running requests and ends everything; SIGHUP reads the
+    /// configuration again (a broken one changes nothing); SIGUSR1 opens the logs again.
+    Serve,
+    /// Show the running server: its sites, their users, processes and requests
+    ///
+    /// Needs root. Ends with status 1 if the server does not run.
+    Status {
+        /// Print one JSON document instead
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{CommandFactory, Parser};
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn config_may_stand_on_either_side() {
+        for line in [
+            ["hostel", "--config", "/x", "check"],
+            ["hostel", "check", "--config", "/x"],
+        ] {
+            let arguments = Arguments::try_parse_from(line).unwrap();
+            assert_eq!(arguments.config, PathBuf::from("/x"));
+        }
+    }
+}

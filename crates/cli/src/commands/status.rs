@@ -1,0 +1,142 @@
+//! `hostel status`: what the front says of itself and its sites, with the processes of each site.
+//!
+//! The front writes one JSON document to whoever connects to its socket. It is shown, never acted upon.
+
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use hostel_config::Errors;
+use serde_json::{Value, json};
+
+use crate::output;
+use crate::processes::{self, Process};
+
+#[derive(Debug, thiserror::Error)]
+enum StatusError {
+    #[error("hostel status: the configuration does not tell where the server's socket is\n{0}")]
+    Configuration(Errors),
+    #[error("hostel status: no server runs with this configuration: cannot connect to {}: {source}\n  hint: start it with: hostel serve --config FILE", socket.display())]
+    NotRunning { socket: PathBuf, source: io::Error },
+    #[error("hostel status: not allowed to connect to {}\n  hint: sudo hostel status", .0.display())]
+    NotAllowed(PathBuf),
+    #[error("hostel status: the server did not answer on {}: {source}\n  hint: is it starting, or very busy? try again", socket.display())]
+    NoAnswer { socket: PathBuf, source: io::Error },
+    #[error("hostel status: what came from {} is not a status: {source}\n  hint: the server and this program must be of one version", socket.display())]
+    NotStatus {
+        socket: PathBuf,
+        source: serde_json::Error,
+    },
+}
+
+/// Status 1 if there is nothing to show.
+pub(crate) fn run(config: &Path, as_json: bool) -> ExitCode {
+    let mut document = match ask(config) {
+        Ok(document) => document,
+        Err(error) => {
+            output::error(&error.to_string());
+            return ExitCode::FAILURE;
+        }
+    };
+    add_processes(&mut document, &processes::all());
+    if as_json {
+        output::json(&document);
+    } else {
+        print(&document);
+    }
+    ExitCode::SUCCESS
+}
+
+fn ask(config: &Path) -> Result<Value, StatusError> {
+    let run = hostel_config::run_directory(config).map_err(StatusError::Configuration)?;
+    let socket = run.join("status.sock");
+    let mut stream = match UnixStream::connect(&socket) {
+        Ok(stream) => stream,
+        Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(StatusError::NotAllowed(socket));
+        }
+        Err(source) => return Err(StatusError::NotRunning { socket, source }),
+    };
+    let read = |stream: &mut UnixStream| {
+        stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
+        let mut bytes = Vec::new();
+        stream.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = match read(&mut stream) {
+        Ok(bytes) => bytes,
+        Err(source) => return Err(StatusError::NoAnswer { socket, source }),
+    };
+    serde_json::from_slice(&bytes).map_err(|source| StatusError::NotStatus { socket, source })
+}
+
+/// Give each site that is awake the list of its processes.
+fn add_processes(document: &mut Value, all: &[Process]) {
+    let sites = document.get_mut("sites").and_then(Value::as_array_mut);
+    for site in sites.into_iter().flatten() {
+        let keeper = site.get("keeper_pid").and_then(Value::as_u64);
+        let keeper = keeper.and_then(|pid| u32::try_from(pid).ok());
+        let tree = keeper
+            .map(|pid| processes::tree(all, pid))
+            .unwrap_or_default();
+        let tree: Vec<Value> = tree.iter().map(process_document).collect();
+        if let Some(site) = site.as_object_mut() {
+            site.insert("processes".to_owned(), tree.into());
+        }
+    }
+}
+
+fn process_document(process: &Process) -> Value {
+    json!({
+        "pid": process.pid,
+        "parent": process.parent,
+        "uid": process.uid,
+        "name": process.name,
+        "resident_kib": process.resident_kib,
+    })
+}
+
+fn print(document: &Value) {
+    let text = |value: &Value, key: &str| match value.get(key) {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) => text.escape_debug().to_string(),
+        Some(value) => value.to_string(),
+    };
+    let sites = document.get("sites").and_then(Value::as_array);
+    let sites = sites.map(Vec::as_slice).unwrap_or_default();
+    let head = [
+        "SITE", "USER", "STATE", "WORKERS", "RUNNING", "WAITING", "REQUESTS",
+    ];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for site in sites {
+        let keys = [
+            "name", "user", "state", "workers", "running", "waiting", "requests",
+        ];
+        rows.push(keys.map(|key| text(site, key)).to_vec());
+    }
+    output::table(&rows);
+    let mut rows = vec![
+        ["SITE", "PID", "UID", "KIB", "PROGRAM"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    for site in sites {
+        let processes = site.get("processes").and_then(Value::as_array);
+        for process in processes.into_iter().flatten() {
+            let mut row = vec![text(site, "name")];
+            row.extend(["pid", "uid", "resident_kib", "name"].map(|key| text(process, key)));
+            rows.push(row);
+        }
+    }
+    if rows.len() > 1 {
+        output::line("");
+        output::table(&rows);
+    }
+}
+
+/// The front writes at once; it may be busy for a moment.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
+/// 20,000 sites of 400 bytes, and room.
+const ANSWER_BYTES_MAX: u64 = 32 * 1024 * 1024;

@@ -1,0 +1,274 @@
+//! What this machine has and lacks for Hostel. Everything is tried, nothing is guessed from a version.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use hostel_config::{Server, Site};
+use hostel_sys::cred::Uid;
+use hostel_sys::home::open_home;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use rustix::mount::{FsOpenFlags, MoveMountFlags, OpenTreeFlags};
+use rustix::thread::CapabilitySet;
+
+/// One thing that was examined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Finding {
+    pub(crate) what: String,
+    pub(crate) state: State,
+    pub(crate) detail: String,
+    pub(crate) hint: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It is there.
+    Fine,
+    /// Hostel, or one of its sites, will not run without it.
+    Missing,
+    /// Only root could tell.
+    Unknown,
+}
+
+/// Examine the machine: for itself, and for a configuration if there is a good one.
+pub(crate) fn examine(server: Option<&Server>) -> Vec<Finding> {
+    let mut findings = programs();
+    findings.push(php_library());
+    findings.extend(kernel());
+    findings.push(privileges());
+    if let Some(server) = server {
+        findings.push(php_ini(&server.php_ini_directory));
+        findings.extend(server.sites.iter().map(|site| home(server, site)));
+    }
+    findings
+}
+
+impl Finding {
+    fn fine(what: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            state: State::Fine,
+            detail: detail.into(),
+            hint: None,
+        }
+    }
+
+    fn missing(what: impl Into<String>, detail: impl Into<String>, hint: Option<&str>) -> Self {
+        Self {
+            state: State::Missing,
+            hint: hint.map(str::to_owned),
+            ..Self::fine(what, detail)
+        }
+    }
+
+    fn unknown(what: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            state: State::Unknown,
+            ..Self::fine(what, detail)
+        }
+    }
+}
+
+/// The programs that stand beside this one.
+fn programs() -> Vec<Finding> {
+    let examine = |name: &str| {
+        let path = std::env::current_exe().map(|path| path.with_file_name(name));
+        match path.and_then(|path| Ok((std::fs::metadata(&path)?, path))) {
+            Ok((_, path)) => Finding::fine(name, path.display().to_string()),
+            Err(error) => Finding::missing(
+                name,
+                format!("not beside this program: {error}"),
+                Some("build all programs with: cargo build --release"),
+            ),
+        }
+    };
+    [
+        "hostel-monitor",
+        "hostel-front",
+        "hostel-keeper",
+        "hostel-php",
+    ]
+    .map(examine)
+    .into()
+}
+
+/// libphp, as Debian's package installs it. hostel-php was linked to one version and needs that one.
+fn php_library() -> Finding {
+    let found = PHP_LIBRARIES
+        .iter()
+        .map(PathBuf::from)
+        .find(|path| path.exists());
+    match found {
+        Some(path) => Finding::fine("PHP's embed library", path.display().to_string()),
+        None => Finding::missing(
+            "PHP's embed library",
+            format!("none of {}", PHP_LIBRARIES.join(", ")),
+            Some("apt-get install libphp8.2-embed"),
+        ),
+    }
+}
+
+fn php_ini(directory: &str) -> Finding {
+    let what = format!("php.ini in {directory}");
+    match std::fs::metadata(Path::new(directory).join("php.ini")) {
+        Ok(_) => Finding::fine(what, "found"),
+        Err(error) => Finding::missing(
+            what,
+            error.to_string(),
+            Some("apt-get install libphp8.2-embed, or set 'php_ini' in hostel.toml"),
+        ),
+    }
+}
+
+/// The home of a site: it must exist, and nobody but root may be able to exchange it.
+fn home(server: &Server, site: &Site) -> Finding {
+    let what = format!("home of site {}", site.name);
+    if Uid::effective() != Uid::ROOT {
+        return Finding::unknown(what, "only root can look at every home");
+    }
+    let reserved = [
+        &server.state,
+        &server.logs,
+        &server.run,
+        &server.sites_directory,
+    ];
+    match open_home(
+        Path::new(&site.home),
+        site.user.uid,
+        &reserved.map(PathBuf::as_path),
+    ) {
+        Ok(_) => Finding::fine(what, site.home.clone()),
+        Err(error) => {
+            let text = error.to_string();
+            match text.split_once("; hint: ") {
+                Some((detail, hint)) => Finding::missing(what, detail, Some(hint)),
+                None => Finding::missing(what, text, None),
+            }
+        }
+    }
+}
+
+/// System calls that not every kernel or container has, each tried in a way that changes nothing.
+fn kernel() -> Vec<Finding> {
+    let tries: [(&str, Attempt); 6] = [
+        ("openat2", || {
+            let flags = OFlags::PATH | OFlags::CLOEXEC;
+            rustix::fs::openat2(CWD, "/", flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS)
+                .map(drop)
+        }),
+        ("open_tree", || {
+            rustix::mount::open_tree(CWD, "/", OpenTreeFlags::OPEN_TREE_CLOEXEC).map(drop)
+        }),
+        // An empty path without the flag that allows it: the answer is ENOENT where the call exists.
+        ("move_mount", || {
+            rustix::mount::move_mount(CWD, "", CWD, "", MoveMountFlags::empty())
+        }),
+        ("fsopen", || {
+            rustix::mount::fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).map(drop)
+        }),
+        ("pidfd_open", || {
+            rustix::process::pidfd_open(
+                rustix::process::getpid(),
+                rustix::process::PidfdFlags::empty(),
+            )
+            .map(drop)
+        }),
+        ("unnamed files (O_TMPFILE)", || {
+            let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+            rustix::fs::open(std::env::temp_dir(), flags, Mode::RUSR | Mode::WUSR).map(drop)
+        }),
+    ];
+    let mut findings: Vec<Finding> = tries
+        .into_iter()
+        .map(|(name, attempt)| kernel_finding(name, attempt()))
+        .collect();
+    for namespace in ["cgroup", "ipc", "mnt", "pid", "uts"] {
+        let what = format!("{namespace} namespaces");
+        findings.push(
+            match std::fs::symlink_metadata(format!("/proc/self/ns/{namespace}")) {
+                Ok(_) => Finding::fine(what, "the kernel has them"),
+                Err(error) => Finding::missing(
+                    what,
+                    error.to_string(),
+                    Some("a kernel with namespaces and a mounted /proc is needed"),
+                ),
+            },
+        );
+    }
+    findings
+}
+
+fn kernel_finding(name: &str, result: rustix::io::Result<()>) -> Finding {
+    let is_root = Uid::effective() == Uid::ROOT;
+    match result {
+        Ok(()) | Err(Errno::NOENT) => Finding::fine(name, "works"),
+        Err(Errno::PERM) if !is_root => Finding::unknown(name, "only root may try it"),
+        Err(errno) => Finding::missing(
+            name,
+            io::Error::from(errno).to_string(),
+            Some(
+                "a kernel of version 5.12 or later is needed, and a container must allow the call",
+            ),
+        ),
+    }
+}
+
+/// What root may lack in a container.
+fn privileges() -> Finding {
+    let what = "root's capabilities";
+    if Uid::effective() != Uid::ROOT {
+        return Finding::unknown(what, "not root");
+    }
+    let needed = CapabilitySet::SYS_ADMIN
+        | CapabilitySet::SETUID
+        | CapabilitySet::SETGID
+        | CapabilitySet::SETPCAP
+        | CapabilitySet::CHOWN
+        | CapabilitySet::DAC_OVERRIDE
+        | CapabilitySet::KILL
+        | CapabilitySet::NET_BIND_SERVICE;
+    match rustix::thread::capabilities(None) {
+        Ok(sets) if sets.effective.contains(needed) => Finding::fine(what, "all that are needed"),
+        Ok(sets) => {
+            let lacking: Vec<_> = (needed - sets.effective)
+                .iter_names()
+                .map(|(name, _)| name)
+                .collect();
+            Finding::missing(
+                what,
+                format!("without {}", lacking.join(", ")),
+                Some("a container must give them to its root"),
+            )
+        }
+        Err(errno) => Finding::missing(what, io::Error::from(errno).to_string(), None),
+    }
+}
+
+/// Tries one system call.
+type Attempt = fn() -> rustix::io::Result<()>;
+
+/// Where Debian's package and a build of PHP's own put the library.
+const PHP_LIBRARIES: [&str; 2] = ["/usr/lib/libphp8.2.so", "/usr/local/lib/libphp8.2.so"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_the_kernel_lacks_is_missing() {
+        let finding = kernel_finding("x", Err(Errno::NOSYS));
+        assert_eq!(finding.state, State::Missing);
+        assert!(finding.hint.is_some());
+        assert_eq!(kernel_finding("x", Ok(())).state, State::Fine);
+    }
+
+    #[test]
+    fn what_is_beside_this_program_is_found() {
+        // A test stands alone in its directory.
+        assert!(
+            programs()
+                .iter()
+                .all(|finding| finding.state == State::Missing)
+        );
+    }
+}
