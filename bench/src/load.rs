@@ -56,7 +56,10 @@ pub(crate) fn ab(
         Amount::Seconds(seconds) => command.args(["-t", &seconds.to_string(), "-n", "1000000"]),
     };
     command.arg(format!("http://127.0.0.1:{port}{path}"));
-    let said = output(command, "ab")?;
+    read_ab(&output(command, "ab")?, amount)
+}
+
+fn read_ab(said: &str, amount: Amount) -> Result<Load> {
     let number = |label: &str| -> Option<f64> {
         let line = said.lines().find_map(|line| line.strip_prefix(label))?;
         line.split_whitespace().next()?.parse().ok()
@@ -157,5 +160,37 @@ fn output(mut command: Command, name: &str) -> Result<String> {
             "{name} failed ({}): {why}\n{said}",
             output.status
         )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAID: &str = "Document Length:        13 bytes\n\nTime taken for tests:   0.500 seconds\n\
+        Complete requests:      100\nFailed requests:        0\nHTML transferred:       1400 bytes\n";
+
+    #[test]
+    fn reads_what_ab_says() {
+        let load = read_ab(SAID, Amount::Requests(100)).unwrap();
+        assert_eq!(
+            (load.requests, load.seconds, load.bytes_mean),
+            (100, 0.5, 14.0)
+        );
+        assert_eq!(read_ab(SAID, Amount::Seconds(1)).unwrap().bytes_mean, 13.0);
+    }
+
+    #[test]
+    fn one_failed_or_missing_request_is_an_error() {
+        let failed = SAID.replace("Failed requests:        0", "Failed requests:        1");
+        assert!(read_ab(&failed, Amount::Seconds(1)).is_err());
+        assert!(
+            read_ab(
+                &format!("{SAID}Non-2xx responses:      1\n"),
+                Amount::Seconds(1)
+            )
+            .is_err()
+        );
+        assert!(read_ab(SAID, Amount::Requests(101)).is_err());
     }
 }

@@ -198,3 +198,36 @@ fn field_of(file: &str, name: &str, separator: char) -> Option<String> {
         .find(|(field, _)| field.trim() == name)?;
     Some(value.trim().trim_matches('"').to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(round: u32, requests: u64, foreign_share: f64) -> Sample {
+        let (test, kind) = (TESTS[0], Kind::Hostel);
+        Sample {
+            test,
+            kind,
+            round,
+            requests,
+            seconds: 1.0,
+            cpu_micros: 5.0,
+            foreign_share,
+        }
+    }
+
+    #[test]
+    fn the_median_leaves_disturbed_rounds_out_while_three_others_remain() {
+        let mut samples = vec![
+            sample(1, 10, 0.0),
+            sample(2, 20, 0.0),
+            sample(3, 30, 0.0),
+            sample(4, 1, 0.5),
+        ];
+        let of = |samples: &[Sample]| median(TESTS[0], Kind::Hostel, samples, Sample::rate);
+        assert_eq!(of(&samples), Some((20.0, false)));
+        samples.remove(0);
+        assert_eq!(of(&samples), Some((20.0, true)));
+        assert_eq!(median(TESTS[0], Kind::Itk, &samples, Sample::rate), None);
+    }
+}
