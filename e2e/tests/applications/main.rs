@@ -16,7 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hostel_e2e::load::Connections;
-use hostel_e2e::{Instance, Leftovers, Load, Peer, Request, User};
+use hostel_e2e::{Instance, Leftovers, Load, Peer, Process, Request, User};
 
 use crate::database::Database;
 use crate::wordpress::{Made, WordPress};
@@ -196,30 +196,31 @@ fn owned_files(path: &Path, user: User) -> usize {
         .sum::<usize>()
 }
 
-/// What `hostel status` says of both sites agrees with /proc.
+/// What `hostel status` says of both sites: keeper, zygote and workers run as the site's user, as /proc says too.
 fn status_names_both_users(hostel: &Instance) {
     let (fine, output, errors) = hostel.command(&["status", "--json"]);
     assert!(fine, "hostel status: {errors}");
     let status: serde_json::Value =
         serde_json::from_str(&output).unwrap_or_else(|e| panic!("{e}: {output}"));
-    println!("{status:#}");
+    let sites = status["sites"].as_array().expect("a list of sites");
     for (site, user) in [
         (wordpress::SITE, wordpress::USER),
         (dokuwiki::SITE, dokuwiki::USER),
     ] {
-        let entry = status["sites"]
-            .as_array()
-            .and_then(|sites| sites.iter().find(|entry| entry["name"] == site))
-            .unwrap_or_else(|| panic!("status has no site {site}: {status:#}"));
+        let entry = sites.iter().find(|entry| entry["name"] == site);
+        let entry = entry.unwrap_or_else(|| panic!("status has no site {site}: {status:#}"));
         assert_eq!(entry["user"], user.name(), "{entry:#}");
-        let workers = hostel
-            .workers()
-            .into_iter()
-            .filter(|worker| worker.uid == user.ids().0);
-        assert!(
-            workers.count() >= 1,
-            "no worker of {} in /proc",
-            user.name()
-        );
+        let processes = entry["processes"].as_array().expect("a list of processes");
+        let php = processes.iter().filter(|p| p["name"] == "hostel-php");
+        assert!(php.count() >= 2, "no zygote and worker: {entry:#}");
+        for process in processes {
+            assert_eq!(process["uid"], user.ids().0, "{entry:#}");
+            let pid = process["pid"]
+                .as_i64()
+                .and_then(|pid| i32::try_from(pid).ok());
+            let found = pid.and_then(Process::find);
+            let found = found.unwrap_or_else(|| panic!("/proc does not know {process:#}"));
+            assert_eq!(found.uid, user.ids().0, "{found:?}");
+        }
     }
 }
