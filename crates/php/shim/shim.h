@@ -1,0 +1,69 @@
+/*
+ * Everything that Hostel asks of libphp, and everything that libphp asks of Hostel.
+ *
+ * Every Zend macro and every zend_try is in shim.c: a PHP bailout is a longjmp and must not cross a Rust frame. So the
+ * callbacks below are leaves: they never call PHP, and what they answer is acted on here, after their frame is gone.
+ * Plain C types only. src/ffi.rs repeats these declarations for Rust.
+ */
+#ifndef HOSTEL_SHIM_H
+#define HOSTEL_SHIM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Bytes with a NUL behind them that `length` does not count. */
+struct hostel_text {
+    const char *bytes;
+    size_t length;
+};
+
+/* One variable of $_SERVER. */
+struct hostel_variable {
+    struct hostel_text name;
+    struct hostel_text value;
+};
+
+/* A request, valid for the length of one hostel_php_run. `exchange` is handed to each callback. */
+struct hostel_request {
+    void *exchange;
+    const struct hostel_variable *variables;
+    size_t variable_count;
+    uint64_t body_bytes;
+    /* SCRIPT_FILENAME begins with the document root, and with its own directory up to and with the last slash. */
+    size_t document_root_length;
+    size_t script_directory_length;
+};
+
+struct hostel_result {
+    int started;                  /* 0: PHP could not start the request; the process is of no more use */
+    int exit_status;              /* what the script gave to exit(), 255 after a fatal error */
+    size_t memory_peak_bytes;
+};
+
+/* What PHP asks of Rust. Those that answer an int answer 0, or -1 when nobody takes the answer any more. */
+struct hostel_callbacks {
+    int (*head)(void *exchange, int status, const char *status_line, const struct hostel_text *lines, size_t count);
+    int (*write)(void *exchange, const char *bytes, size_t length);
+    int (*flush)(void *exchange);
+    int (*finish)(void *exchange);      /* 0, or 1 when it was finished before */
+    size_t (*read_body)(void *exchange, char *buffer, size_t length);
+    void (*log)(void *exchange, const char *bytes, size_t length);
+};
+
+/* Start PHP with the lines of `ini_entries` (static, as php.ini would have them) above php.ini's. 0, or -1. */
+int hostel_php_start(const struct hostel_callbacks *callbacks, const char *ini_entries);
+/* 1 when OPcache runs, 0 when it does not. */
+int hostel_php_opcache_runs(void);
+/* 1 when the setting is on, 0 when it is off or unknown. */
+int hostel_php_setting_is_on(const char *name);
+/* Keep scripts and .user.ini from changing a setting. 0, or -1 where PHP does not know it. */
+int hostel_php_lock_setting(const char *name);
+/* Take away functions or classes, a list as disable_functions has it, on top of what php.ini takes away. */
+void hostel_php_disable_functions(const char *list);
+void hostel_php_disable_classes(const char *list);
+/* Forget which path led to which file. */
+void hostel_php_forget_paths(void);
+/* Run one request from its start to its shutdown. */
+void hostel_php_run(const struct hostel_request *request, struct hostel_result *result);
+
+#endif

@@ -1,0 +1,188 @@
+//! PHP itself, made safe to hold: started once per process, then one request after the other.
+//!
+//! Run by the zygote (start) and its workers (requests), as the site's user; starting takes the proof that it is unprivileged.
+//! Every call into the shim is here. What PHP does to the process is not trusted to end at a request's end: that is why a
+//! worker may be replaced. It never shuts PHP down; the process just ends.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::marker::PhantomData;
+
+use hostel_sys::cred::Dropped;
+use hostel_wire::monitor_keeper::SiteSettings;
+
+use crate::callbacks;
+use crate::exchange::Exchange;
+use crate::ffi;
+use crate::ini::{Ini, IniError};
+use crate::request::Prepared;
+
+/// Why PHP did not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EngineError {
+    /// A setting of the site cannot be passed on.
+    #[error(transparent)]
+    Ini(#[from] IniError),
+    /// libphp.so is of another series than the headers of the build.
+    #[error(
+        "this program was built for {LIBRARY}, but the library that was loaded is /{0}: install the one that fits, or build anew"
+    )]
+    Library(String),
+    /// The kernel does not say what was loaded.
+    #[error("cannot read /proc/self/maps, which says which PHP library was loaded")]
+    Maps(#[source] std::io::Error),
+    /// PHP said why on standard error.
+    #[error("PHP did not start with the settings of site '{0}'; what it said stands above")]
+    Php(String),
+    /// OPcache is switched on and did not start, or is not installed.
+    #[error(
+        "OPcache did not start for site '{0}'; apt-get install php8.2-opcache, or set opcache.enable=0"
+    )]
+    Opcache(String),
+}
+
+/// A started PHP. There is one in a process, and it stays in its thread.
+pub(crate) struct Engine {
+    _one_thread: PhantomData<*const ()>,
+}
+
+/// How a request went.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outcome {
+    /// Whether PHP could begin it; if not, this process is of no more use.
+    pub(crate) started: bool,
+    /// What the script gave to `exit`.
+    pub(crate) exit_status: i32,
+    /// The most memory that PHP held for it.
+    pub(crate) memory_peak_bytes: usize,
+}
+
+impl Engine {
+    /// Start PHP with the layers of settings that `ini` describes. To be called once in a process.
+    ///
+    /// # Errors
+    /// See [`EngineError`]; the process has to end then.
+    pub(crate) fn start(_: &Dropped, settings: &SiteSettings) -> Result<Self, EngineError> {
+        let ini = Ini::new(settings)?;
+        check_library()?;
+        default_variable("PHPRC", &settings.php_ini_directory);
+        let modules = format!("{}/conf.d", settings.php_ini_directory);
+        default_variable("PHP_INI_SCAN_DIR", &modules);
+
+        // PHP keeps the text for as long as it lives.
+        let entries: &'static CStr = Box::leak(ini.entries.into_boxed_c_str());
+        // SAFETY: the table is copied, the text lives for ever, and this is the only start in this process.
+        if unsafe { ffi::hostel_php_start(&raw const callbacks::TABLE, entries.as_ptr()) } != 0 {
+            return Err(EngineError::Php(settings.name.clone()));
+        }
+        // SAFETY: PHP has started; a name with its end.
+        let wanted = unsafe { ffi::hostel_php_setting_is_on(c"opcache.enable".as_ptr()) } != 0;
+        // SAFETY: PHP has started.
+        let runs = unsafe { ffi::hostel_php_opcache_runs() } != 0;
+        if wanted != runs {
+            return Err(EngineError::Opcache(settings.name.clone()));
+        }
+        restrict(&ini.disabled_functions, &ini.disabled_classes, &ini.locked);
+        set_environment(settings);
+        Ok(Self {
+            _one_thread: PhantomData,
+        })
+    }
+
+    /// Run one request.
+    ///
+    /// # Panics
+    /// When a callback panicked within it.
+    pub(crate) fn run(&mut self, request: &Prepared, exchange: &mut Exchange) -> Outcome {
+        let variables = request.variables();
+        let described = ffi::Request {
+            exchange: std::ptr::from_mut(exchange).cast(),
+            variables: variables.as_ptr(),
+            variable_count: variables.len(),
+            body_bytes: request.body_bytes,
+            document_root_length: request.document_root_length,
+            script_directory_length: request.script_directory_length,
+        };
+        let mut result = ffi::Outcome::default();
+        // SAFETY: PHP has started, since there is a `self`.
+        // 1. All that `described` points to lives until the call returns: `request` is borrowed, and `exchange` is used by the
+        //    callbacks alone until then.
+        // 2. The variables hold all that the shim takes for granted (SCRIPT_FILENAME, SCRIPT_NAME, PATH_INFO, SERVER_NAME…): they
+        //    are in the fixed part of the table. Each text has its NUL.
+        // 3. A bailout of PHP ends in the shim and does not cross this frame.
+        unsafe { ffi::hostel_php_run(&raw const described, &raw mut result) };
+        assert!(!exchange.has_panicked(), "a callback of PHP panicked");
+        Outcome {
+            started: result.started != 0,
+            exit_status: result.exit_status,
+            memory_peak_bytes: result.memory_peak_bytes,
+        }
+    }
+
+    /// Forget which path led to which file.
+    pub(crate) fn forget_paths(&mut self) {
+        // SAFETY: PHP has started, and no request runs.
+        unsafe { ffi::hostel_php_forget_paths() };
+    }
+}
+
+/// Debian's library is found by a name without a version, so another one may have been installed since the build, and its
+/// structures would not be those of the build's headers. The kernel knows the file that was loaded.
+fn check_library() -> Result<(), EngineError> {
+    let maps = std::fs::read_to_string("/proc/self/maps").map_err(EngineError::Maps)?;
+    let suffix = format!("/{LIBRARY}");
+    if maps.lines().any(|line| line.ends_with(&suffix)) {
+        return Ok(());
+    }
+    let loaded = maps
+        .lines()
+        .filter_map(|line| line.split_once('/'))
+        .map(|(_, path)| path);
+    Err(EngineError::Library(
+        loaded
+            .filter(|path| path.contains("libphp"))
+            .take(1)
+            .collect(),
+    ))
+}
+
+fn restrict(functions: &[CString], classes: &[CString], locked: &[CString]) {
+    for list in functions {
+        // SAFETY: PHP has started and no request runs; the list is copied.
+        unsafe { ffi::hostel_php_disable_functions(list.as_ptr()) };
+    }
+    for list in classes {
+        // SAFETY: PHP has started and no request runs; the list is copied.
+        unsafe { ffi::hostel_php_disable_classes(list.as_ptr()) };
+    }
+    for name in locked {
+        // A name that no module knows has no effect and so needs no lock.
+        // SAFETY: PHP has started and no request runs; the name is read only.
+        unsafe { ffi::hostel_php_lock_setting(name.as_ptr()) };
+    }
+}
+
+/// Scripts see an environment as php-fpm gives it: USER and HOME, nothing of ours.
+fn set_environment(settings: &SiteSettings) {
+    // SAFETY: this process has one thread, and nobody holds a pointer into the environment.
+    unsafe { libc::clearenv() };
+    set_variable("USER", &settings.user);
+    set_variable("HOME", &settings.home);
+}
+
+fn default_variable(name: &str, value: &str) {
+    if std::env::var_os(name).is_none() {
+        set_variable(name, value);
+    }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "PHP reads its ini directories from the environment, and this process has one thread"
+)]
+fn set_variable(name: &str, value: impl AsRef<OsStr>) {
+    // SAFETY: this process has one thread, and never gets another while Rust code runs.
+    unsafe { std::env::set_var(name, value) };
+}
+
+/// The file name of the library that the build found, such as `libphp8.2.so`.
+const LIBRARY: &str = env!("HOSTEL_PHP_LIBRARY");

@@ -1,0 +1,75 @@
+//! The declarations of shim/shim.h, for Rust.
+//!
+//! Linked into zygote and workers. Nothing here has logic; `engine` is the only caller and says why each call is sound.
+
+use std::ffi::{c_char, c_int, c_void};
+
+/// `struct hostel_text`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Text {
+    pub(crate) bytes: *const c_char,
+    pub(crate) length: usize,
+}
+
+/// `struct hostel_variable`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Variable {
+    pub(crate) name: Text,
+    pub(crate) value: Text,
+}
+
+/// `struct hostel_request`.
+#[repr(C)]
+pub(crate) struct Request {
+    pub(crate) exchange: *mut c_void,
+    pub(crate) variables: *const Variable,
+    pub(crate) variable_count: usize,
+    pub(crate) body_bytes: u64,
+    pub(crate) document_root_length: usize,
+    pub(crate) script_directory_length: usize,
+}
+
+/// `struct hostel_result`.
+#[repr(C)]
+#[derive(Default)]
+pub(crate) struct Outcome {
+    pub(crate) started: c_int,
+    pub(crate) exit_status: c_int,
+    pub(crate) memory_peak_bytes: usize,
+}
+
+/// `struct hostel_callbacks`.
+#[repr(C)]
+pub(crate) struct Callbacks {
+    pub(crate) head: unsafe extern "C" fn(
+        exchange: *mut c_void,
+        status: c_int,
+        status_line: *const c_char,
+        lines: *const Text,
+        count: usize,
+    ) -> c_int,
+    pub(crate) write:
+        unsafe extern "C" fn(exchange: *mut c_void, bytes: *const c_char, length: usize) -> c_int,
+    pub(crate) flush: unsafe extern "C" fn(exchange: *mut c_void) -> c_int,
+    pub(crate) finish: unsafe extern "C" fn(exchange: *mut c_void) -> c_int,
+    pub(crate) read_body:
+        unsafe extern "C" fn(exchange: *mut c_void, buffer: *mut c_char, length: usize) -> usize,
+    pub(crate) log:
+        unsafe extern "C" fn(exchange: *mut c_void, bytes: *const c_char, length: usize),
+}
+
+unsafe extern "C" {
+    pub(crate) fn hostel_php_start(
+        callbacks: *const Callbacks,
+        ini_entries: *const c_char,
+    ) -> c_int;
+    pub(crate) fn hostel_php_opcache_runs() -> c_int;
+    pub(crate) fn hostel_php_setting_is_on(name: *const c_char) -> c_int;
+    pub(crate) fn hostel_php_lock_setting(name: *const c_char) -> c_int;
+    pub(crate) fn hostel_php_disable_functions(list: *const c_char);
+    pub(crate) fn hostel_php_disable_classes(list: *const c_char);
+    pub(crate) fn hostel_php_forget_paths();
+    pub(crate) fn hostel_php_run(request: *const Request, result: *mut Outcome);
+}

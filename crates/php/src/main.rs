@@ -1,0 +1,95 @@
+//! PHP of one site: the zygote, and the workers that it forks.
+//!
+//! Started by the site's keeper at the first PHP request, as the site's user in the site's view; the only program that links
+//! libphp. It trusts the keeper with the site's settings, and the front with one request at a time. From the moment that a
+//! script runs in a worker, that worker counts as hostile, and so do its siblings and the zygote.
+//!
+//! `main` is the order of start: 1 unreadable, 2 proof, 3 bound to the keeper, 4 settings, 5 PHP, 6 the zygote's loop, 7 in a worker its
+//! loop.
+
+use std::error::Error;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use hostel_sys::child::inherited_descriptor;
+use hostel_sys::cred::prove_dropped;
+use hostel_sys::process::{end_with_parent, parent, set_non_dumpable};
+use hostel_wire::codec::Malformed;
+use hostel_wire::keeper_zygote::ToZygote;
+use hostel_wire::view::CONTROL_DESCRIPTOR;
+use rustix::fs::Mode;
+use rustix::process::umask;
+
+use crate::engine::Engine;
+use crate::zygote::{Control, Ended, Zygote, ZygoteError};
+
+mod basic_auth;
+#[allow(unsafe_code, reason = "PHP calls it with C's pointers")]
+mod callbacks;
+mod channel;
+#[allow(unsafe_code, reason = "the only caller of the shim")]
+mod engine;
+mod exchange;
+#[allow(unsafe_code, reason = "declares the shim's functions")]
+mod ffi;
+mod ini;
+#[allow(unsafe_code, reason = "fork and _exit have no safe wrapper")]
+mod process;
+mod reply;
+mod request;
+mod serve;
+mod variables;
+mod zygote;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut text = format!("hostel-php: {error}");
+            let mut source = error.source();
+            while let Some(cause) = source {
+                text.push_str(&format!(": {cause}"));
+                source = cause.source();
+            }
+            // There is nobody else to tell.
+            let _ = writeln!(std::io::stderr(), "{text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let keeper = parent();
+    // 1. Nobody else of the site's user reads this process's memory; exec has reset it.
+    set_non_dumpable()?;
+    // 2. Whatever else holds, PHP never starts with a privilege.
+    let dropped = prove_dropped()?;
+    // 3. The site's processes end together.
+    end_with_parent(keeper)?;
+    umask(Mode::from_raw_mode(0o022));
+    let mut control = Control::new(inherited_descriptor(u8::try_from(CONTROL_DESCRIPTOR)?)?);
+    // 4. What the site is.
+    let settings = match control.receive()? {
+        Some((ToZygote::Settings(settings), _)) => settings,
+        Some((ToZygote::Fork(_) | ToZygote::Kill(_), _)) => {
+            return Err(Malformed::Value("message before settings").into());
+        }
+        None => return Err(ZygoteError::NoSettings.into()),
+    };
+    // 5. PHP, whose shared memory all workers will have in common.
+    let engine = Engine::start(&dropped, &settings)?;
+    // 6. The zygote's loop; in a worker, the control socket and the signals are closed when it returns.
+    match Zygote::new(control)?.run()? {
+        Ended::Zygote => Ok(()),
+        // 7. A worker.
+        Ended::Worker(socket) => {
+            rustix::thread::set_name(c"hostel-worker")?;
+            let served = serve::run(engine, &settings, socket);
+            if let Err(error) = &served {
+                let _ = writeln!(std::io::stderr(), "hostel-php: worker: {error}");
+            }
+            // Not by returning: the C library would run what PHP's modules left for the zygote's exit.
+            process::end_process(i32::from(served.is_err()))
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! The birth and the end of a worker as a process.
+//!
+//! Run by the zygote and its workers, as the site's user. A worker is a copy of the zygote, started PHP included, so what is true of
+//! the one process must be made true of the other here: its parent, its signals, its end.
+
+use std::io;
+
+use rustix::process::{Pid, getpid};
+
+use hostel_sys::process::{end_with_parent, thread_count};
+
+/// Fork this process, PHP and all. `None` in the child, which ends with its parent and has no signal blocked.
+pub(crate) fn fork() -> io::Result<Option<Pid>> {
+    let threads = thread_count()?;
+    if threads != 1 {
+        return Err(io::Error::other("a process with threads must not fork"));
+    }
+    let parent = getpid().as_raw_nonzero().get().cast_unsigned();
+    // SAFETY: this process has one thread, so the child has all that it needs in a sound state.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            if end_with_parent(parent)
+                .and_then(|()| unblock_signals())
+                .is_err()
+            {
+                end_process(1);
+            }
+            Ok(None)
+        }
+        child => Ok(Pid::from_raw(child)),
+    }
+}
+
+/// max_execution_time comes by signal, and what a script starts inherits the mask.
+fn unblock_signals() -> io::Result<()> {
+    let mut none = std::mem::MaybeUninit::uninit();
+    // SAFETY: a valid place to write to.
+    unsafe { libc::sigemptyset(none.as_mut_ptr()) };
+    // SAFETY: a set that sigemptyset wrote; the old mask is not asked for.
+    match unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut()) } {
+        0 => Ok(()),
+        errno => Err(io::Error::from_raw_os_error(errno)),
+    }
+}
+
+/// End at once, without what the C library and PHP's modules do at an exit: they would do it for the worker too.
+pub(crate) fn end_process(status: i32) -> ! {
+    // SAFETY: ends the process; needs nothing.
+    unsafe { libc::_exit(status) }
+}

@@ -1,0 +1,168 @@
+//! A request made ready for PHP: its script found and checked, its variables laid out as C wants them.
+//!
+//! Run by a worker, as the site's user in the site's view. The front named the script; the kernel, asked as that user, decides
+//! whether it may run. PHP opens the path once more by itself. Who could exchange the file between check and run is the site's
+//! own user, who may run any file of his by including it; so that window harms nobody else.
+
+use std::ffi::{OsStr, c_char};
+use std::os::unix::ffi::OsStrExt;
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2, stat};
+use rustix::io::Errno;
+
+use hostel_sys::cred::Uid;
+use hostel_wire::front_worker::RequestHead;
+use hostel_wire::monitor_keeper::SiteSettings;
+
+use crate::ffi::{Text, Variable};
+use crate::variables::{self, Facts};
+
+/// Why a script does not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    NotThere,
+    /// It is there, or may be, but may not be run.
+    Forbidden,
+}
+
+/// What a site's settings say about scripts.
+pub(crate) struct Rules {
+    document_root: Vec<u8>,
+    extensions: Vec<Vec<u8>>,
+    user: Uid,
+    /// Devices of file systems whose files never are scripts.
+    refused_devices: Vec<u64>,
+    /// The document root as it was found last: device and inode.
+    root_identity: Option<(u64, u64)>,
+}
+
+impl Rules {
+    pub(crate) fn new(settings: &SiteSettings) -> Self {
+        let device = |path: &str| stat(path).map(|found| found.st_dev).ok();
+        Self {
+            document_root: settings.root.trim_end_matches('/').as_bytes().to_vec(),
+            extensions: settings
+                .script_extensions
+                .iter()
+                .map(|extension| extension.as_bytes().to_vec())
+                .collect(),
+            user: Uid::effective(),
+            refused_devices: ["/proc", "/dev", "/dev/shm"]
+                .into_iter()
+                .filter_map(device)
+                .collect(),
+            root_identity: None,
+        }
+    }
+
+    /// Look at the document root again. `true` when it leads elsewhere than before, such as after a deploy that switched a link.
+    pub(crate) fn root_has_moved(&mut self) -> bool {
+        let found = stat(OsStr::from_bytes(&self.document_root));
+        let identity = found.map(|found| (found.st_dev, found.st_ino)).ok();
+        let before = std::mem::replace(&mut self.root_identity, identity);
+        before.is_some() && before != identity
+    }
+
+    /// Whether this script may run.
+    pub(crate) fn check(&self, script: &[u8]) -> Result<(), Refusal> {
+        let mut components = script
+            .strip_prefix(b"/")
+            .ok_or(Refusal::Forbidden)?
+            .split(|byte| *byte == b'/');
+        if components.any(|component| matches!(component, b"" | b"." | b".."))
+            || script.contains(&0)
+        {
+            return Err(Refusal::Forbidden);
+        }
+        if !self.has_script_extension(script) {
+            return Err(Refusal::Forbidden);
+        }
+        let path = [self.document_root.as_slice(), script].concat();
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::NO_MAGICLINKS;
+        let opened = openat2(CWD, OsStr::from_bytes(&path), flags, Mode::empty(), resolve);
+        let file = opened.map_err(|error| match error {
+            Errno::NOENT | Errno::NOTDIR => Refusal::NotThere,
+            _ => Refusal::Forbidden,
+        })?;
+        let found = fstat(&file).map_err(|_| Refusal::Forbidden)?;
+        match FileType::from_raw_mode(found.st_mode) {
+            FileType::RegularFile => {}
+            FileType::Directory => return Err(Refusal::NotThere),
+            _ => return Err(Refusal::Forbidden),
+        }
+        let of_user_or_root = found.st_uid == self.user.0 || found.st_uid == Uid::ROOT.0;
+        if of_user_or_root && !self.refused_devices.contains(&found.st_dev) {
+            Ok(())
+        } else {
+            Err(Refusal::Forbidden)
+        }
+    }
+
+    /// The name that was asked for decides, not the one that a link leads to, as in nginx.
+    fn has_script_extension(&self, script: &[u8]) -> bool {
+        let name = script
+            .rsplit(|byte| *byte == b'/')
+            .next()
+            .unwrap_or_default();
+        let dot = name.iter().rposition(|byte| *byte == b'.');
+        let extension = dot.and_then(|dot| name.get(dot + 1..));
+        extension
+            .is_some_and(|extension| self.extensions.iter().any(|allowed| allowed == extension))
+    }
+}
+
+/// The variables of a request in one piece of memory, used again for the next.
+#[derive(Default)]
+pub(crate) struct Prepared {
+    /// Names and values, each with a NUL behind it.
+    text: Vec<u8>,
+    /// Where name and value stand in it, and their lengths.
+    places: Vec<[usize; 4]>,
+    variables: Vec<Variable>,
+    pub(crate) body_bytes: u64,
+    pub(crate) document_root_length: usize,
+    pub(crate) script_directory_length: usize,
+}
+
+impl Prepared {
+    /// Lay out a request whose script was checked.
+    pub(crate) fn fill(&mut self, rules: &Rules, head: &RequestHead<'_>) {
+        let document_root = rules.document_root.as_slice();
+        let slash = head.script.iter().rposition(|byte| *byte == b'/');
+        self.body_bytes = head.body_bytes;
+        self.document_root_length = document_root.len();
+        self.script_directory_length = document_root.len() + slash.map_or(0, |slash| slash + 1);
+        self.text.clear();
+        self.places.clear();
+        let (text, places) = (&mut self.text, &mut self.places);
+        let facts = Facts {
+            head,
+            document_root,
+        };
+        variables::each(&facts, |name, write| {
+            let name_at = text.len();
+            text.extend_from_slice(name);
+            text.push(0);
+            let value_at = text.len();
+            write(text);
+            places.push([name_at, name.len(), value_at, text.len() - value_at]);
+            text.push(0);
+        });
+        self.variables.clear();
+        let place = |at: usize, length: usize| Text {
+            bytes: self.text.as_ptr().wrapping_add(at).cast::<c_char>(),
+            length,
+        };
+        let variable = |[name, name_length, value, value_length]: &[usize; 4]| Variable {
+            name: place(*name, *name_length),
+            value: place(*value, *value_length),
+        };
+        self.variables.extend(self.places.iter().map(variable));
+    }
+
+    /// As the shim takes them: valid until the next [`Prepared::fill`].
+    pub(crate) fn variables(&self) -> &[Variable] {
+        &self.variables
+    }
+}

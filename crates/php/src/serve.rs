@@ -1,0 +1,154 @@
+//! A worker's life: one request in, one answer out, until it is told or decides to end.
+//!
+//! Run by a worker, as the site's user. It trusts the front's frames no further than `hostel-wire` checks them, and ends on the first that
+//! does not fit. A child that a script forked may come back here after its script; it ends without a word.
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use hostel_wire::codec::Malformed;
+use hostel_wire::front_worker::{End, RequestHead};
+use hostel_wire::monitor_keeper::SiteSettings;
+
+use crate::channel::{Channel, ChannelError};
+use crate::engine::Engine;
+use crate::exchange::Exchange;
+use crate::process::end_process;
+use crate::request::{Prepared, Refusal, Rules};
+
+/// Serve requests from this socket; returns when there are no more.
+pub(crate) fn run(
+    mut engine: Engine,
+    settings: &SiteSettings,
+    socket: OwnedFd,
+) -> Result<(), ChannelError> {
+    let mut exchange = Exchange::new(Channel::adopt(socket)?);
+    let mut worker = Worker {
+        rules: Rules::new(settings),
+        requests_max: settings.requests_per_worker,
+        requests: 0,
+        prepared: Prepared::default(),
+        root_seen: None,
+    };
+    let mut payload = Vec::new();
+    while exchange.next_request(&mut payload)? {
+        let head = RequestHead::decode(&payload)?;
+        if worker.answer(&mut engine, &mut exchange, &head)? == Next::End {
+            break;
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    Request,
+    End,
+}
+
+struct Worker {
+    rules: Rules,
+    /// After so many requests it is replaced; 0 for never.
+    requests_max: u32,
+    requests: u32,
+    prepared: Prepared,
+    root_seen: Option<Instant>,
+}
+
+impl Worker {
+    fn answer(
+        &mut self,
+        engine: &mut Engine,
+        exchange: &mut Exchange,
+        head: &RequestHead<'_>,
+    ) -> Result<Next, ChannelError> {
+        check(head)?;
+        // 1. The script, as the site's own user sees it.
+        exchange.begin(head.body_bytes);
+        self.watch_root(engine);
+        if let Err(refusal) = self.rules.check(head.script) {
+            exchange.missing(refusal == Refusal::Forbidden)?;
+            return Ok(Next::Request);
+        }
+        // 2. PHP.
+        self.prepared.fill(&self.rules, head);
+        let outcome = engine.run(&self.prepared, exchange);
+        // 3. A forked child of the script has nothing to say to the front.
+        if !exchange.is_ours() {
+            end_process(outcome.exit_status);
+        }
+        // 4. The end of the answer.
+        self.requests = self.requests.saturating_add(1);
+        let last = !outcome.started
+            || self.requests == self.requests_max
+            || (self.requests.is_multiple_of(MEMORY_EVERY) && has_grown());
+        exchange.end(End {
+            last,
+            memory_kib: u32::try_from(outcome.memory_peak_bytes / 1024).unwrap_or(u32::MAX),
+        })?;
+        Ok(if last { Next::End } else { Next::Request })
+    }
+
+    /// PHP remembers for minutes where a link led; a deploy that switches the document root's counts within a second.
+    fn watch_root(&mut self, engine: &mut Engine) {
+        let now = Instant::now();
+        let is_due = self
+            .root_seen
+            .is_none_or(|seen| now.duration_since(seen) >= ROOT_EVERY);
+        if is_due {
+            self.root_seen = Some(now);
+            if self.rules.root_has_moved() {
+                engine.forget_paths();
+            }
+        }
+    }
+}
+
+/// What becomes a string of C must not be cut there: the front lets no NUL through.
+fn check(head: &RequestHead<'_>) -> Result<(), ChannelError> {
+    let fields = [
+        head.method,
+        head.target,
+        head.query,
+        head.script,
+        head.path_info,
+        head.protocol,
+        head.server_name,
+    ];
+    let headers = head
+        .headers
+        .iter()
+        .flat_map(|(name, value)| [*name, *value]);
+    if fields
+        .into_iter()
+        .chain(headers)
+        .any(|field| field.contains(&0))
+    {
+        return Err(Malformed::Value("NUL in a request").into());
+    }
+    Ok(())
+}
+
+/// Whether this process holds so much memory of its own that a fresh one is better.
+fn has_grown() -> bool {
+    let Ok(statm) = std::fs::read_to_string("/proc/self/statm") else {
+        return false;
+    };
+    let mut pages = statm
+        .split_ascii_whitespace()
+        .skip(1)
+        .map(str::parse::<usize>);
+    match (pages.next(), pages.next()) {
+        (Some(Ok(resident)), Some(Ok(shared))) => {
+            resident.saturating_sub(shared) * rustix::param::page_size() > MEMORY_BYTES
+        }
+        _ => false,
+    }
+}
+
+/// How often the document root is looked at.
+const ROOT_EVERY: Duration = Duration::from_secs(1);
+/// After how many requests the memory is looked at.
+const MEMORY_EVERY: u32 = 50;
+/// Memory of its own that a worker may keep between requests. A worker that served WordPress has some 30 MB.
+const MEMORY_BYTES: usize = 256 * 1024 * 1024;
