@@ -54,13 +54,14 @@ impl ReplyHeaders {
     pub fn push(&mut self, line: &[u8]) -> Result<(), BadLine> {
         let colon = line.iter().position(|b| *b == b':').ok_or(BadLine::Colon)?;
         let (name, rest) = line.split_at_checked(colon).ok_or(BadLine::Colon)?;
-        let value = rest.strip_prefix(b":").unwrap_or(rest).trim_ascii();
+        let value = rest.strip_prefix(b":").unwrap_or(rest);
         if name.is_empty() || !name.iter().all(|b| is_token(*b)) {
             return Err(BadLine::Name);
         }
         if value.iter().any(|b| matches!(b, b'\r' | b'\n' | 0)) {
             return Err(BadLine::Value);
         }
+        let value = value.trim_ascii();
         if DROPPED.iter().any(|other| name.eq_ignore_ascii_case(other)) {
             return Ok(());
         }
@@ -316,6 +317,7 @@ mod tests {
         assert_eq!(pushed(b"X: a\r\nY: b"), Err(BadLine::Value));
         assert_eq!(pushed(b"X: a\nY: b"), Err(BadLine::Value));
         assert_eq!(pushed(b"X: a\0"), Err(BadLine::Value));
+        assert_eq!(pushed(b"X: a\n"), Err(BadLine::Value));
         assert_eq!(pushed(b"X\r\n: a"), Err(BadLine::Name));
         assert_eq!(pushed(b"X Y: a"), Err(BadLine::Name));
         assert_eq!(pushed(b"X : a"), Err(BadLine::Name));
