@@ -1,0 +1,227 @@
+//! How the front and a site's keeper are started: what each finds on its descriptors and in its view.
+//!
+//! Part of the monitor, as root. It turns a checked site into a plan for `hostel_sys::spawn`, which does the work; nothing
+//! here is decided by anybody but the configuration.
+
+use std::ffi::{CString, NulError};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use hostel_config::{Server, Site};
+use hostel_sys::cred::{LookUpError, User, group_name};
+use hostel_sys::fdpass::{message_pair, send};
+use hostel_sys::home::{HomeError, open_home};
+use hostel_sys::spawn::{Child, Plan, Program, SpawnError, spawn};
+use hostel_sys::view::{View, ViewError, ViewPlan};
+use hostel_wire::limits;
+use hostel_wire::monitor_keeper::{SiteSettings, ToKeeper};
+use hostel_wire::view;
+use rustix::fs::{Mode, OFlags, open, openat};
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use crate::directories::{Directories, DirectoryError};
+
+/// Why something was not started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LaunchError {
+    #[error("cannot open {} (hint: hostel's programs stand in one directory)", path.display())]
+    Program { path: PathBuf, source: io::Error },
+    #[error("cannot open /dev/null")]
+    Null(#[source] io::Error),
+    #[error("cannot make sockets and pipes")]
+    Sockets(#[source] io::Error),
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    #[error(transparent)]
+    LookUp(#[from] LookUpError),
+    #[error(transparent)]
+    View(#[from] ViewError),
+    #[error("a name or path holds a NUL byte")]
+    Nul(#[from] NulError),
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    #[error("cannot send the site its settings")]
+    Settings(#[source] io::Error),
+}
+
+/// The programs, opened once: all processes of a monitor's life are of one version.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    front: OwnedFd,
+    keeper: OwnedFd,
+    php: OwnedFd,
+    null: File,
+}
+
+/// What the monitor keeps of a sandbox that it has started.
+#[derive(Debug)]
+pub(crate) struct Launched {
+    /// The keeper.
+    pub(crate) child: Child,
+    /// Its control socket.
+    pub(crate) control: OwnedFd,
+    /// The read end of the site's standard error; never read here, only handed on.
+    pub(crate) errors: Rc<OwnedFd>,
+}
+
+impl Programs {
+    /// Open the programs beside this one, by descriptor, so that their directory may be closed to all but root.
+    pub(crate) fn open() -> Result<Self, LaunchError> {
+        let failed = |path: &Path, source: io::Error| LaunchError::Program {
+            path: path.to_owned(),
+            source,
+        };
+        let own = Path::new("/proc/self/exe");
+        let own = std::env::current_exe().map_err(|error| failed(own, error))?;
+        let directory_path = own.parent().unwrap_or(Path::new("/"));
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let directory = open(directory_path, flags | OFlags::DIRECTORY, Mode::empty())
+            .map_err(|error| failed(directory_path, error.into()))?;
+        let program = |name: &str| {
+            openat(&directory, name, flags, Mode::empty())
+                .map_err(|error| failed(&directory_path.join(name), error.into()))
+        };
+        Ok(Self {
+            front: program("hostel-front")?,
+            keeper: program("hostel-keeper")?,
+            php: program("hostel-php")?,
+            null: File::options()
+                .read(true)
+                .write(true)
+                .open("/dev/null")
+                .map_err(LaunchError::Null)?,
+        })
+    }
+
+    /// Start a front. Gives the process and the monitor's end of the socket to it, which does not wait.
+    pub(crate) fn front(&self, user: &User) -> Result<(Child, OwnedFd), LaunchError> {
+        let (near, far) = message_pair(true).map_err(LaunchError::Sockets)?;
+        let errors = io::stderr();
+        let child = spawn(Plan {
+            program: Program::Descriptor(self.front.as_fd()),
+            arguments: &[c"hostel-front".into()],
+            environment: &[c"PATH=/usr/bin:/bin".into()],
+            uid: user.uid,
+            gid: user.gid,
+            descriptors: [
+                self.null.as_fd(),
+                errors.as_fd(),
+                errors.as_fd(),
+                far.as_fd(),
+            ],
+            open_files_max: limits::DESCRIPTORS_MAX,
+            view: None,
+        })?;
+        Ok((child, near))
+    }
+
+    /// Start a site's sandbox, its settings waiting for it. It has no front yet.
+    pub(crate) fn keeper(
+        &self,
+        site: &Site,
+        server: &Server,
+        directories: &Directories,
+        is_site: &dyn Fn(u32) -> bool,
+    ) -> Result<Launched, LaunchError> {
+        let view = self.view(site, server, directories, is_site)?;
+        let (control, far) = message_pair(true).map_err(LaunchError::Sockets)?;
+        let settings = ToKeeper::Settings(Box::new(settings(site, server)));
+        send(&control, &settings.encode(), &[]).map_err(LaunchError::Settings)?;
+        let (errors, writer) = errors_pipe().map_err(LaunchError::Sockets)?;
+        let program = CString::new(format!("{}/hostel-keeper", view::PROGRAMS))?;
+        let child = spawn(Plan {
+            program: Program::InView(&program),
+            arguments: &[c"hostel-keeper".into(), CString::new(site.name.as_str())?],
+            environment: &[
+                c"PATH=/usr/local/bin:/usr/bin:/bin".into(),
+                CString::new(format!("HOME={}", site.home))?,
+                CString::new(format!("USER={}", site.user.name))?,
+            ],
+            uid: site.user.uid,
+            gid: site.user.gid,
+            descriptors: [
+                self.null.as_fd(),
+                writer.as_fd(),
+                writer.as_fd(),
+                far.as_fd(),
+            ],
+            open_files_max: SITE_OPEN_FILES,
+            view: Some(view),
+        })?;
+        Ok(Launched {
+            child,
+            control,
+            errors: Rc::new(errors),
+        })
+    }
+
+    fn view(
+        &self,
+        site: &Site,
+        server: &Server,
+        directories: &Directories,
+        is_site: &dyn Fn(u32) -> bool,
+    ) -> Result<View, LaunchError> {
+        let user = User {
+            home: PathBuf::from(&site.home),
+            ..site.user.clone()
+        };
+        let reserved: [&Path; 4] = [
+            &server.sites_directory,
+            &server.state,
+            &server.logs,
+            &server.run,
+        ];
+        let home = open_home(&user.home, user.uid, &reserved)?;
+        let own = directories.site_state(&site.name, &user)?;
+        let group = group_name(user.gid)?.unwrap_or_else(|| user.gid.to_string());
+        let [keeper, php] =
+            ["hostel-keeper", "hostel-php"].map(|name| format!("{}/{name}", view::PROGRAMS));
+        Ok(View::prepare(&ViewPlan {
+            user: &user,
+            group: &group,
+            home: home.as_fd(),
+            own: &[
+                (own.temporary.as_fd(), view::TEMPORARY),
+                (own.var_temporary.as_fd(), "/var/tmp"),
+                (own.sessions.as_fd(), view::SESSIONS),
+                (own.opcache.as_fd(), view::OPCACHE),
+            ],
+            programs: &[(self.keeper.as_fd(), &keeper), (self.php.as_fd(), &php)],
+            locks: view::LOCKS,
+            php_ini_directory: Path::new(&server.php_ini_directory),
+            is_site,
+            mount_point: &directories.mount_point(),
+        })?)
+    }
+}
+
+/// The pipe that is the standard error of a site: the read end does not wait, the site's does, as programs expect.
+fn errors_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&reader, true)?;
+    Ok((reader, writer))
+}
+
+fn settings(site: &Site, server: &Server) -> SiteSettings {
+    SiteSettings {
+        name: site.name.clone(),
+        user: site.user.name.clone(),
+        home: site.home.clone(),
+        root: site.root.clone(),
+        index: site.index.clone(),
+        script_extensions: site.script_extensions.clone(),
+        front_controller: site.front_controller.clone(),
+        php_ini_directory: server.php_ini_directory.clone(),
+        requests_per_worker: site.limits.requests_per_worker,
+        php_values: site.php_values.clone(),
+    }
+}
+
+/// Descriptors that one process of a site may open.
+const SITE_OPEN_FILES: u64 = 4096;

@@ -1,0 +1,45 @@
+//! `hostel-monitor`: reads the configuration, opens ports and logs, starts and stops everything else.
+//!
+//! Runs as root, always in the foreground, on one thread with one poll loop. It trusts the configuration, which is root's, and the kernel;
+//! the front may ask it four questions of five bytes, and it never reads from a site's process. It knows no HTTP, no
+//! TLS, no PHP and follows no path that a site can change.
+//!
+//! - `start`: the numbered start-up. `directories`, `listen`, `log`, `notify`: what it opens.
+//! - `supervise`: the loop. `sites`, `front`: what it looks after; `requests`: what the front may ask; `reload`: a new configuration.
+//! - `launch`: how front and keepers are started. `back_off`: how soon again.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::wildcard_enum_match_arm
+    )
+)]
+
+mod back_off;
+mod directories;
+mod front;
+mod launch;
+mod listen;
+mod log;
+mod notify;
+mod reload;
+mod requests;
+mod sites;
+mod start;
+mod supervise;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match start::start().and_then(|monitor| Ok(monitor.run()?)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log::say(&format!("hostel-monitor: {}", log::with_causes(&error)));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! A site as the monitor sees it: its settings, whether its sandbox runs, when it may be started again.
+//!
+//! Part of the monitor. It holds state and answers questions about it; what is done about them is `supervise`'s.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use hostel_config::Site as SiteConfig;
+use hostel_sys::fdpass::send;
+use hostel_wire::front_monitor::{SiteEntry, SiteId};
+use hostel_wire::monitor_keeper::ToKeeper;
+use rustix::process::{Signal, pidfd_send_signal};
+
+use crate::back_off::BackOff;
+use crate::launch::Launched;
+use crate::requests::Known;
+
+/// Every site that may have something running, by number.
+#[derive(Debug, Default)]
+pub(crate) struct Sites {
+    by_id: BTreeMap<u32, Site>,
+    last_id: u32,
+}
+
+/// One site.
+#[derive(Debug)]
+pub(crate) struct Site {
+    /// Its settings.
+    pub(crate) config: Rc<SiteConfig>,
+    /// Its sandbox, if one runs.
+    pub(crate) sandbox: Option<Sandbox>,
+    /// How soon it may be started again.
+    pub(crate) back_off: BackOff,
+    /// A visitor waits for it.
+    pub(crate) is_wanted: bool,
+    /// It is no longer in the table; at this time it is ended even if the front has not released it.
+    pub(crate) retired: Option<Instant>,
+}
+
+/// A running sandbox.
+#[derive(Debug)]
+pub(crate) struct Sandbox {
+    /// The keeper and what leads to it.
+    pub(crate) launched: Launched,
+    /// When it was started.
+    pub(crate) begun: Instant,
+    /// Until when it must have reached exec, while that is not known.
+    pub(crate) exec_until: Option<Instant>,
+    /// It was told to stop; at this time it is killed.
+    pub(crate) stop_until: Option<Instant>,
+}
+
+impl Sites {
+    /// Add a site under a number that was never used.
+    pub(crate) fn add(&mut self, config: Rc<SiteConfig>, now: Instant) -> SiteId {
+        // At a thousand new sites a second the numbers last for seven weeks, so a wrap cannot happen in practice.
+        self.last_id = self.last_id.saturating_add(1);
+        let site = Site {
+            config,
+            sandbox: None,
+            back_off: BackOff::new(now),
+            is_wanted: false,
+            retired: None,
+        };
+        self.by_id.insert(self.last_id, site);
+        SiteId(self.last_id)
+    }
+
+    /// The site of this number.
+    pub(crate) fn of(&mut self, id: SiteId) -> Option<&mut Site> {
+        self.by_id.get_mut(&id.0)
+    }
+
+    /// Forget a site. Its number stays used.
+    pub(crate) fn remove(&mut self, id: SiteId) {
+        self.by_id.remove(&id.0);
+    }
+
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SiteId, &Site)> {
+        self.by_id.iter().map(|(id, site)| (SiteId(*id), site))
+    }
+
+    /// The numbers of those of which `condition` is true, so that they can be changed meanwhile.
+    pub(crate) fn ids(&self, condition: impl Fn(&Site) -> bool) -> Vec<SiteId> {
+        self.iter()
+            .filter(|(_, site)| condition(site))
+            .map(|(id, _)| id)
+            .collect()
+    }
+
+    /// What is known about a number that the front names.
+    pub(crate) fn known(&self, id: u32) -> Known {
+        match self.by_id.get(&id) {
+            Some(site) if site.retired.is_some() => Known::Retired,
+            Some(_) => Known::Listed,
+            None if (1..=self.last_id).contains(&id) => Known::Former,
+            None => Known::Never,
+        }
+    }
+}
+
+impl Site {
+    /// The next time at which something is to be done about this site without anybody asking.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let sandbox = self.sandbox.as_ref();
+        let start = match sandbox {
+            None if self.is_wanted => Some(self.back_off.not_before()),
+            _ => None,
+        };
+        let retire = match sandbox {
+            Some(Sandbox {
+                stop_until: Some(_),
+                ..
+            }) => None,
+            _ => self.retired,
+        };
+        let running = sandbox.map(|sandbox| [sandbox.exec_until, sandbox.stop_until]);
+        [start, retire]
+            .into_iter()
+            .chain(running.into_iter().flatten())
+            .flatten()
+            .min()
+    }
+
+    /// The line of the table for the front.
+    pub(crate) fn entry(&self, id: SiteId) -> SiteEntry {
+        let (config, limits) = (&self.config, &self.config.limits);
+        SiteEntry {
+            id,
+            name: config.name.clone(),
+            user: config.user.name.clone(),
+            domains: config.domains.clone(),
+            script_extensions: config.script_extensions.clone(),
+            workers_max: limits.workers_max,
+            queue_max: limits.queue_max,
+            queue_ms_max: milliseconds(limits.queue_time_max),
+            request_ms_max: milliseconds(limits.request_time_max),
+            body_bytes_max: limits.body_bytes_max,
+            answer_bytes_max: limits.answer_bytes_max,
+            idle_ms: milliseconds(limits.idle_time),
+        }
+    }
+}
+
+impl Sandbox {
+    /// A sandbox on its way to exec.
+    pub(crate) fn new(launched: Launched, now: Instant) -> Self {
+        Self {
+            launched,
+            begun: now,
+            exec_until: Some(now + EXEC_WITHIN),
+            stop_until: None,
+        }
+    }
+
+    /// Give the keeper the socket to a front.
+    pub(crate) fn connect(&self, socket: &OwnedFd) -> io::Result<()> {
+        let message = ToKeeper::Front.encode();
+        send(&self.launched.control, &message, &[socket.as_fd()])
+    }
+
+    /// Ask the keeper to end everything within `limit`; afterwards it is killed.
+    pub(crate) fn stop(&mut self, limit: Duration, now: Instant) {
+        let until = now + limit + STOP_GRACE;
+        self.stop_until = Some(self.stop_until.map_or(until, |before| before.min(until)));
+        let seconds = u32::try_from(limit.as_secs()).unwrap_or(u32::MAX);
+        let message = ToKeeper::Stop { seconds }.encode();
+        if send(&self.launched.control, &message, &[]).is_err() {
+            self.kill();
+        }
+    }
+
+    /// End the keeper and with it, since it is process 1, everything in the sandbox.
+    pub(crate) fn kill(&self) {
+        // It may have ended already, which is what is wanted.
+        let _ = pidfd_send_signal(&self.launched.child.pidfd, Signal::KILL);
+    }
+}
+
+/// A duration as the wire has it; the configuration bounds it to a day.
+pub(crate) fn milliseconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}
+
+/// From fork to exec takes some milliseconds; on a machine that is out of memory, longer.
+const EXEC_WITHIN: Duration = Duration::from_secs(20);
+/// What a keeper may take longer than it was told.
+const STOP_GRACE: Duration = Duration::from_millis(500);

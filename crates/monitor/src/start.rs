@@ -1,0 +1,138 @@
+//! The start-up, in numbered steps.
+//!
+//! Runs as root, once. Whatever can be found wrong is found here, before anything is started, and told on standard error with what to do.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+use hostel_config::{Errors, Server, SystemUsers};
+use hostel_sys::cred::Uid;
+use hostel_sys::process;
+use hostel_sys::signal::Signals;
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit, umask};
+
+use crate::directories::{Directories, DirectoryError};
+use crate::launch::{LaunchError, Programs};
+use crate::listen::{self, ListenError};
+use crate::log::Log;
+use crate::notify::Notify;
+use crate::supervise::{Fatal, Monitor, Parts};
+
+/// Why the monitor did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error("usage: hostel-monitor [--config FILE]; `hostel serve` starts it")]
+    Usage,
+    #[error("must be started as root: it opens ports and starts each site as the site's own user")]
+    NotRoot,
+    #[error("cannot {0}")]
+    Sanitise(&'static str, #[source] io::Error),
+    #[error("the configuration has errors; nothing was started\n{0}")]
+    Configuration(Errors),
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    #[error(transparent)]
+    Fatal(#[from] Fatal),
+}
+
+/// Everything up to the first front.
+pub(crate) fn start() -> Result<Monitor, StartError> {
+    // 1: what the caller may have left behind.
+    let path = configuration_path(std::env::args_os().skip(1))?;
+    let notify = sanitise()?;
+    // 2: only root can do what follows.
+    if Uid::effective() != Uid::ROOT {
+        return Err(StartError::NotRoot);
+    }
+    // 3: the configuration, with every error in it.
+    let server = hostel_config::load(&path, &SystemUsers).map_err(StartError::Configuration)?;
+    // 4: directories, and the lock against a second instance.
+    let directories = Directories::open(&server)?;
+    // 5: the ports, so that an address in use is told at once.
+    let listeners = listeners(&server)?;
+    let status = listen::status(&directories.status_socket())?;
+    // 6: the server's own log.
+    let log = Log::new(directories.server_log()?, server.log_level);
+    // 7: the programs beside this one.
+    let programs = Programs::open()?;
+    // 8: signals become events; from here on Ctrl-C ends in order.
+    let signals = Signals::new(&[Signal::HUP, Signal::INT, Signal::TERM, Signal::USR1])
+        .map_err(|error| StartError::Sanitise("take signals as events", error))?;
+    // 9: the loop starts the front and says when it is ready.
+    Ok(Monitor::new(Parts {
+        path,
+        server,
+        directories,
+        listeners,
+        status,
+        log,
+        programs,
+        signals,
+        notify,
+    })?)
+}
+
+fn configuration_path(
+    mut arguments: impl Iterator<Item = OsString>,
+) -> Result<PathBuf, StartError> {
+    let path = match arguments.next() {
+        None => PathBuf::from(CONFIGURATION),
+        Some(option) if option == "--config" => arguments.next().ok_or(StartError::Usage)?.into(),
+        Some(_) => return Err(StartError::Usage),
+    };
+    match arguments.next() {
+        None => std::path::absolute(path)
+            .map_err(|error| StartError::Sanitise("find the current directory", error)),
+        Some(_) => Err(StartError::Usage),
+    }
+}
+
+/// Descriptors, environment, umask, limits and the current directory.
+fn sanitise() -> Result<Notify, StartError> {
+    let failed = |what| move |error| StartError::Sanitise(what, error);
+    process::close_all_but(&[0, 1, 2]).map_err(failed("close inherited descriptors"))?;
+    process::set_non_dumpable().map_err(failed("make the process non-dumpable"))?;
+    let notify = Notify::from_environment();
+    process::clear_environment(&[]).map_err(failed("clear the environment"))?;
+    umask(Mode::from_raw_mode(0o022));
+    // Each awake site costs three descriptors. Only the soft limit moves.
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let all = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    setrlimit(Resource::Nofile, all)
+        .map_err(|error| failed("raise the limit of open files")(error.into()))?;
+    Ok(notify)
+}
+
+fn listeners(server: &Server) -> Result<Vec<std::os::fd::OwnedFd>, ListenError> {
+    server.http.iter().copied().map(listen::tcp).collect()
+}
+
+/// Where `hostel.toml` is when nobody says otherwise.
+const CONFIGURATION: &str = "/etc/hostel/hostel.toml";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(arguments: &[&str]) -> Option<PathBuf> {
+        configuration_path(arguments.iter().map(OsString::from)).ok()
+    }
+
+    #[test]
+    fn one_option_and_no_other() {
+        assert_eq!(path(&[]), Some(CONFIGURATION.into()));
+        assert_eq!(path(&["--config", "/a"]), Some("/a".into()));
+        assert_eq!(path(&["--config"]), None);
+        assert_eq!(path(&["--config", "/a", "b"]), None);
+        assert_eq!(path(&["-c", "/a"]), None);
+    }
+}
