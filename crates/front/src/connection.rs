@@ -329,3 +329,53 @@ const READ_BYTES: usize = 8 * 1024;
 const READ_AHEAD_BYTES_MAX: usize = 32 * 1024;
 /// Room that each buffer of an idle connection keeps.
 const ROOM_BYTES_KEPT: usize = 8 * 1024;
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A connection and its client.
+    pub(crate) async fn pair() -> (Connection, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let (accepted, client) = tokio::join!(listener.accept(), client);
+        let (stream, remote) = accepted.unwrap();
+        let connection = Connection::new(stream, remote, Patience::default()).unwrap();
+        (connection, client.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_client_that_leaves_ends_the_work() {
+        let (mut connection, client) = pair().await;
+        let work = connection.unless_client_leaves(std::future::pending::<()>());
+        let leave = async { drop(client) };
+        assert!(tokio::join!(work, leave).0.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_a_client_sends_ahead_is_kept_up_to_a_bound() {
+        let (mut connection, mut client) = pair().await;
+        let ahead = vec![b'a'; 1024 * 1024];
+        let work = connection.unless_client_leaves(tokio::time::sleep(Duration::from_millis(100)));
+        // The kernel's buffers may or may not take the rest.
+        let sending = async {
+            let sending = client.write_all(&ahead);
+            drop(tokio::time::timeout(Duration::from_millis(50), sending).await);
+        };
+        assert!(tokio::join!(work, sending).0.is_ok());
+        assert!(connection.input.len() >= READ_AHEAD_BYTES_MAX);
+        assert!(connection.input.capacity() <= 4 * READ_AHEAD_BYTES_MAX);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_is_given_up() {
+        let (mut connection, client) = pair().await;
+        connection.patience.send = Duration::from_millis(50);
+        let large = vec![b'a'; 64 * 1024 * 1024];
+        let error = connection.send(&large, b"").await.unwrap_err();
+        assert_eq!(error.0.kind(), io::ErrorKind::TimedOut);
+        drop(client);
+    }
+}

@@ -195,3 +195,6 @@ impl Delivery {
 
 /// Up to this size head and body leave together, in one system call.
 const GATHERED_BYTES_MAX: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests;

@@ -296,3 +296,6 @@ async fn read_cold(file: &ServedFile, offset: u64, count: usize) -> io::Result<V
 const COPIED_BYTES_MAX: usize = 32 * 1024;
 /// What is sent of a file before other connections have their turn.
 const TURN_BYTES_MAX: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests;
