@@ -1,0 +1,36 @@
+# The public entrance. Each word installs what it needs (Debian 12; as root or through sudo) and says what it does.
+# The logic is in xtask/: `cargo xtask help`.
+
+.PHONY: demo demo-clean test check bench
+
+# Serve two demo sites of two users on loopback, until Ctrl-C.
+demo: linker
+	cargo xtask setup demo
+	cargo xtask demo
+
+demo-clean: linker
+	cargo xtask demo-clean
+
+# Everything: format, clippy, unit tests, tidy, end-to-end tests with real users, PHP, nginx, WordPress and DokuWiki.
+test: linker
+	cargo xtask setup test
+	cargo xtask check
+	cargo xtask e2e
+
+# What must hold before a commit; under a minute when warm.
+check: linker
+	cargo xtask setup demo
+	cargo xtask check
+
+# Measure Hostel beside Apache and nginx; kept under bench/runs/.
+bench: linker
+	cargo xtask setup bench
+	cargo xtask bench
+
+# Rust needs a linker before it can build what installs the rest.
+.PHONY: linker
+linker:
+	@command -v cc >/dev/null || { \
+		echo "installing build-essential, for a linker"; \
+		sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+		$$sudo apt-get update --quiet && $$sudo apt-get install --yes --quiet --no-install-recommends build-essential; }

@@ -1,0 +1,45 @@
+//! The end-to-end tests: release programs, then the tests of the workspace e2e as root, one at a time.
+
+use crate::run::{self, Result, as_root, cargo, is_root, output, release_directory};
+
+/// Run them all, or those whose name holds the filter.
+pub(crate) fn run(filter: &[&str]) -> Result<()> {
+    build()?;
+    let mut test = cargo(&[
+        "test",
+        "--manifest-path",
+        "e2e/Cargo.toml",
+        "--no-fail-fast",
+        "--",
+    ]);
+    test.args(["--test-threads=1"]).args(filter);
+    test.env("HOSTEL_BIN", release_directory());
+    if !is_root() {
+        // cargo itself stays who it is, so that no file of root is left in the target directory.
+        test.env(
+            runner_variable()?,
+            "sudo --preserve-env=HOSTEL_BIN,CARGO_MANIFEST_DIR",
+        );
+        run::run(as_root("true").arg("--"))?;
+    }
+    run::run(&mut test)
+}
+
+/// The programs as they are shipped.
+pub(crate) fn build() -> Result<()> {
+    run::run(&mut cargo(&[
+        "build",
+        "--release",
+        "--workspace",
+        "--exclude",
+        "xtask",
+    ]))
+}
+
+/// By this variable cargo learns how to start the programs of this host.
+fn runner_variable() -> Result<String> {
+    let version = output(std::process::Command::new("rustc").arg("-vV"))?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    let host = host.unwrap_or_default().to_uppercase().replace('-', "_");
+    Ok(format!("CARGO_TARGET_{host}_RUNNER"))
+}
