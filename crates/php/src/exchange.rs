@@ -313,8 +313,13 @@ impl Exchange {
     }
 
     fn fail(&mut self, error: ChannelError) {
-        self.aborted = true;
         self.body_ended = true;
+        if matches!(error, ChannelError::Forked) {
+            // A child that a script forked runs on, without body and without voice.
+            self.progress = Progress::Finished;
+        } else {
+            self.aborted = true;
+        }
         self.failure.get_or_insert(error);
     }
 

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use hostel_sys::child::inherited_descriptor;
 use hostel_sys::cred::prove_dropped;
-use hostel_sys::process::{end_with_parent, parent, set_non_dumpable};
+use hostel_sys::process::{close_all_but, end_with_parent, parent, set_non_dumpable};
 use hostel_wire::codec::Malformed;
 use hostel_wire::keeper_zygote::ToZygote;
 use hostel_wire::view::CONTROL_DESCRIPTOR;
@@ -67,6 +67,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     // 3. The site's processes end together.
     end_with_parent(keeper)?;
     umask(Mode::from_raw_mode(0o022));
+    close_all_but(&[0, 1, 2, CONTROL_DESCRIPTOR])?;
     let mut control = Control::new(inherited_descriptor(u8::try_from(CONTROL_DESCRIPTOR)?)?);
     // 4. What the site is.
     let settings = match control.receive()? {

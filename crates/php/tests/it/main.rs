@@ -4,7 +4,12 @@
 //! without an account; else as the user who runs them.
 
 mod answer;
+mod body;
 mod front;
+mod leaving;
+mod limits;
+mod scripts;
+mod settings;
 #[allow(
     unsafe_code,
     reason = "the control socket must stand on descriptor 3 of the child"

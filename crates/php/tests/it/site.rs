@@ -123,7 +123,7 @@ impl Site {
     }
 
     /// `None` when the zygote has ended.
-    pub(crate) fn said_or_closed(&self) -> Option<FromZygote> {
+    fn said_or_closed(&self) -> Option<FromZygote> {
         crate::front::wait(self.control.as_fd(), PATIENCE);
         let mut buffer = vec![0; MESSAGE_BYTES_MAX];
         let received = match fdpass::receive(&self.control, &mut buffer) {
@@ -131,6 +131,13 @@ impl Site {
             received => received.unwrap(),
         };
         (received.bytes > 0).then(|| FromZygote::decode(&buffer[..received.bytes]).unwrap())
+    }
+
+    /// The zygote could not start: what it said.
+    pub(crate) fn failed(mut self) -> String {
+        assert_eq!(self.said_or_closed(), None);
+        assert!(!self.zygote.wait().unwrap().success());
+        self.stderr()
     }
 
     pub(crate) fn died(&self, worker: WorkerId) -> Death {
@@ -200,6 +207,8 @@ fn settings(directory: &Path, wishes: &Wishes<'_>) -> SiteSettings {
     let mut php_values = vec![
         value(&("opcache.lockfile_path", &lock), false),
         value(&("session.save_path", &sessions), false),
+        // Else OPcache leaves out what was written within the last two seconds, which is all that a test has.
+        value(&("opcache.file_update_protection", "0"), false),
     ];
     php_values.extend(wishes.values.iter().map(|one| value(one, false)));
     php_values.extend(wishes.admin_values.iter().map(|one| value(one, true)));
@@ -250,14 +259,17 @@ fn start(program: &Path, directory: &Path, control: OwnedFd) -> Child {
         .current_dir("/")
         .env_clear();
     command.env("PATH", "/usr/bin:/bin");
-    // SAFETY: dup2 alone is called, which is safe after a fork.
-    unsafe {
-        command.pre_exec(move || match libc::dup2(control.as_raw_fd(), 3) {
-            -1 => Err(io::Error::last_os_error()),
-            _ => Ok(()),
-        });
-    }
+    // SAFETY: what runs in the child is a system call and no more.
+    unsafe { command.pre_exec(move || put_at_3(&control)) };
     command.spawn().unwrap()
+}
+
+fn put_at_3(control: &OwnedFd) -> io::Result<()> {
+    // SAFETY: number 3 belongs to nobody in a child that is about to exec.
+    match unsafe { libc::dup2(control.as_raw_fd(), 3) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
 }
 
 fn copy(from: &Path, to: &Path) {

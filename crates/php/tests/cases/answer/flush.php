@@ -1,0 +1,6 @@
+<?php
+ob_end_clean();
+echo 'first';
+flush();
+usleep(200000);
+echo 'second';

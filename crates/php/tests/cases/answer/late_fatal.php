@@ -1,0 +1,5 @@
+<?php
+ob_end_clean();
+echo 'some';
+flush();
+not_a_function();

@@ -1,0 +1,3 @@
+<?php
+header('Status: 418 Teapot');
+header($_GET['line'] ?? 'X-None: 1');

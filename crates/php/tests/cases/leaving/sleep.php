@@ -1,0 +1,3 @@
+<?php
+ignore_user_abort(true);
+sleep(30);

@@ -1,0 +1,1 @@
+<?php function included() { return 1; }
