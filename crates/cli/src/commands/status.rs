@@ -72,20 +72,27 @@ fn ask(config: &Path) -> Result<Value, StatusError> {
     serde_json::from_slice(&bytes).map_err(|source| StatusError::NotStatus { socket, source })
 }
 
-/// Give each site that is awake the list of its processes.
+/// Give the server the number of its monitor, the front's parent, and each site that is awake the list of its processes.
 fn add_processes(document: &mut Value, all: &[Process]) {
+    let front = number(document, "/server/pid");
+    let monitor = all.iter().find(|process| Some(process.pid) == front);
+    if let Some(server) = document.get_mut("server").and_then(Value::as_object_mut) {
+        let monitor = monitor.map(|front| front.parent);
+        server.insert("monitor".to_owned(), monitor.into());
+    }
     let sites = document.get_mut("sites").and_then(Value::as_array_mut);
     for site in sites.into_iter().flatten() {
-        let keeper = site.get("keeper_pid").and_then(Value::as_u64);
-        let keeper = keeper.and_then(|pid| u32::try_from(pid).ok());
-        let tree = keeper
-            .map(|pid| processes::tree(all, pid))
-            .unwrap_or_default();
-        let tree: Vec<Value> = tree.iter().map(process_document).collect();
+        let keeper = number(site, "/keeper");
+        let tree = keeper.map(|pid| processes::tree(all, pid));
+        let tree: Vec<Value> = tree.iter().flatten().map(process_document).collect();
         if let Some(site) = site.as_object_mut() {
             site.insert("processes".to_owned(), tree.into());
         }
     }
+}
+
+fn number(value: &Value, pointer: &str) -> Option<u32> {
+    u32::try_from(value.pointer(pointer)?.as_u64()?).ok()
 }
 
 fn process_document(process: &Process) -> Value {
@@ -99,35 +106,42 @@ fn process_document(process: &Process) -> Value {
 }
 
 fn print(document: &Value) {
-    let text = |value: &Value, key: &str| match value.get(key) {
-        None | Some(Value::Null) => "-".to_owned(),
-        Some(Value::String(text)) => text.escape_debug().to_string(),
-        Some(value) => value.to_string(),
-    };
+    let server = |key: &str| text(document, &format!("/server/{key}"));
+    output::line(&format!(
+        "Hostel {}: monitor {}, front {}, {} connections, {} requests",
+        server("version"),
+        server("monitor"),
+        server("pid"),
+        server("connections/open"),
+        server("requests"),
+    ));
     let sites = document.get("sites").and_then(Value::as_array);
     let sites = sites.map(Vec::as_slice).unwrap_or_default();
-    let head = [
-        "SITE", "USER", "STATE", "WORKERS", "RUNNING", "WAITING", "REQUESTS",
-    ];
-    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    if sites.is_empty() {
+        return;
+    }
+    output::line("");
+    let mut rows = vec![SITE_COLUMNS.map(|(head, _)| head.to_owned()).to_vec()];
     for site in sites {
-        let keys = [
-            "name", "user", "state", "workers", "running", "waiting", "requests",
-        ];
-        rows.push(keys.map(|key| text(site, key)).to_vec());
+        rows.push(
+            SITE_COLUMNS
+                .map(|(_, pointer)| text(site, pointer))
+                .to_vec(),
+        );
     }
     output::table(&rows);
-    let mut rows = vec![
-        ["SITE", "PID", "UID", "KIB", "PROGRAM"]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
+    let mut rows = vec![PROCESS_COLUMNS.map(|(head, _)| head.to_owned()).to_vec()];
     for site in sites {
         let processes = site.get("processes").and_then(Value::as_array);
         for process in processes.into_iter().flatten() {
-            let mut row = vec![text(site, "name")];
-            row.extend(["pid", "uid", "resident_kib", "name"].map(|key| text(process, key)));
-            rows.push(row);
+            let of = |pointer| {
+                if pointer == "/site" {
+                    text(site, "/name")
+                } else {
+                    text(process, pointer)
+                }
+            };
+            rows.push(PROCESS_COLUMNS.map(|(_, pointer)| of(pointer)).to_vec());
         }
     }
     if rows.len() > 1 {
@@ -136,6 +150,35 @@ fn print(document: &Value) {
     }
 }
 
+/// A value as it may be shown: what a site could have chosen is escaped.
+fn text(value: &Value, pointer: &str) -> String {
+    match value.pointer(pointer) {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) => text.escape_debug().to_string(),
+        Some(value) => value.to_string(),
+    }
+}
+
+/// Columns of the sites' table, and where the front's document has them.
+const SITE_COLUMNS: [(&str, &str); 9] = [
+    ("SITE", "/name"),
+    ("USER", "/user"),
+    ("STATE", "/state"),
+    ("IDLE", "/workers/idle"),
+    ("BUSY", "/workers/busy"),
+    ("MAX", "/workers/max"),
+    ("WAITING", "/queue/length"),
+    ("REQUESTS", "/requests"),
+    ("ERRORS", "/errors"),
+];
+/// Columns of the processes' table.
+const PROCESS_COLUMNS: [(&str, &str); 5] = [
+    ("SITE", "/site"),
+    ("PID", "/pid"),
+    ("UID", "/uid"),
+    ("KIB", "/resident_kib"),
+    ("PROGRAM", "/name"),
+];
 /// The front writes at once; it may be busy for a moment.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 /// 20,000 sites of 400 bytes, and room.

@@ -103,7 +103,7 @@ fn status_adds_the_processes_of_a_site() {
         for _ in 0..2 {
             let (mut client, _) = listener.accept().unwrap();
             let document = format!(
-                "{{\"sites\": [{{\"name\": \"blog\", \"user\": \"b\\u001bob\", \"keeper_pid\": {me}}}, {{\"name\": \"idle\"}}]}}"
+                "{{\"sites\": [{{\"name\": \"blog\", \"user\": \"b\\u001bob\", \"keeper\": {me}}}, {{\"name\": \"idle\"}}]}}"
             );
             client.write_all(document.as_bytes()).unwrap();
         }
