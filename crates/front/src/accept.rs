@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use crate::connection::{Connection, Patience};
 use crate::front::Front;
@@ -24,7 +25,7 @@ pub async fn serve_patiently(listener: TcpListener, front: Rc<Front>, patience: 
     loop {
         let accepted = tokio::select! {
             biased;
-            () = front.drain.wait() => return,
+            () = front.drain.wait() => return take_backlog(&listener, &front, patience).await,
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -38,6 +39,13 @@ pub async fn serve_patiently(listener: TcpListener, front: Rc<Front>, patience: 
                 tokio::time::sleep(PAUSE).await;
             }
         }
+    }
+}
+
+/// Serve those who have connected already, which nobody else will.
+async fn take_backlog(listener: &TcpListener, front: &Rc<Front>, patience: Patience) {
+    while let Ok(Ok((stream, remote))) = timeout(Duration::ZERO, listener.accept()).await {
+        begin(stream, remote, front, patience).await;
     }
 }
 

@@ -1,1 +1,500 @@
 //! One worker's task: it owns the stream to the worker and lives across requests.
+//!
+//! Run by the front for each worker, apart from the clients' connections. It sends a request and its body, and at the same time reads the
+//! answer into an [`crate::answer`] at its own pace. It trusts no worker: whatever breaks the rules in [`crate::frames`] ends the
+//! worker, and one that sends faster than is decent is read more slowly. No timer is made here: deadlines are the pool's.
+
+use std::fs::File;
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use hostel_wire::front_worker::{End, FrameHead, to_worker};
+use hostel_wire::limits;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::UnixStream;
+
+use crate::answer::{Channel, Push, Verdict, read_at};
+use crate::frames::{Broken, Event, Inbox, Phase, Rules};
+use crate::handoff::HandoffError;
+use crate::logs::Level;
+use crate::pool::Parted;
+use crate::sites::Site;
+use crate::spill::Body;
+use crate::worker::{Job, Stop, Worker};
+
+/// Serve one worker until it ends, breaks the rules or is not needed any more.
+pub(crate) async fn serve(site: Rc<Site>, worker: Rc<Worker>, stream: OwnedFd) {
+    let parted = match UnixStream::from_std(stream.into()) {
+        Ok(stream) => {
+            let mut link = Link {
+                stream,
+                inbox: Inbox::default(),
+                outbox: Vec::new(),
+                sent: 0,
+            };
+            serve_all(&site, &worker, &mut link).await
+        }
+        Err(error) => {
+            site.say(format_args!("cannot wait for a worker: {error}"));
+            Parted::ToBeKilled
+        }
+    };
+    site.pool.part(&site, &worker, parted);
+}
+
+async fn serve_all(site: &Rc<Site>, worker: &Rc<Worker>, link: &mut Link) -> Parted {
+    let mut number: u32 = 0;
+    let mut next = site.pool.free(worker);
+    loop {
+        let job = match next.take() {
+            Some(job) => job,
+            None => match poll_fn(|cx| link.poll_idle(worker, cx)).await {
+                Idle::Job(job) => *job,
+                Idle::Over(parted) => return parted,
+                Idle::Spoke => {
+                    complain(site, worker, &Broken::Outside);
+                    return Parted::ToBeKilled;
+                }
+            },
+        };
+        if job.channel.has_left() {
+            next = site.pool.free(worker);
+            continue;
+        }
+        number = number.wrapping_add(1);
+        match Exchange::new(site, worker, link, job, number).run().await {
+            After::Free => next = site.pool.free(worker),
+            After::Parted(parted) => return parted,
+        }
+    }
+}
+
+fn complain(site: &Site, worker: &Worker, broken: &Broken) {
+    let (id, pid) = (worker.id.0, worker.pid.get());
+    site.say(format_args!(
+        "worker {id} (process {pid}) is killed: {broken}"
+    ));
+    site.pool.crashed.add(1);
+}
+
+/// The stream to a worker, and what waits on either side of it.
+struct Link {
+    stream: UnixStream,
+    inbox: Inbox,
+    outbox: Vec<u8>,
+    /// How much of the outbox was sent.
+    sent: usize,
+}
+
+/// What an idle worker's task wakes up to.
+enum Idle {
+    Job(Box<Job>),
+    Over(Parted),
+    Spoke,
+}
+
+impl Link {
+    fn poll_idle(&mut self, worker: &Worker, cx: &mut Context<'_>) -> Poll<Idle> {
+        worker.set_waker(cx.waker());
+        match worker.stopped() {
+            Some(Stop::Unneeded | Stop::Died) => {
+                return Poll::Ready(Idle::Over(Parted::Peacefully));
+            }
+            Some(Stop::TimedOut) => return Poll::Ready(Idle::Over(Parted::ToBeKilled)),
+            None => {}
+        }
+        // A worker that has spoken or gone is not given its job: it goes to another one.
+        Poll::Ready(match self.poll_read(cx) {
+            Poll::Pending => match worker.take_job() {
+                Some(job) => Idle::Job(Box::new(job)),
+                None => return Poll::Pending,
+            },
+            Poll::Ready(Ok(0) | Err(_)) => Idle::Over(Parted::Peacefully),
+            Poll::Ready(Ok(_)) => Idle::Spoke,
+        })
+    }
+
+    /// Read what is there; 0 bytes are the end.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(self.inbox.space());
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+        let count = buffer.filled().len();
+        self.inbox.filled(count);
+        Poll::Ready(Ok(count))
+    }
+
+    /// Send what waits.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(rest) = self.outbox.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            self.sent += ready!(Pin::new(&mut self.stream).poll_write(cx, rest))?;
+        }
+        self.outbox.clear();
+        self.outbox.shrink_to(OUTBOX_KEPT);
+        self.sent = 0;
+        Poll::Ready(Ok(()))
+    }
+
+    fn push_frame(&mut self, request: u32, kind: u8, payload: &[u8]) {
+        let head = FrameHead {
+            length: payload.len(),
+            request,
+            kind,
+        };
+        self.outbox.extend_from_slice(&head.encode());
+        self.outbox.extend_from_slice(payload);
+    }
+}
+
+/// What follows an exchange.
+enum After {
+    Free,
+    Parted(Parted),
+}
+
+/// One request and its answer.
+struct Exchange<'s> {
+    site: &'s Rc<Site>,
+    worker: &'s Worker,
+    link: &'s mut Link,
+    channel: Rc<Channel>,
+    rules: Rules,
+    body: Source,
+    is_aborted: bool,
+    /// The worker reads no more.
+    is_deaf: bool,
+    pace: Pace,
+}
+
+/// Where the rest of the request's body comes from.
+enum Source {
+    /// All of it is in the outbox; kept for the case that the script is not there.
+    Sent(Body),
+    /// From `offset` on it is still to be read back.
+    Spilled {
+        file: Arc<File>,
+        offset: u64,
+        length: u64,
+    },
+}
+
+impl Source {
+    /// The whole body again.
+    fn back(self) -> Option<Body> {
+        match self {
+            Self::Sent(body) => Some(body),
+            Self::Spilled { file, length, .. } => {
+                let file = Arc::into_inner(file)?;
+                Some(Body::Spilled { file, length })
+            }
+        }
+    }
+}
+
+/// What the task has to do that it cannot do while it is polled.
+enum Turn {
+    /// Read more of the body back.
+    Refill,
+    /// Hold bytes that memory has no room for.
+    Spill(Vec<u8>),
+    End(End),
+    Broken(Broken),
+    /// The worker has closed its socket.
+    Closed,
+    Stopped(Stop),
+}
+
+/// How much of a worker's output was read in this turn, and since the last sweep.
+#[derive(Default)]
+struct Pace {
+    since_sweep: u32,
+}
+
+impl<'s> Exchange<'s> {
+    fn new(
+        site: &'s Rc<Site>,
+        worker: &'s Worker,
+        link: &'s mut Link,
+        job: Job,
+        number: u32,
+    ) -> Self {
+        link.push_frame(number, to_worker::REQUEST, &job.payload);
+        let body = match job.body {
+            Body::Spilled { file, length } => Source::Spilled {
+                file: Arc::new(file),
+                offset: 0,
+                length,
+            },
+            Body::Memory(bytes) => {
+                for part in bytes.chunks(limits::FRAME_BYTES_MAX) {
+                    link.push_frame(number, to_worker::BODY, part);
+                }
+                if !bytes.is_empty() {
+                    link.push_frame(number, to_worker::BODY_END, &[COMPLETE]);
+                }
+                Source::Sent(Body::Memory(bytes))
+            }
+            Body::Empty => Source::Sent(Body::Empty),
+        };
+        Self {
+            site,
+            worker,
+            link,
+            channel: job.channel,
+            rules: Rules::new(number),
+            body,
+            is_aborted: false,
+            is_deaf: false,
+            pace: Pace::default(),
+        }
+    }
+
+    async fn run(mut self) -> After {
+        loop {
+            match poll_fn(|cx| self.poll_turn(cx)).await {
+                Turn::Refill => {
+                    if let Err(error) = self.refill().await {
+                        return self.lose_body(&error);
+                    }
+                }
+                Turn::Spill(bytes) => {
+                    if !self.spill(bytes).await {
+                        return self.give_up(HandoffError::WorkerDied, Parted::ToBeKilled);
+                    }
+                }
+                Turn::End(end) => return self.end(end),
+                Turn::Broken(broken) => {
+                    complain(self.site, self.worker, &broken);
+                    return self.give_up(HandoffError::Protocol, Parted::ToBeKilled);
+                }
+                Turn::Stopped(Stop::TimedOut) => {
+                    self.site.say(format_args!(
+                        "worker {} (process {}) is killed: its request ran for more than {} ms",
+                        self.worker.id.0,
+                        self.worker.pid.get(),
+                        self.site.entry.request_ms_max
+                    ));
+                    return self.give_up(HandoffError::TimedOut, Parted::ToBeKilled);
+                }
+                Turn::Closed | Turn::Stopped(Stop::Died | Stop::Unneeded) => {
+                    return self.give_up(HandoffError::WorkerDied, Parted::Peacefully);
+                }
+            }
+        }
+    }
+
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        self.worker.set_waker(cx.waker());
+        let stopped = self.worker.stopped();
+        if let Some(stop @ (Stop::TimedOut | Stop::Unneeded)) = stopped {
+            return Poll::Ready(Turn::Stopped(stop));
+        }
+        self.notice_departure();
+        let must_refill = self.poll_send(cx);
+        let reads = if stopped.is_some() {
+            DEAD_READS
+        } else {
+            TURN_READS
+        };
+        if let Poll::Ready(turn) = self.poll_answer(cx, reads) {
+            return Poll::Ready(turn);
+        }
+        if let Some(stop) = stopped {
+            // All that a dead worker ever sent has been read by now; what comes yet is another process's.
+            return Poll::Ready(Turn::Stopped(stop));
+        }
+        if must_refill {
+            return Poll::Ready(Turn::Refill);
+        }
+        Poll::Pending
+    }
+
+    /// Tell the worker once that the client has left an answer that was not complete.
+    fn notice_departure(&mut self) {
+        if self.is_aborted || !self.channel.has_left() || self.rules.phase == Phase::Finished {
+            return;
+        }
+        self.is_aborted = true;
+        self.cut_body();
+        self.link
+            .push_frame(self.rules.request, to_worker::ABORT, &[]);
+    }
+
+    /// The worker gets no more of the body than the outbox holds.
+    fn cut_body(&mut self) {
+        if let Source::Spilled { offset, length, .. } = &mut self.body
+            && *offset < *length
+        {
+            *offset = *length;
+            self.link
+                .push_frame(self.rules.request, to_worker::BODY_END, &[CUT]);
+        }
+    }
+
+    /// Send what waits. Whether more of the body is to be read back.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.is_deaf {
+            return false;
+        }
+        match self.link.poll_send(cx) {
+            Poll::Pending => false,
+            Poll::Ready(Ok(())) => {
+                matches!(self.body, Source::Spilled { offset, length, .. } if offset < length)
+            }
+            // It may have answered all the same, before it ended.
+            Poll::Ready(Err(_)) => {
+                self.is_deaf = true;
+                false
+            }
+        }
+    }
+
+    fn poll_answer(&mut self, cx: &mut Context<'_>, reads: usize) -> Poll<Turn> {
+        for _ in 0..reads {
+            if let Some(turn) = self.take_frames() {
+                return Poll::Ready(turn);
+            }
+            if self.pace.since_sweep > SWEEP_UNITS && reads == TURN_READS {
+                self.pace.since_sweep = 0;
+                self.worker.pace();
+                return Poll::Pending;
+            }
+            match self.link.poll_read(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Turn::Closed),
+                Poll::Ready(Ok(_)) => self.pace.since_sweep += 1,
+            }
+        }
+        if let Some(turn) = self.take_frames() {
+            return Poll::Ready(turn);
+        }
+        // Others have their turn first.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Take apart what was read.
+    fn take_frames(&mut self) -> Option<Turn> {
+        loop {
+            let (head, payload) = match self.link.inbox.frame() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return None,
+                Err(malformed) => return Some(Turn::Broken(malformed.into())),
+            };
+            self.pace.since_sweep += 1;
+            match self.rules.check(head, payload) {
+                Err(broken) => return Some(Turn::Broken(broken)),
+                Ok(Event::Head(status, headers)) => {
+                    self.channel.decide(Verdict::Head(status, headers));
+                }
+                Ok(Event::Body([])) => {}
+                Ok(Event::Body(bytes)) => match self.channel.push(bytes) {
+                    Push::Taken => {}
+                    Push::Spill(bytes) => return Some(Turn::Spill(bytes)),
+                },
+                Ok(Event::Log(text)) => self.site.services.logs.site_error(self.site, text),
+                Ok(Event::Finish) => self.channel.complete(),
+                Ok(Event::Missing) => {}
+                Ok(Event::End(end)) => return Some(Turn::End(end)),
+            }
+        }
+    }
+
+    async fn refill(&mut self) -> io::Result<()> {
+        let request = self.rules.request;
+        let Source::Spilled {
+            file,
+            offset,
+            length,
+        } = &mut self.body
+        else {
+            return Ok(());
+        };
+        let count = (*length - *offset).min(limits::FRAME_BYTES_MAX as u64);
+        let bytes = read_at(Arc::clone(file), *offset, count).await?;
+        *offset += count;
+        let is_last = *offset == *length;
+        self.link.push_frame(request, to_worker::BODY, &bytes);
+        if is_last {
+            self.link
+                .push_frame(request, to_worker::BODY_END, &[COMPLETE]);
+        }
+        Ok(())
+    }
+
+    /// Hold bytes outside of memory. `false` when they are lost though somebody wants them.
+    async fn spill(&mut self, bytes: Vec<u8>) -> bool {
+        let worker = self.worker;
+        let is_stopped = |waker: &std::task::Waker| {
+            worker.set_waker(waker);
+            worker.stopped().is_some()
+        };
+        let spill = &self.site.services.spill;
+        let held = self.channel.push_slowly(bytes, spill, is_stopped).await;
+        if let Some(error) = held.trouble {
+            self.site.services.logs.server(
+                Level::Warning,
+                format_args!(
+                    "site {}: no space for an answer in the spill directory ({error}); its worker waits for the client",
+                    self.site.entry.name
+                ),
+            );
+        }
+        !held.is_lost
+    }
+
+    /// The worker says that it is done. What is left of the body is cut, and sent before the next request.
+    fn end(mut self, end: End) -> After {
+        self.cut_body();
+        self.site.pool.answered(self.worker);
+        match self.rules.phase {
+            Phase::Missing { forbidden } => match self.body.back() {
+                Some(body) => self.channel.decide(Verdict::Missing { forbidden, body }),
+                None => self.channel.fail(HandoffError::BodyLost, false),
+            },
+            Phase::Headed | Phase::Begun | Phase::Finished => self.channel.complete(),
+        }
+        if !self.link.inbox.is_empty() {
+            complain(self.site, self.worker, &Broken::Outside);
+            return After::Parted(Parted::ToBeKilled);
+        }
+        if end.last {
+            self.worker.is_expected_to_end.set(true);
+            return After::Parted(Parted::Peacefully);
+        }
+        After::Free
+    }
+
+    fn give_up(self, error: HandoffError, parted: Parted) -> After {
+        let has_head = matches!(self.rules.phase, Phase::Headed | Phase::Finished);
+        self.channel.fail(error, has_head);
+        After::Parted(parted)
+    }
+
+    fn lose_body(self, error: &io::Error) -> After {
+        self.site.services.logs.server(
+            Level::Error,
+            format_args!(
+                "site {}: the body of a request cannot be read back from its spill file: {error}",
+                self.site.entry.name
+            ),
+        );
+        self.give_up(HandoffError::BodyLost, Parted::ToBeKilled)
+    }
+}
+
+/// The bytes of a `BODY_END` frame.
+const COMPLETE: u8 = 1;
+const CUT: u8 = 0;
+/// Reads in one turn, each of up to one frame of the largest size.
+const TURN_READS: usize = 4;
+/// Reads that empty the socket of a dead worker: a multiple of what a socket holds.
+const DEAD_READS: usize = 64;
+/// Reads and frames between two sweeps; who does more waits for the next one. 20,000 a second.
+const SWEEP_UNITS: u32 = 2000;
+/// What an idle worker's outbox may keep.
+const OUTBOX_KEPT: usize = 16 * 1024;

@@ -1,13 +1,18 @@
-//! From a request to a site's worker: the pool, the queue before it, their bounds.
+//! From a request to a site's worker, and to the head of its answer.
 //!
-//! Run by the front for each request that a script answers. It trusts no worker; what one says is checked by
-//! [`crate::exchange`].
+//! Run by the front for each request that a script answers, as a part of the client's connection: dropping it is how a client leaves.
+//! The worker is owned elsewhere, by [`crate::exchange`], so that a client who leaves costs no worker.
 
+use std::future::poll_fn;
 use std::rc::Rc;
 
+use hostel_wire::limits;
+
+use crate::answer::Channel;
 pub use crate::answer::{Answer, AnswerBody, AnswerCut};
 use crate::sites::Site;
 use crate::spill::Body;
+use crate::worker::Job;
 
 /// What became of a request.
 pub enum Outcome {
@@ -25,6 +30,9 @@ pub enum Outcome {
 /// Why a request has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HandoffError {
+    /// 431: the request's head does not fit one frame.
+    #[error("the request's head is too large for the site's worker")]
+    TooLarge,
     /// 503 with Retry-After: as many requests wait for a worker of this site as may.
     #[error("the site's queue is full")]
     QueueFull,
@@ -60,6 +68,49 @@ pub async fn run(
     request_payload: Vec<u8>,
     body: Body,
 ) -> Result<Outcome, HandoffError> {
-    drop((site.entry.id, request_payload, body));
-    Err(HandoffError::SiteDown)
+    if request_payload.len() > limits::FRAME_BYTES_MAX {
+        return Err(HandoffError::TooLarge);
+    }
+    let channel = Channel::new(&site.budget);
+    let job = Job {
+        payload: request_payload,
+        body,
+        channel: Rc::clone(&channel),
+    };
+    site.pool.submit(job)?;
+    let waiting = Waiting {
+        site,
+        channel: Some(channel),
+    };
+    if site.pool.has_waiting() {
+        site.pump();
+    }
+    waiting.outcome().await
+}
+
+/// A client that waits for the first word of its answer.
+struct Waiting<'s> {
+    site: &'s Rc<Site>,
+    channel: Option<Rc<Channel>>,
+}
+
+impl Waiting<'_> {
+    async fn outcome(mut self) -> Result<Outcome, HandoffError> {
+        let Some(channel) = self.channel.clone() else {
+            return Err(HandoffError::WorkerDied);
+        };
+        let outcome = poll_fn(|cx| channel.poll_verdict(cx)).await;
+        // From here on the answer's body is what can be dropped.
+        self.channel = None;
+        outcome
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(channel) = self.channel.take() {
+            self.site.pool.forget(&channel);
+            channel.leave();
+        }
+    }
 }

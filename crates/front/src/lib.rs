@@ -3,9 +3,11 @@
 //! Run by `hostel-front` as the front's own user, unprivileged, on one thread. It trusts the monitor alone; clients, keepers and
 //! workers are checked byte by byte. It deliberately opens no file of a site, runs no script, knows no user or path.
 //!
-//! - into the server: [`accept`], [`http1`], [`body`]; what a request means: [`normalize`], [`route`], [`request`]
-//! - sites and their processes: [`sites`], [`keeper`], [`lookup`]; to a worker and back: [`handoff`], [`exchange`], [`answer`]
-//! - out to the client: [`reply`], [`static_file`], [`media_type`], [`error_page`], [`access_log`]
+//! - into the server: [`accept`], [`connection`], [`http1`], [`head`], [`body`], [`chunked`]
+//! - what a request means, and its way through the server: [`normalize`], [`route`], [`request`]
+//! - sites and their processes: [`sites`], [`keeper`], [`lookup`]
+//! - to a worker and back: [`handoff`], [`pool`], [`worker`], [`exchange`], [`answer`]
+//! - out to the client: [`reply`], [`deliver`], [`static_file`], [`conditional`], [`byte_range`], [`media_type`], [`error_page`]; [`access_log`], [`clock`]
 //! - the server itself: [`front`], [`monitor`], [`spill`], [`logs`], [`status`]
 
 #![forbid(unsafe_code)]
@@ -23,20 +25,27 @@ pub mod accept;
 pub mod access_log;
 pub mod answer;
 pub mod body;
-mod chunked;
-mod clock;
+pub mod byte_range;
+pub mod chunked;
+pub mod clock;
+pub mod conditional;
+pub mod connection;
+pub mod deliver;
 pub mod error_page;
 pub mod exchange;
+mod frames;
 pub mod front;
 pub mod handoff;
 pub mod head;
 pub mod http1;
 pub mod keeper;
+mod log_file;
 pub mod logs;
 pub mod lookup;
 pub mod media_type;
 pub mod monitor;
 pub mod normalize;
+pub mod pool;
 pub mod reply;
 pub mod request;
 pub mod route;
@@ -44,3 +53,4 @@ pub mod sites;
 pub mod spill;
 pub mod static_file;
 pub mod status;
+pub mod worker;

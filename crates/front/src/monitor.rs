@@ -1,1 +1,243 @@
-//! The link to the monitor.
+//! The link to the monitor: its messages are applied, four small questions are sent.
+//!
+//! Run by the front's main task. The monitor is the one process that the front trusts, but its messages are decoded as strictly as any:
+//! one that does not fit ends the front, and the monitor starts another. It does not outlive the monitor.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use hostel_sys::fdpass;
+use hostel_wire::codec::Malformed;
+use hostel_wire::front_monitor::{Opened, SiteEntry, ToFront, ToMonitor};
+use hostel_wire::limits;
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+
+use crate::front::Front;
+use crate::keeper::{self, Keeper};
+use crate::logs::{Level, Logs};
+
+/// The front's end of the link.
+pub struct Monitor {
+    /// A socket of whole messages; the runtime has no type of its own for it.
+    socket: UnixStream,
+    outbox: RefCell<VecDeque<ToMonitor>>,
+}
+
+/// Why the front has to end.
+#[derive(Debug, thiserror::Error)]
+pub enum MonitorError {
+    /// The monitor is gone.
+    #[error("the monitor has closed its socket")]
+    Closed,
+    /// The socket failed.
+    #[error("the monitor's socket failed: {0}")]
+    Socket(#[from] io::Error),
+    /// Bytes that are no message.
+    #[error("the monitor sent no message: {0}")]
+    Malformed(#[from] Malformed),
+    /// Too many descriptors or too few.
+    #[error("a message of the monitor came with {0} descriptors")]
+    Descriptors(usize),
+    /// A message that cannot come now.
+    #[error("the monitor sent {0} at the wrong time")]
+    Order(&'static str),
+}
+
+/// A message of the monitor with its descriptors, whose number is right.
+pub struct Message {
+    /// What it says.
+    pub content: ToFront,
+    /// What came with it.
+    pub descriptors: Vec<OwnedFd>,
+}
+
+impl Monitor {
+    /// Take the front's end of the socket.
+    ///
+    /// # Errors
+    /// The descriptor is no socket that can be waited for.
+    pub fn new(socket: OwnedFd) -> io::Result<Self> {
+        rustix::io::ioctl_fionbio(&socket, true)?;
+        Ok(Self {
+            socket: UnixStream::from_std(socket.into())?,
+            outbox: RefCell::default(),
+        })
+    }
+
+    /// Send a message, now or as soon as the socket takes it. A monitor that is gone is noticed by who receives.
+    pub fn send(&self, message: ToMonitor) {
+        self.outbox.borrow_mut().push_back(message);
+        self.flush();
+    }
+
+    /// Send what waits, as far as the socket takes it.
+    pub fn flush(&self) {
+        let mut outbox = self.outbox.borrow_mut();
+        while let Some(message) = outbox.front() {
+            if fdpass::send(&self.socket, &message.encode(), &[]).is_err() {
+                return;
+            }
+            outbox.pop_front();
+        }
+    }
+
+    /// The next message.
+    ///
+    /// # Errors
+    /// See [`MonitorError`]; each of them ends the front.
+    pub async fn receive(&self) -> Result<Message, MonitorError> {
+        let mut buffer = vec![0; limits::MESSAGE_BYTES_MAX];
+        loop {
+            self.socket.readable().await?;
+            let receive = || fdpass::receive(&self.socket, &mut buffer);
+            let received = match self.socket.try_io(Interest::READABLE, receive) {
+                Ok(received) => received,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) => return Err(error.into()),
+            };
+            if received.bytes == 0 {
+                return Err(MonitorError::Closed);
+            }
+            let content = ToFront::decode(buffer.get(..received.bytes).unwrap_or_default())?;
+            let descriptors = received.descriptors;
+            if descriptors.len() != content.descriptors() {
+                return Err(MonitorError::Descriptors(descriptors.len()));
+            }
+            return Ok(Message {
+                content,
+                descriptors,
+            });
+        }
+    }
+}
+
+/// What the monitor says before the front may serve.
+pub struct Beginning {
+    /// Listening sockets for HTTP.
+    pub listeners: Vec<OwnedFd>,
+    /// The spill directory.
+    pub spill: OwnedFd,
+    /// The listening socket of the status.
+    pub status: Option<OwnedFd>,
+    /// The table.
+    pub table: Vec<SiteEntry>,
+}
+
+/// Take settings, descriptors and the table.
+///
+/// # Errors
+/// See [`MonitorError`].
+pub async fn begin(monitor: &Monitor, logs: &Logs) -> Result<Beginning, MonitorError> {
+    let (mut listeners, mut spill, mut status) = (Vec::new(), None, None);
+    let mut table = None;
+    loop {
+        let mut message = monitor.receive().await?;
+        match message.content {
+            ToFront::Settings(settings) => logs.set_level(Level::from_number(settings.log_level)),
+            ToFront::Descriptor(opened) => {
+                let Some(descriptor) = message.descriptors.pop() else {
+                    return Err(MonitorError::Descriptors(0));
+                };
+                match opened {
+                    Opened::HttpListener => listeners.push(descriptor),
+                    Opened::ServerLog => logs.set_server_file(descriptor.into()),
+                    Opened::SpillDirectory => spill = Some(descriptor),
+                    Opened::StatusListener => status = Some(descriptor),
+                }
+            }
+            ToFront::TableBegin => table = Some(Vec::new()),
+            ToFront::Site(entry) => add(&mut table, entry)?,
+            ToFront::TableEnd => {
+                return Ok(Beginning {
+                    listeners,
+                    spill: spill.ok_or(MonitorError::Order("the table before the descriptors"))?,
+                    status,
+                    table: table.ok_or(MonitorError::Order("the end of a table"))?,
+                });
+            }
+            ToFront::Drain { .. }
+            | ToFront::Keeper { .. }
+            | ToFront::SiteDown { .. }
+            | ToFront::SiteLogs { .. } => {
+                return Err(MonitorError::Order("a message about what runs"));
+            }
+        }
+    }
+}
+
+/// Apply what the monitor says until it wants the front to end. Returns the longest wait for running requests.
+///
+/// # Errors
+/// See [`MonitorError`].
+pub async fn follow(front: &Rc<Front>, monitor: &Monitor) -> Result<Duration, MonitorError> {
+    let mut table = None;
+    loop {
+        let message = monitor.receive().await?;
+        let mut descriptors = message.descriptors.into_iter();
+        match message.content {
+            ToFront::Drain { seconds } => return Ok(Duration::from_secs(seconds.into())),
+            ToFront::Settings(settings) => {
+                front.logs.set_level(Level::from_number(settings.log_level));
+            }
+            ToFront::Descriptor(Opened::ServerLog) => {
+                if let Some(file) = descriptors.next() {
+                    front.logs.set_server_file(file.into());
+                }
+            }
+            ToFront::Descriptor(
+                Opened::HttpListener | Opened::SpillDirectory | Opened::StatusListener,
+            ) => return Err(MonitorError::Order("a socket or directory")),
+            ToFront::TableBegin => table = Some(Vec::new()),
+            ToFront::Site(entry) => add(&mut table, entry)?,
+            ToFront::TableEnd => {
+                let table = table
+                    .take()
+                    .ok_or(MonitorError::Order("the end of a table"))?;
+                front.sites.replace(table);
+            }
+            // The monitor may speak of a site that was released a moment ago.
+            ToFront::Keeper { site, pid } => {
+                if let Some(site) = front.sites.by_id(site)
+                    && let (Some(socket), Some(stderr)) = (descriptors.next(), descriptors.next())
+                {
+                    let keeper = Rc::new(Keeper::new(socket, pid)?);
+                    site.up(Rc::clone(&keeper));
+                    tokio::task::spawn_local(keeper::run(site, keeper, stderr));
+                }
+            }
+            ToFront::SiteLogs { site } => {
+                if let Some(site) = front.sites.by_id(site)
+                    && let (Some(access), Some(error)) = (descriptors.next(), descriptors.next())
+                {
+                    let (access, error) = (access.into(), error.into());
+                    front.logs.set_site_files(&site.log, access, error);
+                }
+            }
+            ToFront::SiteDown {
+                site,
+                reason,
+                retry_ms,
+            } => {
+                if let Some(site) = front.sites.by_id(site) {
+                    site.down(reason, Duration::from_millis(retry_ms.into()));
+                }
+            }
+        }
+    }
+}
+
+fn add(table: &mut Option<Vec<SiteEntry>>, entry: SiteEntry) -> Result<(), MonitorError> {
+    let table = table
+        .as_mut()
+        .ok_or(MonitorError::Order("a site outside of a table"))?;
+    if table.len() >= limits::SITES_MAX {
+        return Err(MonitorError::Order("more sites than there may be"));
+    }
+    table.push(entry);
+    Ok(())
+}

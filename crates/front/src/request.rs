@@ -487,6 +487,7 @@ impl From<BodyError> for Failure {
 impl From<HandoffError> for Failure {
     fn from(error: HandoffError) -> Self {
         let refusal = match error {
+            HandoffError::TooLarge => return Self::refused(431),
             HandoffError::QueueFull | HandoffError::QueueTimeout | HandoffError::SiteDown => RETRY,
             HandoffError::WorkerDied | HandoffError::Protocol => 502.into(),
             HandoffError::TimedOut => 504.into(),

@@ -1,21 +1,141 @@
-//! The table of sites, and what the front keeps for each.
+//! The table of sites, and the life of each: asleep, waking, up, down.
 //!
-//! Filled by the monitor, read by every request.
+//! Filled by the monitor, read by every request. What waits for a site (questions about paths, requests for a worker) waits in the
+//! site and is moved on by [`Site::pump`] whenever something has changed. It trusts the monitor; a keeper that lies
+//! is given up, and its site with it until the monitor has started it anew.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
-use hostel_wire::front_monitor::SiteEntry;
+use hostel_wire::front_keeper::FrontToKeeper;
+use hostel_wire::front_monitor::{Down, SiteEntry, SiteId, ToMonitor};
+
+use crate::answer::Budget;
+use crate::handoff::HandoffError;
+use crate::keeper::Keeper;
+use crate::logs::{Level, Logs, SiteLog};
+use crate::lookup::{FileBudget, PathMap, SiteUnavailable};
+use crate::monitor::Monitor;
+use crate::pool::Pool;
+use crate::spill::Spill;
+
+/// What every site needs of the server.
+#[derive(Clone)]
+pub struct Services {
+    /// The logs.
+    pub logs: Rc<Logs>,
+    /// Spill files.
+    pub spill: Rc<Spill>,
+    /// The link to the monitor.
+    pub monitor: Rc<Monitor>,
+    /// The descriptors of files kept for all sites.
+    pub files: Rc<FileBudget>,
+}
 
 /// The table of sites.
+pub struct Sites {
+    services: Services,
+    table: RefCell<Table>,
+}
+
 #[derive(Default)]
-pub struct Sites {}
+struct Table {
+    /// Those that are in the table, and those that left it and are not released yet.
+    by_id: HashMap<SiteId, Rc<Site>>,
+    exact: HashMap<String, Rc<Site>>,
+    /// By what follows the star, with its dot.
+    wildcard: HashMap<String, Rc<Site>>,
+}
 
 impl Sites {
+    /// An empty table.
+    pub fn new(services: Services) -> Self {
+        Self {
+            services,
+            table: RefCell::default(),
+        }
+    }
+
     /// The site of this host: lower case, without port or trailing dot. An exact domain wins, then the longest wildcard.
     pub fn find(&self, host: &str) -> Option<Rc<Site>> {
-        drop(host.len());
-        None
+        let table = self.table.borrow();
+        if let Some(site) = table.exact.get(host) {
+            return Some(Rc::clone(site));
+        }
+        if table.wildcard.is_empty() {
+            return None;
+        }
+        host.match_indices('.')
+            .find_map(|(dot, _)| table.wildcard.get(host.get(dot..)?))
+            .map(Rc::clone)
+    }
+
+    /// The site of this number, even one that is about to be released.
+    pub fn by_id(&self, id: SiteId) -> Option<Rc<Site>> {
+        self.table.borrow().by_id.get(&id).map(Rc::clone)
+    }
+
+    /// All sites, by name.
+    pub fn all(&self) -> Vec<Rc<Site>> {
+        let mut all: Vec<_> = self.table.borrow().by_id.values().map(Rc::clone).collect();
+        all.sort_by(|a, b| (&a.entry.name, a.entry.id).cmp(&(&b.entry.name, b.entry.id)));
+        all
+    }
+
+    /// Take a new table. Sites whose number stays keep all their state; those that it does not name finish and are released.
+    pub fn replace(&self, entries: Vec<SiteEntry>) {
+        let mut table = self.table.borrow_mut();
+        let named: HashSet<SiteId> = entries.iter().map(|entry| entry.id).collect();
+        table.exact.clear();
+        table.wildcard.clear();
+        for entry in entries {
+            let id = entry.id;
+            let site = table
+                .by_id
+                .entry(id)
+                .or_insert_with(|| Rc::new(Site::new(entry, self.services.clone())))
+                .clone();
+            for domain in &site.entry.domains {
+                match domain.strip_prefix('*') {
+                    Some(suffix) => table
+                        .wildcard
+                        .entry(suffix.to_owned())
+                        .or_insert_with(|| Rc::clone(&site)),
+                    None => table
+                        .exact
+                        .entry(domain.clone())
+                        .or_insert_with(|| Rc::clone(&site)),
+                };
+            }
+        }
+        for (id, site) in &table.by_id {
+            site.is_leaving.set(!named.contains(id));
+        }
+    }
+
+    /// What has to be done every [`SWEEP`]: deadlines, idle workers, sites that may be released.
+    pub fn sweep(&self) {
+        let now = Instant::now();
+        let sites: Vec<_> = self
+            .table
+            .borrow()
+            .by_id
+            .values()
+            .filter(|site| site.needs_sweep())
+            .map(Rc::clone)
+            .collect();
+        for site in sites {
+            site.sweep(now);
+            if site.is_leaving.get() && site.is_unused() {
+                site.end();
+                self.table.borrow_mut().by_id.remove(&site.entry.id);
+                let released = ToMonitor::SiteReleased(site.entry.id);
+                self.services.monitor.send(released);
+            }
+        }
+        self.services.monitor.flush();
     }
 }
 
@@ -25,14 +145,236 @@ pub struct Site {
     pub entry: SiteEntry,
     /// What happened so far.
     pub counters: Counters,
+    pub(crate) services: Services,
+    pub(crate) log: Rc<SiteLog>,
+    pub(crate) map: PathMap,
+    pub(crate) pool: Pool,
+    pub(crate) budget: Rc<Budget>,
+    state: RefCell<State>,
+    running: Cell<u32>,
+    is_leaving: Cell<bool>,
+    used: Cell<Instant>,
+    /// When it was asked to retire, until it answers.
+    retiring: Cell<Option<Instant>>,
+}
+
+enum State {
+    Asleep,
+    /// The monitor was asked for a sandbox.
+    Waking,
+    Up(Rc<Keeper>),
+    /// There is no sandbox, and asking for one makes no sense before that time.
+    Down(Instant),
+    /// The keeper is gone or was given up, and the monitor has not said anything yet. After that time it is asked.
+    Lost(Instant),
 }
 
 impl Site {
+    /// A site that sleeps.
+    pub fn new(entry: SiteEntry, services: Services) -> Self {
+        Self {
+            log: Rc::new(SiteLog::new(&entry.name)),
+            pool: Pool::new(&entry),
+            budget: Rc::new(Budget::new(entry.answer_bytes_max)),
+            entry,
+            services,
+            counters: Counters::default(),
+            map: PathMap::default(),
+            state: RefCell::new(State::Asleep),
+            running: Cell::new(0),
+            is_leaving: Cell::new(false),
+            used: Cell::new(Instant::now()),
+            retiring: Cell::new(None),
+        }
+    }
+
     /// Count a request, from the moment its site is known to the end of its answer. A site that leaves the table is kept
     /// until no such value lives, so that a reload loses nothing: hold it.
     pub fn begin(self: &Rc<Self>) -> Running {
         self.counters.requests.add(1);
+        self.running.set(self.running.get() + 1);
         Running(Rc::clone(self))
+    }
+
+    /// Its keeper, while it has one.
+    pub(crate) fn keeper(&self) -> Option<Rc<Keeper>> {
+        match &*self.state.borrow() {
+            State::Up(keeper) => Some(Rc::clone(keeper)),
+            State::Asleep | State::Waking | State::Down(_) | State::Lost(_) => None,
+        }
+    }
+
+    /// A word for the status.
+    pub(crate) fn state_word(&self) -> &'static str {
+        match &*self.state.borrow() {
+            State::Asleep => "asleep",
+            State::Waking => "waking",
+            State::Up(_) => "up",
+            State::Down(_) => "down",
+            State::Lost(_) => "lost",
+        }
+    }
+
+    /// Requests that run.
+    pub(crate) fn running(&self) -> u32 {
+        self.running.get()
+    }
+
+    /// Whether no request runs, not even one whose answer is complete while its script goes on.
+    pub fn is_quiet(&self) -> bool {
+        self.running.get() == 0 && self.pool.is_quiet()
+    }
+
+    /// Say something in the site's error log.
+    pub(crate) fn say(&self, text: std::fmt::Arguments<'_>) {
+        self.services
+            .logs
+            .site_error(self, text.to_string().as_bytes());
+    }
+
+    /// Move on what waits: ask the keeper, start workers, wake the site, or refuse what cannot be had soon.
+    pub(crate) fn pump(self: &Rc<Self>) {
+        if let Some(keeper) = self.keeper() {
+            self.map.pump(self, &keeper);
+            self.pool.pump(self, &keeper);
+            return;
+        }
+        if !self.map.has_waiting() && !self.pool.has_waiting() {
+            return;
+        }
+        let now = Instant::now();
+        let may_wake = match &*self.state.borrow() {
+            State::Asleep => true,
+            State::Waking | State::Up(_) => false,
+            State::Down(until) | State::Lost(until) => now >= *until,
+        };
+        let is_far = match &*self.state.borrow() {
+            State::Down(until) => *until > now + DOWN_WAIT_MAX,
+            State::Asleep | State::Waking | State::Up(_) | State::Lost(_) => false,
+        };
+        if is_far {
+            self.refuse_waiting();
+        } else if may_wake {
+            *self.state.borrow_mut() = State::Waking;
+            self.services
+                .monitor
+                .send(ToMonitor::WakeSite(self.entry.id));
+        }
+    }
+
+    /// The monitor has started the sandbox.
+    pub(crate) fn up(self: &Rc<Self>, keeper: Rc<Keeper>) {
+        self.end();
+        self.used.set(Instant::now());
+        *self.state.borrow_mut() = State::Up(keeper);
+        self.pump();
+    }
+
+    /// The monitor says that there is no sandbox (any more).
+    pub(crate) fn down(self: &Rc<Self>, reason: Down, retry: Duration) {
+        self.end();
+        *self.state.borrow_mut() = match reason {
+            Down::Asleep => State::Asleep,
+            Down::Died | Down::SpawnFailed => State::Down(Instant::now() + retry),
+        };
+        match reason {
+            Down::Asleep => {}
+            Down::Died => self.say(format_args!("the site's sandbox died; it is started again")),
+            Down::SpawnFailed => self.say(format_args!(
+                "the site's sandbox cannot be started; the server's log says why"
+            )),
+        }
+        self.services.logs.flush();
+        self.services.logs.close_site_files(&self.log);
+        self.pump();
+    }
+
+    /// This keeper is gone, or broke its word: nothing more is asked of it. Its socket closes with the last use of it.
+    ///
+    /// What a keeper leaves open is asked of the next one. The monitor hears of a dead keeper by itself; one that lives on
+    /// serves nobody until the monitor, asked to wake the site, replaces it.
+    pub(crate) fn lost(self: &Rc<Self>, keeper: &Rc<Keeper>, why: &str) {
+        if !self
+            .keeper()
+            .is_some_and(|current| Rc::ptr_eq(&current, keeper))
+        {
+            return;
+        }
+        self.services.logs.server(
+            Level::Warning,
+            format_args!("site {}: its keeper is given up: {why}", self.entry.name),
+        );
+        self.end();
+        *self.state.borrow_mut() = State::Lost(Instant::now() + LOST_WAIT);
+    }
+
+    /// The keeper cannot sleep.
+    pub(crate) fn busy(&self, processes: u32) -> bool {
+        self.used.set(Instant::now());
+        let asked = self.retiring.take().is_some();
+        if asked {
+            self.services.logs.server(
+                Level::Debugging,
+                format_args!(
+                    "site {} stays awake for {processes} processes",
+                    self.entry.name
+                ),
+            );
+        }
+        asked
+    }
+
+    /// Everything that came from a keeper goes with it.
+    fn end(self: &Rc<Self>) {
+        if let Some(keeper) = self.keeper() {
+            keeper.close();
+        }
+        *self.state.borrow_mut() = State::Asleep;
+        self.retiring.set(None);
+        self.map.keeper_gone();
+        self.pool.keeper_gone();
+    }
+
+    fn refuse_waiting(&self) {
+        self.map.refuse_waiting(SiteUnavailable::Down);
+        self.pool.refuse_waiting(HandoffError::SiteDown);
+    }
+
+    fn needs_sweep(&self) -> bool {
+        self.is_leaving.get()
+            || self.map.has_waiting()
+            || self.pool.has_waiting()
+            || self.keeper().is_some()
+    }
+
+    fn is_unused(&self) -> bool {
+        self.is_quiet() && !self.map.has_waiting() && !self.pool.has_waiting()
+    }
+
+    fn sweep(self: &Rc<Self>, now: Instant) {
+        let patience = Duration::from_millis(self.entry.queue_ms_max.into());
+        self.map.sweep(now, patience);
+        self.pool.sweep(self, now);
+        let Some(keeper) = self.keeper() else {
+            return self.pump();
+        };
+        if let Err(error) = keeper.flush() {
+            return self.lost(&keeper, &error.to_string());
+        }
+        if self.map.is_unanswered(now) || self.pool.is_undead(now) {
+            return self.lost(&keeper, "it does not answer");
+        }
+        if self.running.get() > 0 || self.pool.has_workers() {
+            self.used.set(now);
+        }
+        let sleep_after = Duration::from_millis(self.entry.idle_ms.into()) * SLEEP_FACTOR;
+        if self.retiring.get().is_none() && now.duration_since(self.used.get()) > sleep_after {
+            self.retiring.set(Some(now));
+            if let Err(error) = keeper.send(&FrontToKeeper::Retire, None) {
+                return self.lost(&keeper, &error.to_string());
+            }
+        }
+        self.pump();
     }
 }
 
@@ -43,6 +385,12 @@ impl Running {
     /// Its site.
     pub fn site(&self) -> &Rc<Site> {
         &self.0
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.set(self.0.running.get().saturating_sub(1));
     }
 }
 
@@ -74,3 +422,12 @@ pub struct Counters {
     /// Bytes sent to clients; counted by who sends.
     pub bytes_sent: Count,
 }
+
+/// How often deadlines are looked at.
+pub const SWEEP: Duration = Duration::from_millis(100);
+/// Requests wait for a site that is down if it may be started again within this time, else they are refused.
+const DOWN_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long the monitor may take to say what became of a keeper.
+const LOST_WAIT: Duration = Duration::from_secs(1);
+/// A site sleeps when it was idle for so many times the idle time of a worker.
+const SLEEP_FACTOR: u32 = 10;

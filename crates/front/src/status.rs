@@ -1,1 +1,94 @@
-//! The status document.
+//! The state of the server as one JSON document, for who connects to the status socket.
+//!
+//! Run by the front. The socket was made by the monitor and only root can connect to it, so nothing is asked for and nothing is
+//! read: the document is written and the connection closed.
+
+use std::rc::Rc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixListener;
+
+use crate::front::Front;
+use crate::logs::Level;
+use crate::sites::Site;
+
+/// Answer every connection with the document, one after the other.
+pub async fn serve(listener: UnixListener, front: Rc<Front>) {
+    let started = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    loop {
+        match listener.accept().await {
+            Ok((mut connection, _)) => {
+                let mut text = document(&front, started).to_string();
+                text.push('\n');
+                let written = async {
+                    connection.write_all(text.as_bytes()).await?;
+                    connection.shutdown().await
+                };
+                // Who does not read what it asked for has lost it; the next one gets its turn.
+                drop(tokio::time::timeout(WRITE_MAX, written).await);
+            }
+            Err(error) => {
+                front
+                    .logs
+                    .server(Level::Warning, format_args!("status socket: {error}"));
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// The whole document. `started` in seconds since 1970.
+pub fn document(front: &Front, started: u64) -> Value {
+    let sites = front.sites.all();
+    let requests: u64 = sites.iter().map(|site| site.counters.requests.sum()).sum();
+    json!({
+        "server": {
+            "version": env!("CARGO_PKG_VERSION"),
+            "pid": std::process::id(),
+            "started": started,
+            "draining": front.drain.is_asked(),
+            "connections": { "open": front.connections.open(), "accepted": front.connections.accepted.sum() },
+            "requests": requests,
+        },
+        "sites": sites.iter().map(|site| describe(site)).collect::<Vec<_>>(),
+    })
+}
+
+fn describe(site: &Site) -> Value {
+    let census = site.pool.census();
+    let counters = &site.counters;
+    let (answers_memory, answers_spilled) = site.budget.held();
+    json!({
+        "id": site.entry.id.0,
+        "name": site.entry.name,
+        "user": site.entry.user,
+        "domains": site.entry.domains,
+        "state": site.state_word(),
+        "keeper": site.keeper().map(|keeper| keeper.pid),
+        "running": site.running(),
+        "workers": {
+            "max": site.entry.workers_max,
+            "starting": census.starting,
+            "idle": census.idle,
+            "busy": census.busy,
+            "ending": census.ending,
+            "started": site.pool.started.sum(),
+            "crashed": site.pool.crashed.sum(),
+        },
+        "queue": { "length": census.queued, "peak": census.queue_peak, "max": site.entry.queue_max },
+        "answers_held": { "memory_bytes": answers_memory, "spilled_bytes": answers_spilled },
+        "requests": counters.requests.sum(),
+        "errors": counters.errors.sum(),
+        "bytes_received": counters.bytes_received.sum(),
+        "bytes_sent": counters.bytes_sent.sum(),
+    })
+}
+
+/// How long a reader of the document may take.
+const WRITE_MAX: Duration = Duration::from_secs(5);
+/// The pause after an accept that failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,290 @@
+//! One log file: whole lines, escaped, buffered for a moment, bounded in rate and size.
+//!
+//! Used by [`crate::logs`] alone. It trusts no byte of a line: control characters are escaped, so that nobody can forge a line.
+//! Writes go to the page cache and are made in place; they are few, since lines of one moment share one.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// A log file, or the wait for one.
+pub(crate) struct LogFile {
+    file: Option<File>,
+    buffer: Vec<u8>,
+    file_bytes: u64,
+    full: bool,
+    failing: bool,
+    rate: Rate,
+}
+
+/// What a log file may take in one second.
+pub(crate) struct Rate {
+    lines_max: u64,
+    bytes_max: u64,
+    began: Option<Instant>,
+    lines: u64,
+    bytes: u64,
+    suppressed: u64,
+}
+
+/// Something about a log file that belongs into the server's log, said once.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// The file has reached its largest size.
+    Full,
+    /// The file cannot be written.
+    Failed(io::Error),
+}
+
+impl Rate {
+    pub(crate) fn new(lines_max: u64, bytes_max: u64) -> Self {
+        Self {
+            lines_max,
+            bytes_max,
+            began: None,
+            lines: 0,
+            bytes: 0,
+            suppressed: 0,
+        }
+    }
+
+    /// Begin another second if it is time; returns how many lines the last one suppressed.
+    fn turn(&mut self, now: Instant) -> u64 {
+        if self
+            .began
+            .is_some_and(|began| now.duration_since(began).as_secs() == 0)
+        {
+            return 0;
+        }
+        self.began = Some(now);
+        self.lines = 0;
+        self.bytes = 0;
+        std::mem::take(&mut self.suppressed)
+    }
+
+    fn admit(&mut self, bytes: usize) -> bool {
+        self.lines += 1;
+        self.bytes += bytes as u64;
+        let admitted = self.lines <= self.lines_max && self.bytes <= self.bytes_max;
+        self.suppressed += u64::from(!admitted);
+        admitted
+    }
+}
+
+impl LogFile {
+    pub(crate) fn new(rate: Rate) -> Self {
+        Self {
+            file: None,
+            buffer: Vec::new(),
+            file_bytes: 0,
+            full: false,
+            failing: false,
+            rate,
+        }
+    }
+
+    /// Lines go to this file from now on; those that waited for the last one go there, where there was one.
+    pub(crate) fn replace(&mut self, file: File) -> Result<(), Trouble> {
+        let flushed = if self.file.is_some() {
+            self.flush()
+        } else {
+            Ok(())
+        };
+        self.file_bytes = file.metadata().map_or(0, |metadata| metadata.len());
+        self.file = Some(file);
+        self.full = false;
+        self.failing = false;
+        flushed
+    }
+
+    /// Write what waits and close the file.
+    pub(crate) fn close(&mut self) -> Result<(), Trouble> {
+        let flushed = self.flush();
+        self.file = None;
+        self.buffer = Vec::new();
+        flushed
+    }
+
+    /// Append a line. `prefix` and the end of the line are taken as they are, `text` is escaped.
+    pub(crate) fn line(&mut self, prefix: &[u8], text: &[u8]) -> Result<(), Trouble> {
+        if self.full {
+            return Ok(());
+        }
+        let suppressed = self.rate.turn(Instant::now());
+        self.tell_suppressed(suppressed);
+        if !self.rate.admit(prefix.len() + text.len()) || (self.buffer.len() > WAITING_BYTES_MAX) {
+            return Ok(());
+        }
+        self.buffer.extend_from_slice(prefix);
+        escape_into(&mut self.buffer, text);
+        self.buffer.push(b'\n');
+        if self.buffer.len() >= BUFFER_BYTES && self.file.is_some() {
+            return self.flush();
+        }
+        Ok(())
+    }
+
+    /// Write what waits. Without a file it goes on waiting.
+    pub(crate) fn flush(&mut self) -> Result<(), Trouble> {
+        if self.rate.suppressed > 0 {
+            let suppressed = self.rate.turn(Instant::now());
+            self.tell_suppressed(suppressed);
+        }
+        let Some(file) = &mut self.file else {
+            return Ok(());
+        };
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let length = self.buffer.len() as u64;
+        let written = file.write_all(&self.buffer);
+        self.buffer.clear();
+        if let Err(error) = written {
+            // The lines are lost: keeping them would only move the limit from the disk to the memory.
+            let said = std::mem::replace(&mut self.failing, true);
+            return if said {
+                Ok(())
+            } else {
+                Err(Trouble::Failed(error))
+            };
+        }
+        self.failing = false;
+        self.file_bytes += length;
+        if self.file_bytes >= FILE_BYTES_MAX {
+            self.full = true;
+            return Err(Trouble::Full);
+        }
+        Ok(())
+    }
+
+    fn tell_suppressed(&mut self, suppressed: u64) {
+        if suppressed > 0 {
+            append_time(&mut self.buffer);
+            self.buffer
+                .extend_from_slice(format!(" {suppressed} lines suppressed\n").as_bytes());
+        }
+    }
+}
+
+/// Append text with every control character but the tab as `\xHH`.
+fn escape_into(out: &mut Vec<u8>, text: &[u8]) {
+    let is_plain = |byte: &u8| (*byte >= 0x20 && *byte != 0x7f) || *byte == b'\t';
+    if text.iter().all(is_plain) {
+        out.extend_from_slice(text);
+        return;
+    }
+    for byte in text {
+        if is_plain(byte) {
+            out.push(*byte);
+        } else {
+            out.extend_from_slice(format!("\\x{byte:02X}").as_bytes());
+        }
+    }
+}
+
+/// Append the time of day in UTC as RFC 3339 has it: `2026-11-22T19:05:20.123Z`.
+pub(crate) fn append_time(out: &mut Vec<u8>) {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let (seconds, millis) = since.map_or((0, 0), |s| (s.as_secs(), s.subsec_millis()));
+    let (year, month, day) = date(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    let text =
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z");
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Year, month and day of a number of days since 1970. Years are counted from March, so that a leap day ends one.
+fn date(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = (month_from_march + 2) % 12 + 1;
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    (year, month, day)
+}
+
+/// When so many bytes wait they are written at once.
+const BUFFER_BYTES: usize = 64 * 1024;
+/// So many bytes may wait for a file; what comes beyond is lost.
+const WAITING_BYTES_MAX: usize = 256 * 1024;
+/// The largest size of one file. Rotation gives another one.
+const FILE_BYTES_MAX: u64 = 1 << 30;
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Seek};
+
+    use super::*;
+
+    fn temporary() -> File {
+        let directory = File::open(std::env::temp_dir()).unwrap();
+        crate::spill::Spill::new(directory.into()).create().unwrap()
+    }
+
+    fn written(log: &mut LogFile) -> String {
+        log.flush().unwrap();
+        let mut file = log.file.as_ref().unwrap().try_clone().unwrap();
+        let mut text = String::new();
+        file.rewind().unwrap();
+        file.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn control_characters_cannot_make_a_line() {
+        let mut log = LogFile::new(Rate::new(10, 1000));
+        log.replace(temporary()).unwrap();
+        log.line(b"> ", b"a\r\nforged\0\x7f\tb\x1b").unwrap();
+        assert_eq!(written(&mut log), "> a\\x0D\\x0Aforged\\x00\\x7F\tb\\x1B\n");
+    }
+
+    #[test]
+    fn lines_beyond_the_rate_are_counted_and_dropped() {
+        let mut log = LogFile::new(Rate::new(2, 1000));
+        log.replace(temporary()).unwrap();
+        for line in [b"1", b"2", b"3", b"4"] {
+            log.line(b"", line).unwrap();
+        }
+        log.rate.began = Instant::now().checked_sub(std::time::Duration::from_secs(2));
+        log.line(b"", b"5").unwrap();
+        let text = written(&mut log);
+        assert!(
+            text.starts_with("1\n2\n") && text.ends_with(" 2 lines suppressed\n5\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_full_file_stops_and_says_so_once() {
+        let mut log = LogFile::new(Rate::new(10, 1000));
+        let file = temporary();
+        file.set_len(FILE_BYTES_MAX - 1).unwrap();
+        log.replace(file).unwrap();
+        log.line(b"", b"last").unwrap();
+        assert!(matches!(log.flush(), Err(Trouble::Full)));
+        log.line(b"", b"beyond").unwrap();
+        assert!(log.buffer.is_empty() && log.flush().is_ok());
+    }
+
+    #[test]
+    fn lines_wait_for_their_first_file_within_bounds() {
+        let mut log = LogFile::new(Rate::new(u64::MAX, u64::MAX));
+        for _ in 0..1000 {
+            log.line(b"", &[b'x'; 999]).unwrap();
+        }
+        assert!(log.buffer.len() <= WAITING_BYTES_MAX + 1000);
+        log.replace(temporary()).unwrap();
+        assert!(written(&mut log).len() > 100_000);
+    }
+
+    #[test]
+    fn days_are_dates() {
+        assert_eq!(date(0), (1970, 1, 1));
+        assert_eq!(date(11_016), (2000, 2, 29));
+        assert_eq!(date(20_779), (2026, 11, 22));
+    }
+}

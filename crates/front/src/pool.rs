@@ -1,0 +1,475 @@
+//! A site's workers, and the queue of requests before them.
+//!
+//! Run by the front. Workers are found, not configured: one more is started while more requests wait than workers are on
+//! their way, within the site's bound; those that idle are closed. It trusts no keeper: a word about a worker that was
+//! never asked for gives the keeper up. A PHP that does not start is tried again after a growing pause.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use hostel_sys::fdpass;
+use hostel_wire::front_keeper::FrontToKeeper;
+use hostel_wire::front_monitor::SiteEntry;
+use hostel_wire::keeper_zygote::{Death, WorkerId};
+use hostel_wire::limits;
+
+use crate::answer::Channel;
+use crate::exchange;
+use crate::handoff::HandoffError;
+use crate::keeper::{Keeper, KeeperError};
+use crate::sites::{Count, Site};
+use crate::worker::{Activity, Job, Stop, Worker};
+
+/// The workers of one site.
+pub struct Pool {
+    inner: RefCell<Inner>,
+    workers_max: usize,
+    queue_max: usize,
+    queue_wait_max: Duration,
+    run_max: Duration,
+    idle_max: Duration,
+    /// Workers that were started.
+    pub started: Count,
+    /// Workers, and whole PHPs, that died without being asked to.
+    pub crashed: Count,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// All that are not known to be dead.
+    workers: HashMap<WorkerId, Rc<Worker>>,
+    /// Those without a job, the most recently used one last.
+    idle: Vec<Rc<Worker>>,
+    queue: VecDeque<(Instant, Job)>,
+    queue_peak: usize,
+    last_id: u32,
+    /// Words of the keeper about workers that are forgotten already.
+    stray: u32,
+    /// Whether a worker was asked for since PHP was last heard to be down.
+    is_php_asked: bool,
+    /// Whether a request was answered since then.
+    has_answered: bool,
+    /// No worker is started before this time, after failures in a row.
+    not_before: Option<Instant>,
+    pause: Duration,
+}
+
+/// How many workers do what.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Census {
+    /// Asked for.
+    pub starting: usize,
+    /// Waiting for a request.
+    pub idle: usize,
+    /// Running one.
+    pub busy: usize,
+    /// About to end.
+    pub ending: usize,
+    /// Requests that wait.
+    pub queued: usize,
+    /// The most that ever waited.
+    pub queue_peak: usize,
+}
+
+/// What ended between a worker and its task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parted {
+    /// The worker ends itself, or is dead already.
+    Peacefully,
+    /// The worker is to be killed.
+    ToBeKilled,
+}
+
+impl Pool {
+    /// No workers yet.
+    pub fn new(entry: &SiteEntry) -> Self {
+        let milliseconds = |count: u32| Duration::from_millis(count.into());
+        Self {
+            inner: RefCell::default(),
+            workers_max: entry.workers_max.clamp(1, limits::WORKERS_MAX) as usize,
+            queue_max: entry.queue_max as usize,
+            queue_wait_max: milliseconds(entry.queue_ms_max),
+            run_max: milliseconds(entry.request_ms_max),
+            idle_max: milliseconds(entry.idle_ms),
+            started: Count::default(),
+            crashed: Count::default(),
+        }
+    }
+
+    /// Whether a request waits for a worker.
+    pub(crate) fn has_waiting(&self) -> bool {
+        !self.inner.borrow().queue.is_empty()
+    }
+
+    /// Whether any worker is not known to be dead.
+    pub(crate) fn has_workers(&self) -> bool {
+        !self.inner.borrow().workers.is_empty()
+    }
+
+    /// Whether no worker runs a request.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let inner = self.inner.borrow();
+        !inner
+            .workers
+            .values()
+            .any(|worker| worker.activity() == Activity::Busy)
+    }
+
+    /// How many workers do what.
+    pub fn census(&self) -> Census {
+        let inner = self.inner.borrow();
+        let mut census = Census {
+            queued: inner.queue.len(),
+            queue_peak: inner.queue_peak,
+            ..Census::default()
+        };
+        for worker in inner.workers.values() {
+            match worker.activity() {
+                Activity::Starting => census.starting += 1,
+                Activity::Idle => census.idle += 1,
+                Activity::Busy => census.busy += 1,
+                Activity::Ending => census.ending += 1,
+            }
+        }
+        census
+    }
+
+    /// Give a request to an idle worker, the one that was used last, or let it wait.
+    pub(crate) fn submit(&self, job: Job) -> Result<(), HandoffError> {
+        let mut inner = self.inner.borrow_mut();
+        if let Some(worker) = inner.idle.pop() {
+            worker.give(job);
+            return Ok(());
+        }
+        if inner.pause >= REFUSE_PAUSE && inner.is_pausing(Instant::now()) {
+            return Err(HandoffError::SiteDown);
+        }
+        if inner.queue.len() >= self.queue_max {
+            return Err(HandoffError::QueueFull);
+        }
+        inner.queue.push_back((Instant::now(), job));
+        inner.queue_peak = inner.queue_peak.max(inner.queue.len());
+        Ok(())
+    }
+
+    /// The client of this request has left the queue.
+    pub(crate) fn forget(&self, channel: &Rc<Channel>) {
+        let mut inner = self.inner.borrow_mut();
+        inner
+            .queue
+            .retain(|(_, job)| !Rc::ptr_eq(&job.channel, channel));
+    }
+
+    /// Start workers for those who wait.
+    pub(crate) fn pump(&self, site: &Rc<Site>, keeper: &Rc<Keeper>) {
+        loop {
+            let mut inner = self.inner.borrow_mut();
+            let is_wanted = inner.workers.len() < self.workers_max
+                && inner.queue.len() > inner.count(Activity::Starting)
+                && !inner.is_pausing(Instant::now());
+            if !is_wanted {
+                return;
+            }
+            inner.last_id = inner.last_id.wrapping_add(1);
+            let id = WorkerId(inner.last_id);
+            let (near, far) = match stream_pair() {
+                Ok(pair) => pair,
+                Err(error) => {
+                    inner.pause(Instant::now());
+                    drop(inner);
+                    return site.say(format_args!("cannot make a socket for a worker: {error}"));
+                }
+            };
+            inner.workers.insert(id, Rc::new(Worker::new(id, near)));
+            inner.is_php_asked = true;
+            drop(inner);
+            self.started.add(1);
+            if let Err(error) = keeper.send(&FrontToKeeper::StartWorker(id), Some(far)) {
+                return site.lost(keeper, &error.to_string());
+            }
+        }
+    }
+
+    /// A worker runs: its task begins.
+    pub(crate) fn started(
+        &self,
+        site: &Rc<Site>,
+        id: WorkerId,
+        pid: u32,
+    ) -> Result<(), KeeperError> {
+        let Some(worker) = self.known(id)? else {
+            return Ok(());
+        };
+        let Some(stream) = worker.stream.take() else {
+            return Err(KeeperError::Unexpected("a worker's start twice"));
+        };
+        worker.pid.set(pid);
+        // Whoever stops a worker before it has started has nothing else to stop.
+        worker.turn_to(Activity::Idle);
+        tokio::task::spawn_local(exchange::serve(Rc::clone(site), worker, stream));
+        Ok(())
+    }
+
+    /// A worker could not be started.
+    pub(crate) fn failed(
+        &self,
+        site: &Rc<Site>,
+        id: WorkerId,
+        errno: i32,
+    ) -> Result<(), KeeperError> {
+        let Some(worker) = self.known(id)? else {
+            return Ok(());
+        };
+        if worker.activity() != Activity::Starting {
+            return Err(KeeperError::Unexpected(
+                "the failed start of a worker that runs",
+            ));
+        }
+        let mut inner = self.inner.borrow_mut();
+        inner.workers.remove(&id);
+        inner.pause(Instant::now());
+        drop(inner);
+        let error = std::io::Error::from_raw_os_error(errno);
+        site.say(format_args!("cannot start a worker: {error}"));
+        Ok(())
+    }
+
+    /// A worker's process has ended. Final, even where its socket is still open in another process.
+    pub(crate) fn died(
+        &self,
+        site: &Rc<Site>,
+        id: WorkerId,
+        death: Death,
+    ) -> Result<(), KeeperError> {
+        let Some(worker) = self.known(id)? else {
+            return Ok(());
+        };
+        let mut inner = self.inner.borrow_mut();
+        inner.workers.remove(&id);
+        inner.idle.retain(|idle| !Rc::ptr_eq(idle, &worker));
+        let is_expected = worker.is_expected_to_end.get() || death == Death::Exited(0);
+        if !is_expected && worker.answered.get() == 0 && worker.activity() != Activity::Busy {
+            inner.pause(Instant::now());
+        }
+        drop(inner);
+        if !is_expected {
+            self.crashed.add(1);
+            let (pid, death) = (worker.pid.get(), Told(death));
+            site.say(format_args!("worker {} (process {pid}) {death}", id.0));
+        }
+        worker.stop(Stop::Died);
+        Ok(())
+    }
+
+    /// PHP as a whole has ended or could not be started: all workers are gone.
+    pub(crate) fn php_down(&self, site: &Rc<Site>, death: Death) -> Result<(), KeeperError> {
+        let mut inner = self.inner.borrow_mut();
+        if !std::mem::take(&mut inner.is_php_asked) {
+            return Err(KeeperError::Unexpected(
+                "the end of a PHP that nobody asked for",
+            ));
+        }
+        if !std::mem::take(&mut inner.has_answered) {
+            inner.pause(Instant::now());
+        }
+        let is_hopeless = inner.pause >= REFUSE_PAUSE;
+        inner.idle.clear();
+        let workers: Vec<_> = inner.workers.drain().map(|(_, worker)| worker).collect();
+        drop(inner);
+        self.crashed.add(1);
+        site.say(format_args!("PHP {}", Told(death)));
+        for worker in workers {
+            worker.stop(Stop::Died);
+        }
+        if is_hopeless {
+            self.refuse_waiting(HandoffError::SiteDown);
+        }
+        Ok(())
+    }
+
+    /// The keeper is gone, and with it all workers. Requests that wait go on waiting.
+    pub(crate) fn keeper_gone(&self) {
+        let mut inner = self.inner.borrow_mut();
+        inner.idle.clear();
+        inner.is_php_asked = false;
+        inner.stray = 0;
+        let workers: Vec<_> = inner.workers.drain().map(|(_, worker)| worker).collect();
+        drop(inner);
+        for worker in workers {
+            worker.stop(Stop::Died);
+        }
+    }
+
+    /// Refuse all requests that wait.
+    pub(crate) fn refuse_waiting(&self, why: HandoffError) {
+        let queue = std::mem::take(&mut self.inner.borrow_mut().queue);
+        for (_, job) in queue {
+            job.channel.fail(why, false);
+        }
+    }
+
+    /// A worker has answered a request, so PHP works.
+    pub(crate) fn answered(&self, worker: &Worker) {
+        worker.answered.set(worker.answered.get() + 1);
+        let mut inner = self.inner.borrow_mut();
+        inner.has_answered = true;
+        inner.pause = Duration::ZERO;
+        inner.not_before = None;
+    }
+
+    /// A worker is free: the next request for it, or `None` when it is idle now.
+    pub(crate) fn free(&self, worker: &Rc<Worker>) -> Option<Job> {
+        if worker.stopped().is_some() {
+            return None;
+        }
+        let mut inner = self.inner.borrow_mut();
+        if let Some((_, job)) = inner.queue.pop_front() {
+            worker.turn_to(Activity::Busy);
+            return Some(job);
+        }
+        worker.turn_to(Activity::Idle);
+        inner.idle.push(Rc::clone(worker));
+        None
+    }
+
+    /// A worker's task has ended: it is not used again.
+    pub(crate) fn part(&self, site: &Rc<Site>, worker: &Rc<Worker>, how: Parted) {
+        let mut inner = self.inner.borrow_mut();
+        inner.idle.retain(|idle| !Rc::ptr_eq(idle, worker));
+        if let Some(job) = worker.take_job() {
+            // Nothing of it was sent: another worker can have it.
+            inner.queue.push_front((Instant::now(), job));
+        }
+        let is_dead = !inner.workers.contains_key(&worker.id);
+        drop(inner);
+        worker.turn_to(Activity::Ending);
+        if how == Parted::ToBeKilled && !is_dead {
+            self.kill(site, worker);
+        }
+        site.pump();
+    }
+
+    fn kill(&self, site: &Rc<Site>, worker: &Worker) {
+        worker.is_expected_to_end.set(true);
+        if worker.is_killed.replace(true) {
+            return;
+        }
+        if let Some(keeper) = site.keeper()
+            && let Err(error) = keeper.send(&FrontToKeeper::KillWorker(worker.id), None)
+        {
+            site.lost(&keeper, &error.to_string());
+        }
+    }
+
+    /// Look at every deadline.
+    pub(crate) fn sweep(&self, site: &Rc<Site>, now: Instant) {
+        let mut inner = self.inner.borrow_mut();
+        while let Some((since, _)) = inner.queue.front()
+            && now.duration_since(*since) > self.queue_wait_max
+            && let Some((_, job)) = inner.queue.pop_front()
+        {
+            job.channel.fail(HandoffError::QueueTimeout, false);
+        }
+        // The least recently used ones stand first.
+        let idle = inner.idle.iter();
+        let unneeded = idle
+            .take_while(|w| now.duration_since(w.since()) > self.idle_max)
+            .count();
+        for worker in inner.idle.drain(..unneeded) {
+            worker.is_expected_to_end.set(true);
+            worker.stop(Stop::Unneeded);
+        }
+        let workers: Vec<_> = inner.workers.values().map(Rc::clone).collect();
+        drop(inner);
+        for worker in workers {
+            worker.go_on();
+            let age = now.duration_since(worker.since());
+            match worker.activity() {
+                Activity::Busy if age > self.run_max => {
+                    self.kill(site, &worker);
+                    worker.stop(Stop::TimedOut);
+                }
+                Activity::Ending if age > END_PATIENCE => self.kill(site, &worker),
+                Activity::Starting | Activity::Idle | Activity::Busy | Activity::Ending => {}
+            }
+        }
+    }
+
+    /// Whether the keeper leaves the front without word of a worker that it should have started or ended.
+    pub(crate) fn is_undead(&self, now: Instant) -> bool {
+        let inner = self.inner.borrow();
+        inner.workers.values().any(|worker| {
+            matches!(worker.activity(), Activity::Starting | Activity::Ending)
+                && now.duration_since(worker.since()) > WORD_PATIENCE
+        })
+    }
+
+    /// The worker of this number; `None` for one that is forgotten.
+    fn known(&self, id: WorkerId) -> Result<Option<Rc<Worker>>, KeeperError> {
+        let mut inner = self.inner.borrow_mut();
+        if let Some(worker) = inner.workers.get(&id) {
+            return Ok(Some(Rc::clone(worker)));
+        }
+        // Words cross on their way: a worker asked for just before the last PHP was heard to be down comes with the next one.
+        inner.stray += 1;
+        if id.0 > inner.last_id || inner.stray > STRAY_MAX {
+            return Err(KeeperError::Unexpected(
+                "word of a worker that nobody asked for",
+            ));
+        }
+        Ok(None)
+    }
+}
+
+impl Inner {
+    fn count(&self, activity: Activity) -> usize {
+        let workers = self.workers.values();
+        workers
+            .filter(|worker| worker.activity() == activity)
+            .count()
+    }
+
+    fn is_pausing(&self, now: Instant) -> bool {
+        self.not_before.is_some_and(|until| now < until)
+    }
+
+    fn pause(&mut self, now: Instant) {
+        self.pause = (self.pause * 2).clamp(PAUSE_MIN, PAUSE_MAX);
+        self.not_before = Some(now + self.pause);
+    }
+}
+
+/// The front's end, which does not wait, and the worker's, which does.
+fn stream_pair() -> std::io::Result<(OwnedFd, OwnedFd)> {
+    let (near, far) = fdpass::stream_pair(false)?;
+    rustix::io::ioctl_fionbio(&near, true)?;
+    Ok((near, far))
+}
+
+/// A death in words.
+struct Told(Death);
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Death::Exited(status) => write!(f, "ended with status {status}"),
+            Death::Signalled(signal) => write!(f, "was ended by signal {signal}"),
+        }
+    }
+}
+
+/// The first pause after a failed start, and the longest.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// In a pause this long requests are refused instead of waiting.
+const REFUSE_PAUSE: Duration = Duration::from_millis(400);
+/// How long a worker may take to end by itself.
+const END_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the keeper may take to start a worker, or to say that one is dead.
+const WORD_PATIENCE: Duration = Duration::from_secs(30);
+/// Words about forgotten workers that one keeper may say.
+const STRAY_MAX: u32 = 10_000;
