@@ -5,6 +5,13 @@ use hostel_front::byte_range::{self, Selection};
 use hostel_front::chunked::Chunks;
 use hostel_front::head::{BodyLength, Head, Search};
 use hostel_front::{normalize, reply, route};
+use hostel_wire::codec::Writer;
+use hostel_wire::front_keeper::{FileIdentity, FrontToKeeper, KeeperToFront, Resolution};
+use hostel_wire::front_monitor::{SiteId, ToFront, ToMonitor};
+use hostel_wire::front_worker::{End, FrameHead, ReplyHead, RequestHead};
+use hostel_wire::keeper_zygote::{Death, FromZygote, ToZygote, WorkerId};
+use hostel_wire::limits;
+use hostel_wire::monitor_keeper::ToKeeper;
 
 /// xorshift64*, so that a failure comes again.
 struct Dice(u64);
@@ -211,4 +218,126 @@ fn lines_of_workers() {
             assert!(headers.status(200).is_ok());
         }
     }
+}
+
+/// Every message between the processes: what is taken is taken in one way only.
+#[test]
+fn messages_of_processes() {
+    let mut request = Writer::new();
+    RequestHead {
+        https: false,
+        body_bytes: 3,
+        method: b"POST",
+        target: b"/a.php/x?y=1",
+        query: b"y=1",
+        path: b"/a.php/x",
+        script: b"/a.php",
+        path_info: b"/x",
+        protocol: b"HTTP/1.1",
+        server_name: b"blog.example",
+        server_address: b"127.0.0.1",
+        server_port: 8080,
+        remote_address: b"::1",
+        remote_port: 40_000,
+        headers: vec![(b"Host", b"blog.example"), (b"X-Empty", b"")],
+    }
+    .encode(&mut request);
+    let mut reply = Writer::new();
+    ReplyHead {
+        status: 302,
+        lines: vec![b"Location: /x", b"Content-Type: text/html"],
+    }
+    .encode(&mut reply);
+    let file = KeeperToFront::Resolved {
+        ticket: 9,
+        resolution: Resolution::File {
+            identity: FileIdentity {
+                device: 1,
+                inode: 2,
+                size: 3,
+                modified: (4, 5),
+                changed: (-6, 7),
+            },
+            name: b"a.css".to_vec(),
+        },
+    };
+    let question = FrontToKeeper::Resolve {
+        ticket: 1,
+        path: b"/a".to_vec(),
+        known: None,
+    };
+    let frame = FrameHead {
+        length: 17,
+        request: 3,
+        kind: 2,
+    };
+    let end = End {
+        last: true,
+        memory_kib: 2048,
+    };
+    let sound = [
+        request.finish(),
+        reply.finish(),
+        file.encode(),
+        question.encode(),
+        frame.encode().to_vec(),
+        end.encode().to_vec(),
+        KeeperToFront::WorkerDied(WorkerId(4), Death::Signalled(11)).encode(),
+        ToFront::Site(crate::server::entry()).encode(),
+        ToMonitor::WakeSite(SiteId(9)).encode().to_vec(),
+        ToKeeper::Stop { seconds: 5 }.encode(),
+        FromZygote::Forked(WorkerId(3), 4711).encode(),
+        ToZygote::Fork(WorkerId(1)).encode(),
+    ];
+    let sound: Vec<&[u8]> = sound.iter().map(Vec::as_slice).collect();
+    let mut dice = Dice(6);
+    let mut taken = 0;
+    for _ in 0..ROUNDS {
+        let bytes = dice.damage(&sound);
+        let again = [
+            RequestHead::decode(&bytes)
+                .ok()
+                .map(|head| encoded(|w| head.encode(w))),
+            ReplyHead::decode(&bytes)
+                .ok()
+                .map(|head| encoded(|w| head.encode(w))),
+            KeeperToFront::decode(&bytes)
+                .ok()
+                .map(|message| message.encode()),
+            FrontToKeeper::decode(&bytes)
+                .ok()
+                .map(|message| message.encode()),
+            End::decode(&bytes).ok().map(|end| end.encode().to_vec()),
+            ToFront::decode(&bytes).ok().map(|message| message.encode()),
+            ToMonitor::decode(&bytes)
+                .ok()
+                .map(|message| message.encode().to_vec()),
+            ToKeeper::decode(&bytes)
+                .ok()
+                .map(|message| message.encode()),
+            FromZygote::decode(&bytes)
+                .ok()
+                .map(|message| message.encode()),
+            ToZygote::decode(&bytes)
+                .ok()
+                .map(|message| message.encode()),
+        ];
+        // The number of a site is sent with every question to the monitor, and read where there is none.
+        let ignored = ToMonitor::decode(&bytes).is_ok();
+        for again in again.into_iter().flatten() {
+            taken += 1;
+            assert!(again == bytes || ignored, "{}", bytes.escape_ascii());
+        }
+        if let Ok(Some(head)) = FrameHead::decode(&bytes) {
+            assert!(head.length <= limits::FRAME_BYTES_MAX);
+            assert!(bytes.starts_with(&head.encode()));
+        }
+    }
+    assert!(taken > ROUNDS / 100, "only {taken} messages were sound");
+}
+
+fn encoded(encode: impl FnOnce(&mut Writer)) -> Vec<u8> {
+    let mut w = Writer::new();
+    encode(&mut w);
+    w.finish()
 }

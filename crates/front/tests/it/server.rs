@@ -75,7 +75,8 @@ impl Drop for Server {
     }
 }
 
-fn entry() -> SiteEntry {
+/// The one site.
+pub(crate) fn entry() -> SiteEntry {
     SiteEntry {
         id: SiteId(1),
         name: "x".into(),
