@@ -43,6 +43,8 @@ struct Zygote {
     kill_at: Option<Instant>,
     outbox: Outbox,
     ready: bool,
+    /// Whether the front that is there now has asked for a worker, and so knows that PHP runs.
+    is_asked: bool,
     /// Workers that are to be forked once PHP has started.
     waiting: VecDeque<(WorkerId, OwnedFd)>,
     /// By the number that the zygote knows.
@@ -91,10 +93,11 @@ impl Php {
                 Ok(zygote) => none.insert(zygote),
                 Err(error) => {
                     say(&format!("cannot start PHP: {error}"));
-                    return Some(KeeperToFront::PhpDown(Death::Exited(NOT_STARTED)));
+                    return Some(KeeperToFront::WorkerFailed(front, error.errno()));
                 }
             },
         };
+        zygote.is_asked = true;
         // Its end is on its way to the front: the worker is one of those that will not come.
         zygote.socket.as_ref()?;
         if zygote.workers.len() >= WORKERS_MAX {
@@ -134,6 +137,7 @@ impl Php {
         let Some(zygote) = &mut self.zygote else {
             return;
         };
+        zygote.is_asked = false;
         while let Some((worker, _)) = zygote.waiting.pop_front() {
             zygote.workers.remove(&worker);
         }
@@ -216,17 +220,19 @@ impl Php {
         }
     }
 
-    /// A child was reaped. If it was the zygote, its workers are killed and the front is to be told.
+    /// A child was reaped. If it was the zygote, its workers are killed, and the front is to be told where it knows of PHP.
     pub(crate) fn ended(&mut self, pid: Pid, ending: Ending) -> Option<KeeperToFront> {
         let zygote = self.zygote.take_if(|zygote| zygote.pid == pid)?;
         for pid in zygote.workers.values().filter_map(|worker| worker.pid) {
             // Process 1 is immune, others are of this site in any case, and one that has ended already is what is wanted.
             let _ = kill_process(pid, Signal::KILL);
         }
-        Some(KeeperToFront::PhpDown(match ending {
+        let death = match ending {
             Ending::Exited(status) => Death::Exited(status),
             Ending::Signalled(signal) => Death::Signalled(signal),
-        }))
+        };
+        // To a front that has asked for no worker there was no PHP.
+        zygote.is_asked.then_some(KeeperToFront::PhpDown(death))
     }
 }
 
@@ -256,6 +262,7 @@ impl Zygote {
             kill_at: None,
             outbox,
             ready: false,
+            is_asked: false,
             waiting: VecDeque::new(),
             workers: BTreeMap::new(),
         })
@@ -348,10 +355,18 @@ enum ZygoteError {
     Start(#[from] child::StartError),
 }
 
+impl ZygoteError {
+    fn errno(&self) -> i32 {
+        match self {
+            Self::Socket(error) => error.raw_os_error().unwrap_or(Errno::IO.raw_os_error()),
+            Self::Nul => Errno::INVAL.raw_os_error(),
+            Self::Start(error) => error.errno(),
+        }
+    }
+}
+
 /// The program, in the view's directory of programs.
 const PROGRAM: &str = "hostel-php";
-/// The status that a shell gives to a program that could not be started.
-const NOT_STARTED: u8 = 127;
 /// How long a zygote may take to end after it has closed its socket.
 const ENDING_MAX: Duration = Duration::from_secs(1);
 /// Workers at one time, those of an earlier front that are ending included.

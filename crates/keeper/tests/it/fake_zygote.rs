@@ -14,6 +14,8 @@ pub(crate) const WORK: u8 = b'w';
 pub(crate) const FAIL: u8 = b'f';
 /// End, with status 3.
 pub(crate) const EXIT: u8 = b'x';
+/// The same, [`LATER`].
+pub(crate) const EXIT_LATER: u8 = b'l';
 /// Send bytes that are no message.
 pub(crate) const NONSENSE: u8 = b'n';
 /// Speak of a worker that nobody asked for.
@@ -24,6 +26,9 @@ pub(crate) const DESCRIPTOR: u8 = b'd';
 pub(crate) const HANG_UP: u8 = b'h';
 /// Leave a process behind that has lost its parent, then go on as [`WORK`].
 pub(crate) const ORPHAN: u8 = b'o';
+
+/// Long enough for a test to do something meanwhile.
+pub(crate) const LATER: std::time::Duration = std::time::Duration::from_millis(300);
 
 /// Until the keeper is gone.
 pub(crate) fn run() -> ExitCode {
@@ -75,6 +80,10 @@ fn fork(keeper: &OwnedFd, worker: WorkerId, socket: &OwnedFd) -> bool {
     match command {
         FAIL => say(keeper, FromZygote::ForkFailed(worker, 11)),
         EXIT => return false,
+        EXIT_LATER => {
+            std::thread::sleep(LATER);
+            return false;
+        }
         NONSENSE => fdpass::send(keeper, &[99, 1, 2], &[]).expect("the keeper is there"),
         UNKNOWN => say(keeper, FromZygote::Died(WorkerId(4711), Death::Exited(0))),
         DESCRIPTOR => {

@@ -48,7 +48,7 @@ fn main() -> ExitCode {
 
 type Case = (&'static str, fn());
 
-const CASES: [Case; 13] = [
+const CASES: [Case; 14] = [
     ("a_closed_home_is_served", files::a_closed_home_is_served),
     (
         "another_users_files_are_not",
@@ -70,6 +70,10 @@ const CASES: [Case; 13] = [
     (
         "a_new_front_starts_from_the_beginning",
         php::a_new_front_starts_from_the_beginning,
+    ),
+    (
+        "a_front_hears_of_its_own_php_only",
+        php::a_front_hears_of_its_own_php_only,
     ),
     ("root_is_refused", life::root_is_refused),
     (

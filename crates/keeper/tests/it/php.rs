@@ -84,3 +84,12 @@ pub(crate) fn a_new_front_starts_from_the_beginning() {
     let died = KeeperToFront::WorkerDied(WorkerId(1), Death::Signalled(9));
     assert_eq!(sandbox.hear().0, died);
 }
+
+pub(crate) fn a_front_hears_of_its_own_php_only() {
+    let mut sandbox = Sandbox::new(|_| {});
+    let _slow = sandbox.start_worker(1, fake::EXIT_LATER);
+    // The next front has asked for no worker when the last one's PHP ends.
+    sandbox.new_front();
+    assert!(!readable(&sandbox.front, 2 * fake::LATER));
+    working(&sandbox, 1);
+}
