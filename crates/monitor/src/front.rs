@@ -14,7 +14,6 @@ use hostel_sys::spawn::Child;
 use hostel_wire::codec::Malformed;
 use hostel_wire::front_monitor::{ToFront, ToMonitor};
 use hostel_wire::limits;
-use rustix::process::{Signal, pidfd_send_signal};
 
 /// Why a front is given up.
 #[derive(Debug, thiserror::Error)]
@@ -77,11 +76,11 @@ impl Front {
         self.outbox.push_back((message.encode(), descriptors));
     }
 
-    /// End it. It may have ended already, which is what is wanted.
+    /// End it at once.
     pub(crate) fn kill(&mut self) {
         self.is_given_up = true;
         self.outbox.clear();
-        let _ = pidfd_send_signal(&self.child.pidfd, Signal::KILL);
+        self.child.kill();
     }
 
     /// Send what there is room for.

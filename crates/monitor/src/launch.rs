@@ -14,6 +14,7 @@ use hostel_config::{Server, Site};
 use hostel_sys::cred::{LookUpError, User, group_name};
 use hostel_sys::fdpass::{message_pair, send};
 use hostel_sys::home::{HomeError, open_home};
+use hostel_sys::secure::SecureError;
 use hostel_sys::spawn::{Child, Plan, Program, SpawnError, spawn};
 use hostel_sys::view::{View, ViewError, ViewPlan};
 use hostel_wire::limits;
@@ -22,7 +23,7 @@ use hostel_wire::view;
 use rustix::fs::{Mode, OFlags, open, openat};
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use crate::directories::{Directories, DirectoryError};
+use crate::directories::Directories;
 
 /// Why something was not started.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +37,7 @@ pub(crate) enum LaunchError {
     #[error(transparent)]
     Home(#[from] HomeError),
     #[error(transparent)]
-    Directory(#[from] DirectoryError),
+    Directory(#[from] SecureError),
     #[error(transparent)]
     LookUp(#[from] LookUpError),
     #[error(transparent)]
@@ -178,7 +179,8 @@ impl Programs {
             &server.run,
         ];
         let home = open_home(&user.home, user.uid, &reserved)?;
-        let own = directories.site_state(&site.name, &user)?;
+        let [temporary, var_temporary, sessions, opcache] =
+            directories.site_state(&site.name, &user)?;
         let group = group_name(user.gid)?.unwrap_or_else(|| user.gid.to_string());
         let [keeper, php] =
             ["hostel-keeper", "hostel-php"].map(|name| format!("{}/{name}", view::PROGRAMS));
@@ -187,10 +189,10 @@ impl Programs {
             group: &group,
             home: home.as_fd(),
             own: &[
-                (own.temporary.as_fd(), view::TEMPORARY),
-                (own.var_temporary.as_fd(), "/var/tmp"),
-                (own.sessions.as_fd(), view::SESSIONS),
-                (own.opcache.as_fd(), view::OPCACHE),
+                (temporary.as_fd(), view::TEMPORARY),
+                (var_temporary.as_fd(), "/var/tmp"),
+                (sessions.as_fd(), view::SESSIONS),
+                (opcache.as_fd(), view::OPCACHE),
             ],
             programs: &[(self.keeper.as_fd(), &keeper), (self.php.as_fd(), &php)],
             locks: view::LOCKS,

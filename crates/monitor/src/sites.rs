@@ -2,27 +2,27 @@
 //!
 //! Part of the monitor. It holds state and answers questions about it; what is done about them is `supervise`'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use crate::back_off::BackOff;
+use crate::launch::Launched;
+use crate::requests::Known;
 use hostel_config::Site as SiteConfig;
 use hostel_sys::fdpass::send;
 use hostel_wire::front_monitor::{SiteEntry, SiteId};
 use hostel_wire::monitor_keeper::ToKeeper;
-use rustix::process::{Signal, pidfd_send_signal};
-
-use crate::back_off::BackOff;
-use crate::launch::Launched;
-use crate::requests::Known;
 
 /// Every site that may have something running, by number.
 #[derive(Debug, Default)]
 pub(crate) struct Sites {
     by_id: BTreeMap<u32, Site>,
     last_id: u32,
+    /// The numbers of their users and groups.
+    identities: HashSet<u32>,
 }
 
 /// One site.
@@ -58,6 +58,8 @@ impl Sites {
     pub(crate) fn add(&mut self, config: Rc<SiteConfig>, now: Instant) -> SiteId {
         // At a thousand new sites a second the numbers last for seven weeks, so a wrap cannot happen in practice.
         self.last_id = self.last_id.saturating_add(1);
+        self.identities
+            .extend([config.user.uid.0, config.user.gid.0]);
         let site = Site {
             config,
             sandbox: None,
@@ -84,12 +86,27 @@ impl Sites {
         self.by_id.iter().map(|(id, site)| (SiteId(*id), site))
     }
 
+    /// All of them, to be changed.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Site> {
+        self.by_id.values_mut()
+    }
+
+    /// Those of the table.
+    pub(crate) fn listed(&self) -> impl Iterator<Item = (SiteId, &Site)> {
+        self.iter().filter(|(_, site)| site.retired.is_none())
+    }
+
     /// The numbers of those of which `condition` is true, so that they can be changed meanwhile.
     pub(crate) fn ids(&self, condition: impl Fn(&Site) -> bool) -> Vec<SiteId> {
         self.iter()
             .filter(|(_, site)| condition(site))
             .map(|(id, _)| id)
             .collect()
+    }
+
+    /// Whether a user's or group's number is, or was, a site's.
+    pub(crate) fn is_identity(&self, number: u32) -> bool {
+        self.identities.contains(&number)
     }
 
     /// What is known about a number that the front names.
@@ -174,10 +191,9 @@ impl Sandbox {
         }
     }
 
-    /// End the keeper and with it, since it is process 1, everything in the sandbox.
+    /// End the keeper at once and with it, since it is process 1, everything in the sandbox.
     pub(crate) fn kill(&self) {
-        // It may have ended already, which is what is wanted.
-        let _ = pidfd_send_signal(&self.launched.child.pidfd, Signal::KILL);
+        self.launched.child.kill();
     }
 }
 

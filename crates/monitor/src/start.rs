@@ -4,26 +4,33 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Instant;
 
-use hostel_config::{Errors, Server, SystemUsers};
+use hostel_config::{Errors, SystemUsers};
 use hostel_sys::cred::Uid;
 use hostel_sys::process;
+use hostel_sys::secure::SecureError;
 use hostel_sys::signal::Signals;
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit, umask};
 
-use crate::directories::{Directories, DirectoryError};
+use crate::back_off::BackOff;
+use crate::directories::Directories;
 use crate::launch::{LaunchError, Programs};
 use crate::listen::{self, ListenError};
 use crate::log::Log;
 use crate::notify::Notify;
-use crate::supervise::{Fatal, Monitor, Parts};
+use crate::requests::Phase;
+use crate::sites::Sites;
+use crate::supervise::{Fatal, Monitor};
 
 /// Why the monitor did not start, or ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    #[error("usage: hostel-monitor [--config FILE]; `hostel serve` starts it")]
+    #[error("usage: hostel-monitor --config FILE (`hostel serve` starts it)")]
     Usage,
     #[error("must be started as root: it opens ports and starts each site as the site's own user")]
     NotRoot,
@@ -32,7 +39,7 @@ pub(crate) enum StartError {
     #[error("the configuration has errors; nothing was started\n{0}")]
     Configuration(Errors),
     #[error(transparent)]
-    Directory(#[from] DirectoryError),
+    Directory(#[from] SecureError),
     #[error(transparent)]
     Listen(#[from] ListenError),
     #[error(transparent)]
@@ -44,7 +51,7 @@ pub(crate) enum StartError {
 /// Everything up to the first front.
 pub(crate) fn start() -> Result<Monitor, StartError> {
     // 1: what the caller may have left behind.
-    let path = configuration_path(std::env::args_os().skip(1))?;
+    let path = configuration_path(&std::env::args_os().skip(1).collect::<Vec<_>>())?;
     let notify = sanitise()?;
     // 2: only root can do what follows.
     if Uid::effective() != Uid::ROOT {
@@ -55,7 +62,12 @@ pub(crate) fn start() -> Result<Monitor, StartError> {
     // 4: directories, and the lock against a second instance.
     let directories = Directories::open(&server)?;
     // 5: the ports, so that an address in use is told at once.
-    let listeners = listeners(&server)?;
+    let listening = |address: &SocketAddr| listen::tcp(*address).map(Rc::new);
+    let listeners = server
+        .http
+        .iter()
+        .map(listening)
+        .collect::<Result<_, _>>()?;
     let status = listen::status(&directories.status_socket())?;
     // 6: the server's own log.
     let log = Log::new(directories.server_log()?, server.log_level);
@@ -65,32 +77,36 @@ pub(crate) fn start() -> Result<Monitor, StartError> {
     let signals = Signals::new(&[Signal::HUP, Signal::INT, Signal::TERM, Signal::USR1])
         .map_err(|error| StartError::Sanitise("take signals as events", error))?;
     // 9: the loop starts the front and says when it is ready.
-    Ok(Monitor::new(Parts {
+    let now = Instant::now();
+    let mut sites = Sites::default();
+    for site in &server.sites {
+        sites.add(Rc::new(site.clone()), now);
+    }
+    Ok(Monitor {
         path,
         server,
         directories,
         listeners,
-        status,
+        status: Rc::new(status),
         log,
         programs,
         signals,
         notify,
-    })?)
+        sites,
+        front: None,
+        front_back_off: BackOff::new(now),
+        phase: Phase::Serving,
+        is_announced: false,
+    })
 }
 
-fn configuration_path(
-    mut arguments: impl Iterator<Item = OsString>,
-) -> Result<PathBuf, StartError> {
-    let path = match arguments.next() {
-        None => PathBuf::from(CONFIGURATION),
-        Some(option) if option == "--config" => arguments.next().ok_or(StartError::Usage)?.into(),
-        Some(_) => return Err(StartError::Usage),
+fn configuration_path(arguments: &[OsString]) -> Result<PathBuf, StartError> {
+    let path = match arguments {
+        [option, path] if option == "--config" => path,
+        _ => return Err(StartError::Usage),
     };
-    match arguments.next() {
-        None => std::path::absolute(path)
-            .map_err(|error| StartError::Sanitise("find the current directory", error)),
-        Some(_) => Err(StartError::Usage),
-    }
+    std::path::absolute(path)
+        .map_err(|error| StartError::Sanitise("find the current directory", error))
 }
 
 /// Descriptors, environment, umask, limits and the current directory.
@@ -112,25 +128,18 @@ fn sanitise() -> Result<Notify, StartError> {
     Ok(notify)
 }
 
-fn listeners(server: &Server) -> Result<Vec<std::os::fd::OwnedFd>, ListenError> {
-    server.http.iter().copied().map(listen::tcp).collect()
-}
-
-/// Where `hostel.toml` is when nobody says otherwise.
-const CONFIGURATION: &str = "/etc/hostel/hostel.toml";
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn path(arguments: &[&str]) -> Option<PathBuf> {
-        configuration_path(arguments.iter().map(OsString::from)).ok()
-    }
-
     #[test]
     fn one_option_and_no_other() {
-        assert_eq!(path(&[]), Some(CONFIGURATION.into()));
+        let path = |arguments: &[&str]| {
+            let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+            configuration_path(&arguments).ok()
+        };
         assert_eq!(path(&["--config", "/a"]), Some("/a".into()));
+        assert_eq!(path(&[]), None);
         assert_eq!(path(&["--config"]), None);
         assert_eq!(path(&["--config", "/a", "b"]), None);
         assert_eq!(path(&["-c", "/a"]), None);

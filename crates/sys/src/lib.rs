@@ -2,10 +2,12 @@
 //!
 //! - [`beneath`]: look at a path, judge it, read the same inode; monitor, keeper, worker.
 //! - [`child`]: start a program, take over its descriptors; keeper, and every program that is given descriptors.
+//! - [`clock`]: the time of day as logs have it; monitor.
 //! - [`cred`]: users, giving up privileges, the proof of it; every process.
 //! - [`fdpass`]: messages with descriptors; every process.
 //! - [`home`]: a site's home, opened safely; monitor, command line.
 //! - [`process`]: first acts of every program.
+//! - [`secure`]: directories that root alone can change; monitor.
 //! - [`signal`]: signals as events, reaping; monitor, keeper, zygote.
 //! - [`spawn`]: from fork to exec, in numbered steps; monitor.
 //! - [`view`]: the file system that a site sees; monitor.
@@ -18,11 +20,13 @@
 mod accounts;
 pub mod beneath;
 pub mod child;
+pub mod clock;
 pub mod cred;
 pub mod fdpass;
 pub mod home;
 mod mount;
 pub mod process;
+pub mod secure;
 pub mod signal;
 pub mod spawn;
 pub mod view;

@@ -3,6 +3,7 @@
 //! Monitor, keeper and zygote use it in their poll loops, so that no code ever runs in a signal handler. Blocked signals are
 //! inherited over fork and exec; whoever starts a program undoes that (`child` does).
 
+use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -81,6 +82,15 @@ pub enum Ending {
     Exited(u8),
     /// By the signal of this number.
     Signalled(u8),
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(status) => write!(f, "ended with status {status}"),
+            Self::Signalled(signal) => write!(f, "was killed by signal {signal}"),
+        }
+    }
 }
 
 /// Take one child that has ended, whichever it is, without waiting. Call it until it says that there is no more.

@@ -13,9 +13,11 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use crate::cred::{Gid, Uid};
 use crate::process::thread_count;
+use crate::signal::Ending;
 use crate::view::View;
 
 mod steps;
@@ -125,6 +127,29 @@ impl Child {
             Err(Errno::AGAIN | Errno::INTR) => Ok(Progress::Pending),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// End it at once. It may have ended already, which is what is wanted.
+    pub fn kill(&self) {
+        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+
+    /// How it ended, `None` while it runs. Frees its process id; to be asked no more afterwards.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn ended(&self) -> io::Result<Option<Ending>> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        let status = match waitid(WaitId::PidFd(self.pidfd.as_fd()), options) {
+            Ok(Some(status)) => status,
+            Ok(None) | Err(Errno::INTR) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let byte = |number: i32| u8::try_from(number & 0xff).unwrap_or(u8::MAX);
+        Ok(Some(match status.terminating_signal() {
+            Some(signal) => Ending::Signalled(byte(signal)),
+            None => Ending::Exited(byte(status.exit_status().unwrap_or(-1))),
+        }))
     }
 
     fn decode(&self, record: [u8; steps::RECORD_BYTES]) -> io::Result<StepFailed> {

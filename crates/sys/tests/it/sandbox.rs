@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use hostel_sys::cred::{Gid, Uid, User};
 use hostel_sys::fdpass::message_pair;
 use hostel_sys::home::open_home;
+use hostel_sys::signal::Ending;
 use hostel_sys::spawn::{Child, Plan, Program, Progress, Step, StepFailed, spawn};
 use hostel_sys::view::{View, ViewPlan};
-use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use crate::homes::Place;
 
@@ -155,11 +155,17 @@ fn progress(child: &Child) -> Progress {
 }
 
 /// The exit status.
-fn wait(child: &Child) -> Option<i32> {
-    let status = waitid(WaitId::PidFd(child.pidfd.as_fd()), WaitIdOptions::EXITED)
-        .unwrap()
-        .unwrap();
-    status.exit_status()
+fn wait(child: &Child) -> Option<u8> {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < deadline {
+        match child.ended().unwrap() {
+            None => std::thread::sleep(Duration::from_millis(1)),
+            Some(Ending::Exited(status)) => return Some(status),
+            Some(Ending::Signalled(_)) => return None,
+        }
+    }
+    child.kill();
+    None
 }
 
 fn is(answers: &BTreeMap<String, String>, expected: &[(&str, &str)]) {

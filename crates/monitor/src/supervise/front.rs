@@ -1,0 +1,209 @@
+//! What the monitor does about the front: start it, hear it, replace it.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use hostel_sys::spawn::Progress;
+use hostel_wire::front_monitor::{Down, FrontSettings, Opened, SiteId, ToFront, ToMonitor};
+
+use super::{END_WITHIN, Fatal, Monitor};
+use crate::front::{Front, FrontError};
+use crate::log::{say, with_causes};
+use crate::requests::{Phase, Verdict, judge};
+use crate::sites::milliseconds;
+
+impl Monitor {
+    /// Start a front and give it everything, down to the sandboxes that are awake.
+    pub(super) fn start_front(&mut self, now: Instant) -> Result<(), Fatal> {
+        let (child, socket) = match self.programs.front(&self.server.user) {
+            Ok(started) => started,
+            Err(error) if !self.is_announced => return Err(Fatal::Launch(error)),
+            Err(error) => {
+                let wait = self.front_back_off.died(now, now);
+                let text = with_causes(&error);
+                self.log.error(format_args!(
+                    "cannot start the front, again in {wait:?}: {text}"
+                ));
+                return Ok(());
+            }
+        };
+        self.log
+            .information(format_args!("front started (process {})", child.pid));
+        let mut front = Front::new(child, socket, now);
+        let log_level = self.server.log_level.number();
+        front.tell(&ToFront::Settings(FrontSettings { log_level }), &[]);
+        let mut give = |what, file: &Rc<_>| front.tell(&ToFront::Descriptor(what), &[file]);
+        give(Opened::ServerLog, &self.log.file());
+        give(Opened::SpillDirectory, self.directories.spill());
+        give(Opened::StatusListener, &self.status);
+        for listener in &self.listeners {
+            give(Opened::HttpListener, listener);
+        }
+        self.front = Some(front);
+        self.tell_table();
+        for id in self
+            .sites
+            .ids(|site| site.sandbox.is_some() && site.retired.is_none())
+        {
+            self.tell_logs(id);
+            self.connect(id);
+        }
+        Ok(())
+    }
+
+    pub(super) fn tell_table(&mut self) {
+        let Some(front) = &mut self.front else {
+            return;
+        };
+        front.tell(&ToFront::TableBegin, &[]);
+        for (id, site) in self.sites.listed() {
+            front.tell(&ToFront::Site(site.entry(id)), &[]);
+        }
+        front.tell(&ToFront::TableEnd, &[]);
+    }
+
+    pub(super) fn tell_down(&mut self, site: SiteId, reason: Down, retry: Duration) {
+        if let Some(front) = &mut self.front {
+            let retry_ms = milliseconds(retry);
+            let message = ToFront::SiteDown {
+                site,
+                reason,
+                retry_ms,
+            };
+            front.tell(&message, &[]);
+        }
+    }
+
+    pub(super) fn flush_front(&mut self) {
+        if let Some(front) = &mut self.front
+            && let Err(error) = front.flush()
+        {
+            self.give_up_front(&error);
+        }
+    }
+
+    /// Take messages, so many that others have their turn.
+    pub(super) fn hear_front(&mut self) {
+        for _ in 0..MESSAGES_PER_TURN {
+            let Some(front) = self.front.as_mut().filter(|front| !front.is_given_up) else {
+                return;
+            };
+            let message = match front.hear() {
+                Ok(Some(message)) => message,
+                Ok(None) => return,
+                Err(FrontError::Closed) if self.phase != Phase::Serving => {
+                    // Its work is done; this is the way it ends.
+                    front.is_given_up = true;
+                    front.deadline = Some(Instant::now() + END_WITHIN);
+                    return;
+                }
+                Err(error) => return self.give_up_front(&error),
+            };
+            match judge(message, self.phase, |site| self.sites.known(site)) {
+                Verdict::Allowed => self.grant(message),
+                Verdict::Late => {}
+                Verdict::Breach => return self.give_up_front(&FrontError::Breach(message)),
+            }
+        }
+    }
+
+    fn grant(&mut self, message: ToMonitor) {
+        match message {
+            ToMonitor::Ready => self.front_is_ready(),
+            ToMonitor::WakeSite(id) => {
+                // While it runs, this is a visitor who came when it was ending: it is started again then.
+                if let Some(site) = self.sites.of(id) {
+                    site.is_wanted = true;
+                }
+            }
+            ToMonitor::SiteReleased(id) => {
+                if let Some(site) = self.sites.of(id) {
+                    site.retired = Some(Instant::now());
+                }
+            }
+            ToMonitor::Drained => {
+                if let Some(front) = &mut self.front {
+                    front.deadline = Some(Instant::now() + END_WITHIN);
+                }
+            }
+        }
+    }
+
+    fn front_is_ready(&mut self) {
+        if let Some(front) = &mut self.front {
+            front.deadline = None;
+        }
+        if self.is_announced {
+            return;
+        }
+        self.is_announced = true;
+        let sites = match self.server.sites.len() {
+            1 => "1 site".to_owned(),
+            count => format!("{count} sites"),
+        };
+        let mut text = format!("ready: {sites} on");
+        for address in &self.server.http {
+            text.push_str(&format!(" http://{address}"));
+        }
+        self.log.information(format_args!("{text}"));
+        say(&format!("hostel: {text}"));
+        self.notify.ready();
+    }
+
+    fn give_up_front(&mut self, error: &FrontError) {
+        if let Some(front) = &mut self.front {
+            front.kill();
+        }
+        let text = with_causes(error);
+        self.log
+            .error(format_args!("the front is given up: {text}"));
+    }
+
+    /// Kill it when it was not ready, or did not end, in time.
+    pub(super) fn front_is_due(&mut self, now: Instant) {
+        if let Some(front) = &mut self.front
+            && front.deadline.is_some_and(|deadline| deadline <= now)
+        {
+            front.deadline = None;
+            front.kill();
+            self.log
+                .error(format_args!("the front took too long and is killed"));
+        }
+    }
+
+    pub(super) fn front_ended(&mut self) -> Result<(), Fatal> {
+        let Some(front) = &self.front else {
+            return Ok(());
+        };
+        let Some(ending) = front.child.ended().map_err(Fatal::Wait)? else {
+            return Ok(());
+        };
+        let text = match front.child.progress() {
+            Ok(Progress::Failed(step)) => format!("was not started: {step}"),
+            _ => ending.to_string(),
+        };
+        let begun = front.begun;
+        self.front = None;
+        let now = Instant::now();
+        match self.phase {
+            Phase::Serving if !self.is_announced => return Err(Fatal::Front(text)),
+            Phase::Serving => {
+                let wait = self.front_back_off.died(begun, now);
+                self.log.error(format_args!(
+                    "the front {text}; another one starts in {wait:?}"
+                ));
+            }
+            Phase::Draining => self.begin_stopping(now),
+            Phase::Stopping => {}
+        }
+        // No front has requests of these any more.
+        for site in self.sites.iter_mut().filter(|site| site.retired.is_some()) {
+            site.retired = Some(now);
+            site.is_wanted = false;
+        }
+        Ok(())
+    }
+}
+
+/// Messages of the front in one turn; then signals and deaths are looked at.
+const MESSAGES_PER_TURN: usize = 64;

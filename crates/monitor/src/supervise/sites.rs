@@ -1,0 +1,170 @@
+//! What the monitor does about a site: start its sandbox, connect it, learn of its end.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use hostel_sys::fdpass::message_pair;
+use hostel_sys::signal::Ending;
+use hostel_sys::spawn::Progress;
+use hostel_wire::front_monitor::{Down, SiteId, ToFront};
+
+use super::{Fatal, Monitor, STOP_LIMIT};
+use crate::log::with_causes;
+use crate::sites::Sandbox;
+
+impl Monitor {
+    /// One of the times of [`Site::next_deadline`](crate::sites::Site::next_deadline) has come.
+    pub(super) fn site_is_due(&mut self, id: SiteId, now: Instant) {
+        let is_due = |time: Option<Instant>| time.is_some_and(|time| time <= now);
+        let Some(site) = self.sites.of(id) else {
+            return;
+        };
+        let Some(sandbox) = &mut site.sandbox else {
+            if is_due(site.retired) {
+                self.sites.remove(id);
+            } else if site.is_wanted {
+                self.start_site(id, now);
+            }
+            return;
+        };
+        if is_due(sandbox.exec_until) {
+            sandbox.exec_until = None;
+            if !matches!(sandbox.launched.child.progress(), Ok(Progress::Started)) {
+                let name = &site.config.name;
+                self.log.error(format_args!(
+                    "site {name}: took too long to start and is killed"
+                ));
+                sandbox.kill();
+            }
+        } else if is_due(sandbox.stop_until) {
+            // Killing cannot fail; what remains is the kernel's work.
+            sandbox.stop_until = Some(now + STOP_LIMIT);
+            sandbox.kill();
+        } else if is_due(site.retired) {
+            sandbox.stop(STOP_LIMIT, now);
+        }
+    }
+
+    fn start_site(&mut self, id: SiteId, now: Instant) {
+        self.tell_logs(id);
+        let Some(config) = self.sites.of(id).map(|site| Rc::clone(&site.config)) else {
+            return;
+        };
+        let is_site = |number| self.sites.is_identity(number);
+        let launched = self
+            .programs
+            .keeper(&config, &self.server, &self.directories, &is_site);
+        let Some(site) = self.sites.of(id) else {
+            return;
+        };
+        site.is_wanted = false;
+        let name = &config.name;
+        match launched {
+            Ok(launched) => {
+                let pid = launched.child.pid;
+                site.sandbox = Some(Sandbox::new(launched, now));
+                self.log
+                    .debugging(format_args!("site {name}: started (process {pid})"));
+                self.connect(id);
+            }
+            Err(error) => {
+                let wait = site.back_off.died(now, now);
+                let text = with_causes(&error);
+                self.log
+                    .error(format_args!("site {name}: not started: {text}"));
+                self.tell_down(id, Down::SpawnFailed, wait);
+            }
+        }
+    }
+
+    /// Give front and keeper the two ends of a socket.
+    pub(super) fn connect(&mut self, id: SiteId) {
+        let (Some(front), Some(site)) = (&mut self.front, self.sites.of(id)) else {
+            return;
+        };
+        let Some(sandbox) = &site.sandbox else {
+            return;
+        };
+        let connected = message_pair(true).and_then(|(near, far)| {
+            sandbox.connect(&far)?;
+            Ok(Rc::new(near))
+        });
+        match connected {
+            Ok(near) => {
+                let pid = sandbox.launched.child.pid;
+                let message = ToFront::Keeper { site: id, pid };
+                front.tell(&message, &[&near, &sandbox.launched.errors]);
+            }
+            Err(error) => {
+                // A keeper that does not take its messages harms its own site.
+                sandbox.kill();
+                let name = &site.config.name;
+                self.log.error(format_args!(
+                    "site {name}: the keeper takes no message and is killed: {error}"
+                ));
+            }
+        }
+    }
+
+    /// Open the site's logs and give them to the front.
+    pub(super) fn tell_logs(&mut self, id: SiteId) {
+        let (Some(front), Some(site)) = (&mut self.front, self.sites.of(id)) else {
+            return;
+        };
+        let config = &site.config;
+        match self.directories.site_logs(&config.name, config.user.gid) {
+            Ok(files) => {
+                let [access, error] = files.map(Rc::new);
+                front.tell(&ToFront::SiteLogs { site: id }, &[&access, &error]);
+            }
+            Err(error) => {
+                let (name, text) = (&config.name, with_causes(&error));
+                self.log
+                    .error(format_args!("site {name}: cannot open its logs: {text}"));
+            }
+        }
+    }
+
+    pub(super) fn site_ended(&mut self, id: SiteId) -> Result<(), Fatal> {
+        let Some((site, sandbox)) = self.sites.of(id).and_then(|site| {
+            let sandbox = site.sandbox.take()?;
+            Some((site, sandbox))
+        }) else {
+            return Ok(());
+        };
+        let Some(ending) = sandbox.launched.child.ended().map_err(Fatal::Wait)? else {
+            site.sandbox = Some(sandbox);
+            return Ok(());
+        };
+        let now = Instant::now();
+        let failed = match sandbox.launched.child.progress() {
+            Ok(Progress::Failed(step)) => Some(step),
+            _ => None,
+        };
+        let was_asked = ending == Ending::Exited(0) || sandbox.stop_until.is_some();
+        let (reason, wait) = match failed {
+            Some(_) => (Down::SpawnFailed, site.back_off.died(sandbox.begun, now)),
+            None if was_asked => (Down::Asleep, Duration::ZERO),
+            None => (Down::Died, site.back_off.died(sandbox.begun, now)),
+        };
+        let name = &site.config.name;
+        match failed {
+            Some(step) => self
+                .log
+                .error(format_args!("site {name}: not started: {step}")),
+            None if was_asked => {
+                site.back_off.ended_well(now);
+                self.log.debugging(format_args!("site {name}: asleep"));
+            }
+            None => self.log.error(format_args!(
+                "site {name}: the keeper {ending}; it may start again in {wait:?}"
+            )),
+        }
+        if site.retired.is_some_and(|time| time <= now) {
+            self.sites.remove(id);
+        } else {
+            self.tell_down(id, reason, wait);
+        }
+        Ok(())
+    }
+}
