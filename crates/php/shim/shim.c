@@ -459,6 +459,25 @@ static void describe_request(const struct hostel_request *request)
     php_handle_auth_data(value_of("HTTP_AUTHORIZATION"));
 }
 
+#ifdef ZEND_SIGNALS
+/* PHP puts its seven signal handlers back before each request, a system call each. Only a script that set some of its own makes
+ * that necessary for the next one. */
+static zend_signal_entry_t handlers_before[NSIG];
+
+static void remember_signal_handlers(void)
+{
+    memcpy(handlers_before, SIGG(handlers), sizeof handlers_before);
+}
+
+static void compare_signal_handlers(void)
+{
+    SIGG(reset) = memcmp(handlers_before, SIGG(handlers), sizeof handlers_before) != 0;
+}
+#else
+static void remember_signal_handlers(void) {}
+static void compare_signal_handlers(void) {}
+#endif
+
 static void execute(const char *script_file)
 {
     zend_file_handle file;
@@ -479,6 +498,7 @@ void hostel_php_run(const struct hostel_request *request, struct hostel_result *
         describe_request(request);
         if (php_request_startup() == SUCCESS) {
             result->started = 1;
+            remember_signal_handlers();
             execute(value_of("SCRIPT_FILENAME"));
         }
     } zend_end_try();
@@ -487,6 +507,7 @@ void hostel_php_run(const struct hostel_request *request, struct hostel_result *
         zend_try {
             php_request_shutdown(NULL);
         } zend_end_try();
+        compare_signal_handlers();
     }
     SG(server_context) = NULL;
     result->exit_status = EG(exit_status);

@@ -11,11 +11,12 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
-use rustix::process::{Pid, getpid};
 
 use hostel_wire::codec::Malformed;
 use hostel_wire::front_worker::FrameHead;
 use hostel_wire::limits::{FRAME_BYTES_MAX, FRAME_HEAD_BYTES};
+
+use crate::process::{is_forked_child, notice_forks};
 
 /// Why the front can no longer be understood or reached. A worker ends on each of them.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +38,6 @@ pub(crate) enum ChannelError {
 /// The worker's end of the socket, with the bytes that were read ahead.
 pub(crate) struct Channel {
     socket: OwnedFd,
-    owner: Pid,
     input: Box<[u8]>,
     unread: Range<usize>,
 }
@@ -61,11 +61,11 @@ pub(crate) enum Glance {
 impl Channel {
     /// Take over the socket; from here on it waits, whatever it did before.
     pub(crate) fn adopt(socket: OwnedFd) -> io::Result<Self> {
+        notice_forks()?;
         let flags = fcntl_getfl(&socket)?;
         fcntl_setfl(&socket, flags - OFlags::NONBLOCK)?;
         Ok(Self {
             socket,
-            owner: getpid(),
             input: vec![0; FRAME_HEAD_BYTES + FRAME_BYTES_MAX].into_boxed_slice(),
             unread: 0..0,
         })
@@ -73,7 +73,7 @@ impl Channel {
 
     /// Whether this process is the worker itself and not a child of it.
     pub(crate) fn is_ours(&self) -> bool {
-        getpid() == self.owner
+        !is_forked_child()
     }
 
     /// Bytes that were read, for the ranges of frames.

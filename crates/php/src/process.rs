@@ -4,6 +4,7 @@
 //! the one process must be made true of the other here: its parent, its signals, its end.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::{Pid, getpid};
 
@@ -42,6 +43,29 @@ fn unblock_signals() -> io::Result<()> {
         0 => Ok(()),
         errno => Err(io::Error::from_raw_os_error(errno)),
     }
+}
+
+static FORKED_CHILD: AtomicBool = AtomicBool::new(false);
+
+/// From here on, know a child of this process by [`is_forked_child`]. Asking for the process id each time would do the same at the
+/// price of a system call. A child that a script makes behind the C library's back is told from the worker by the front alone.
+///
+/// # Errors
+/// No memory.
+pub(crate) fn notice_forks() -> io::Result<()> {
+    extern "C" fn in_child() {
+        FORKED_CHILD.store(true, Ordering::Relaxed);
+    }
+    // SAFETY: the handler stays where it is, and does what is allowed after a fork.
+    match unsafe { libc::pthread_atfork(None, None, Some(in_child)) } {
+        0 => Ok(()),
+        errno => Err(io::Error::from_raw_os_error(errno)),
+    }
+}
+
+/// Whether this process was forked by a script and so is not the worker itself.
+pub(crate) fn is_forked_child() -> bool {
+    FORKED_CHILD.load(Ordering::Relaxed)
 }
 
 /// End at once, without what the C library and PHP's modules do at an exit: they would do it for the worker too.

@@ -138,6 +138,24 @@ impl Front {
         self.frame(to_worker::REQUEST, &w.finish())
     }
 
+    /// So many requests at once, which the worker serves without waiting in between.
+    pub(crate) fn ask_at_once(&mut self, ask: &Ask<'_>, count: u32) {
+        let mut bytes = Vec::new();
+        let first = self.number + 1;
+        for _ in 0..count {
+            self.number += 1;
+            bytes.extend(self.request(ask));
+        }
+        self.send_bytes(&bytes);
+        for number in first..first + count {
+            self.number = number;
+            while self
+                .next()
+                .is_some_and(|(head, _)| head.kind != from_worker::END)
+            {}
+        }
+    }
+
     pub(crate) fn next_number(&mut self) {
         self.number += 1;
     }

@@ -141,3 +141,18 @@ fn a_worker_is_unprivileged_and_has_only_its_own_descriptors() {
         );
     }
 }
+
+#[test]
+fn signal_handlers_of_a_script_end_with_it() {
+    let mut site = Site::start("leaving", &Wishes::default());
+    let mut worker = site.worker();
+    // SIGPIPE alone is ignored, as in php-fpm.
+    let expected = "taken 001";
+    for _ in 0..3 {
+        assert_eq!(worker.front.ask(&get("/signals.php")).text(), expected);
+    }
+    assert_eq!(worker.front.ask(&get("/process.php")).status, 200);
+    let pid = rustix::process::Pid::from_raw(worker.pid.cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(site.died(worker.id), Death::Signalled(15));
+}
