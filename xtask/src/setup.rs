@@ -31,6 +31,7 @@ const TEST: &[&str] = &[
     "php8.2-xml",
     "php8.2-zip",
     "wordpress",
+    "wordpress-theme-twentytwentythree",
 ];
 /// What the bench compares with.
 const BENCH: &[&str] = &[
