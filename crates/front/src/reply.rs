@@ -4,6 +4,8 @@
 //! refuses the whole answer; how long the body is and whether the connection stays is decided here alone. It does not judge
 //! what a site says of itself (cookies, caching, content types): that is the site's own affair.
 
+use std::ops::Range;
+
 use crate::clock;
 
 /// The checked header lines of an answer, ready to be sent.
@@ -12,6 +14,7 @@ pub struct ReplyHeaders {
     lines: Vec<u8>,
     declared: Declared,
     status: Option<u16>,
+    content_type: Option<Range<usize>>,
     has_date: bool,
     has_server: bool,
 }
@@ -47,7 +50,8 @@ impl ReplyHeaders {
     /// Take in one line `Name: value`, without its end.
     ///
     /// Lines that speak about the connection are dropped, since the connection is the front's. So are the commands to nginx
-    /// that applications send along (`X-Accel-…`) and a `Status` line, which sets the status as it does in CGI.
+    /// that applications send along (`X-Accel-…`) and a `Status` line, which sets the status as it does in CGI. Of several
+    /// content types the last one holds, since an answer has one; an empty one is none.
     ///
     /// # Errors
     /// When the line could not be sent as it is; the whole answer is to be refused then.
@@ -81,8 +85,19 @@ impl ReplyHeaders {
         }
         self.has_date |= name.eq_ignore_ascii_case(b"date");
         self.has_server |= name.eq_ignore_ascii_case(b"server");
+        let is_type = name.eq_ignore_ascii_case(b"content-type");
+        if is_type && value.is_empty() {
+            return Ok(());
+        }
+        if is_type && let Some(before) = self.content_type.take() {
+            self.lines.drain(before);
+        }
+        let from = self.lines.len();
         for part in [name, b": ", value, b"\r\n"] {
             self.lines.extend_from_slice(part);
+        }
+        if is_type {
+            self.content_type = Some(from..self.lines.len());
         }
         Ok(())
     }
@@ -345,6 +360,25 @@ mod tests {
         ] {
             assert_eq!(pushed(line).unwrap(), b"", "{}", line.escape_ascii());
         }
+    }
+
+    #[test]
+    fn the_last_content_type_holds() {
+        let mut headers = ReplyHeaders::default();
+        for line in [
+            &b"Content-Type:"[..],
+            b"X: a",
+            b"content-type: text/plain",
+            b"Y: b",
+            b"Content-Type: text/html",
+            b"Content-Type: ",
+        ] {
+            headers.push(line).unwrap();
+        }
+        assert_eq!(
+            headers.lines,
+            b"X: a\r\nY: b\r\nContent-Type: text/html\r\n"
+        );
     }
 
     #[test]
