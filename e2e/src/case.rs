@@ -93,8 +93,8 @@ pub struct Step {
 pub struct Difference {
     /// `status`, `body`, `header:NAME`, or `headers` for all of them.
     pub what: String,
-    /// What Hostel must answer: a status or several with `|` between them, a header's value (`(none)` for no such header), or a
-    /// text that the body contains.
+    /// What Hostel must answer: a status or several with `|` between them, a header's value (`(none)` for no such header,
+    /// `*` for any), or a text that the body contains.
     pub hostel: String,
     /// Why that is right.
     pub why: String,
@@ -278,7 +278,11 @@ impl Step {
                 ));
             }
             Some(difference) => {
-                if !difference.hostel.split('|').any(|right| right == ours) {
+                if !difference
+                    .hostel
+                    .split('|')
+                    .any(|right| right == ours || right == "*")
+                {
                     wrong.push(format!(
                         "{what}: Hostel {ours:?} instead of {:?}",
                         difference.hostel

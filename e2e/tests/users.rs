@@ -61,8 +61,12 @@ fn php_runs_as_the_sites_user_without_any_privilege() {
         assert_eq!(set, "0000000000000000", "{}", seen["capabilities"]);
     }
     assert_eq!(seen["no_new_privs"], "1");
-    let host_name = fs::read_to_string("/proc/sys/kernel/hostname").expect("/proc");
-    assert_ne!(seen["host_name"].as_str(), Some(host_name.trim()));
+    // Every namespace is the site's own.
+    let worker = instance.workers().remove(0);
+    for kind in ["mnt", "pid", "ipc", "uts", "cgroup"] {
+        let of = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/{kind}")).expect("/proc");
+        assert_ne!(of("self"), of(&worker.pid.to_string()), "{kind}");
+    }
 }
 
 #[test]
