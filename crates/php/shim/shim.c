@@ -25,6 +25,7 @@
 static struct hostel_callbacks callbacks;
 static size_t memory_peak_bytes;
 
+/* NULL while PHP starts, which may run a script of its own (opcache.preload). */
 static const struct hostel_request *current_request(void)
 {
     return SG(server_context);
@@ -103,6 +104,9 @@ static void load_environment(zval *array)
 static void sapi_hostel_register_variables(zval *array)
 {
     php_import_environment_variables(array);
+    if (!current_request()) {
+        return;
+    }
     char *self;
     size_t length = spprintf(&self, 0, "%s%s", value_of("SCRIPT_NAME"), value_of("PATH_INFO"));
     register_filtered(PARSE_SERVER, "PHP_SELF", self, length, array);
@@ -118,7 +122,7 @@ static char *sapi_hostel_read_cookies(void)
 
 static size_t sapi_hostel_read_post(char *buffer, size_t length)
 {
-    return callbacks.read_body(current_exchange(), buffer, length);
+    return current_request() ? callbacks.read_body(current_exchange(), buffer, length) : 0;
 }
 
 static size_t sapi_hostel_write(const char *bytes, size_t length)
@@ -271,6 +275,9 @@ static int sapi_hostel_deactivate(void)
 PHP_FUNCTION(fastcgi_finish_request)
 {
     ZEND_PARSE_PARAMETERS_NONE();
+    if (!current_request()) {
+        RETURN_FALSE;
+    }
     php_output_end_all();
     php_header();
     RETURN_BOOL(callbacks.finish(current_exchange()) == 0);
@@ -281,7 +288,7 @@ PHP_FUNCTION(apache_request_headers)
     ZEND_PARSE_PARAMETERS_NONE();
     array_init(return_value);
     const struct hostel_request *request = current_request();
-    for (size_t i = 0; i < request->variable_count; i++) {
+    for (size_t i = 0; request && i < request->variable_count; i++) {
         const struct hostel_variable *variable = &request->variables[i];
         sapi_add_request_header(variable->name.bytes, (unsigned int)variable->name.length,
                                 (char *)variable->value.bytes, (unsigned int)variable->value.length, return_value);
@@ -390,9 +397,11 @@ int hostel_php_opcache_runs(void)
     return zend_inheritance_cache_get != NULL;
 }
 
-int hostel_php_setting_is_on(const char *name)
+/* Asked of what the ini files say, since there is no such setting where the module is missing. */
+int hostel_php_opcache_is_wanted(void)
 {
-    return zend_ini_long(name, strlen(name), 0) != 0;
+    zend_long enabled;
+    return cfg_get_long("opcache.enable", &enabled) == FAILURE || enabled != 0;
 }
 
 int hostel_php_lock_setting(const char *name)

@@ -54,8 +54,8 @@ struct hostel_callbacks {
 int hostel_php_start(const struct hostel_callbacks *callbacks, const char *ini_entries);
 /* 1 when OPcache runs, 0 when it does not. */
 int hostel_php_opcache_runs(void);
-/* 1 when the setting is on, 0 when it is off or unknown. */
-int hostel_php_setting_is_on(const char *name);
+/* 0 when the ini files switch OPcache off, else 1. */
+int hostel_php_opcache_is_wanted(void);
 /* Keep scripts and .user.ini from changing a setting. 0, or -1 where PHP does not know it. */
 int hostel_php_lock_setting(const char *name);
 /* Take away functions or classes, a list as disable_functions has it, on top of what php.ini takes away. */

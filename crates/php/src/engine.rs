@@ -74,11 +74,11 @@ impl Engine {
         if unsafe { ffi::hostel_php_start(&raw const callbacks::TABLE, entries.as_ptr()) } != 0 {
             return Err(EngineError::Php(settings.name.clone()));
         }
-        // SAFETY: PHP has started; a name with its end.
-        let wanted = unsafe { ffi::hostel_php_setting_is_on(c"opcache.enable".as_ptr()) } != 0;
+        // SAFETY: PHP has started.
+        let wanted = unsafe { ffi::hostel_php_opcache_is_wanted() } != 0;
         // SAFETY: PHP has started.
         let runs = unsafe { ffi::hostel_php_opcache_runs() } != 0;
-        if wanted != runs {
+        if wanted && !runs {
             return Err(EngineError::Opcache(settings.name.clone()));
         }
         restrict(&ini.disabled_functions, &ini.disabled_classes, &ini.locked);

@@ -66,7 +66,7 @@ unsafe extern "C" {
         ini_entries: *const c_char,
     ) -> c_int;
     pub(crate) fn hostel_php_opcache_runs() -> c_int;
-    pub(crate) fn hostel_php_setting_is_on(name: *const c_char) -> c_int;
+    pub(crate) fn hostel_php_opcache_is_wanted() -> c_int;
     pub(crate) fn hostel_php_lock_setting(name: *const c_char) -> c_int;
     pub(crate) fn hostel_php_disable_functions(list: *const c_char);
     pub(crate) fn hostel_php_disable_classes(list: *const c_char);

@@ -136,6 +136,36 @@ fn a_site_does_not_start_without_opcache_unless_told() {
 }
 
 #[test]
+fn a_missing_opcache_is_named() {
+    let wishes = Wishes {
+        php_ini: Some(""),
+        without_modules: true,
+        ..Wishes::default()
+    };
+    let said = Site::prepare("settings", &wishes).failed();
+    assert!(said.contains("apt-get install php8.2-opcache"), "{said}");
+    let wishes = Wishes {
+        php_ini: Some("opcache.enable = 0"),
+        without_modules: true,
+        ..Wishes::default()
+    };
+    let mut site = Site::start("settings", &wishes);
+    let answer = site.worker().front.ask(&get("/show.php?name=precision"));
+    assert_eq!(answer.status, 200);
+}
+
+#[test]
+fn a_script_can_be_preloaded() {
+    let wishes = Wishes {
+        values: &[("opcache.preload", "%h/public/preload.php")],
+        ..Wishes::default()
+    };
+    let mut site = Site::start("settings", &wishes);
+    let answer = site.worker().front.ask(&get("/preloaded.php"));
+    assert_eq!(answer.text(), "preloaded");
+}
+
+#[test]
 fn a_setting_that_cannot_be_passed_on_is_named() {
     let wishes = Wishes {
         values: &[("memory limit", "1M")],

@@ -34,11 +34,14 @@ pub(crate) struct Site {
 /// What a test says about its site.
 #[derive(Default)]
 pub(crate) struct Wishes<'a> {
+    /// `%h` in a value stands for the site's home.
     pub(crate) values: &'a [(&'a str, &'a str)],
     pub(crate) admin_values: &'a [(&'a str, &'a str)],
     pub(crate) requests_per_worker: u32,
     /// Lines for a php.ini of the site's own, with OPcache as the only module.
     pub(crate) php_ini: Option<&'a str>,
+    /// Not even OPcache, where there is a php.ini of the site's own.
+    pub(crate) without_modules: bool,
 }
 
 impl Site {
@@ -68,11 +71,10 @@ impl Site {
         std::fs::copy(env!("CARGO_BIN_EXE_hostel-php"), &program).unwrap();
         if let Some(text) = wishes.php_ini {
             std::fs::write(directory.join("ini/php.ini"), text).unwrap();
-            std::fs::write(
-                directory.join("ini/conf.d/10-opcache.ini"),
-                "zend_extension=opcache.so\n",
-            )
-            .unwrap();
+            if !wishes.without_modules {
+                let module = directory.join("ini/conf.d/10-opcache.ini");
+                std::fs::write(module, "zend_extension=opcache.so\n").unwrap();
+            }
         }
         give_away(&directory);
 
@@ -199,7 +201,7 @@ fn settings(directory: &Path, wishes: &Wishes<'_>) -> SiteSettings {
     let text = |path: PathBuf| path.to_str().unwrap().to_owned();
     let value = |(name, value): &(&str, &str), admin| PhpValue {
         name: (*name).to_owned(),
-        value: (*value).to_owned(),
+        value: value.replace("%h", directory.to_str().unwrap()),
         admin,
     };
     let lock = text(directory.join("lock"));
