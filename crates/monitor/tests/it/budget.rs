@@ -1,0 +1,49 @@
+//! What runs as root stays small.
+
+use std::path::Path;
+
+/// Direct dependencies at most.
+const DEPENDENCIES_MAX: usize = 5;
+/// Lines of source without tests at most.
+const LINES_MAX: usize = 2000;
+
+pub(crate) fn dependencies() {
+    let listed: Vec<&str> = include_str!("../../DEPENDENCIES")
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    let manifest = include_str!("../../Cargo.toml");
+    let section = manifest.split("[dependencies]").nth(1).unwrap();
+    let linked: Vec<&str> = section
+        .lines()
+        .take_while(|line| !line.starts_with('['))
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .filter_map(|line| line.split(['.', ' ', '=']).next())
+        .collect();
+    assert_eq!(listed, linked);
+    assert!(linked.len() <= DEPENDENCIES_MAX);
+}
+
+pub(crate) fn lines() {
+    let lines = count(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    assert!(lines > 500, "only {lines} lines found");
+    assert!(lines <= LINES_MAX, "{lines} lines, at most {LINES_MAX}");
+}
+
+fn count(directory: &Path) -> usize {
+    let entries = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .map(|path| {
+            if path.is_dir() {
+                return count(&path);
+            }
+            let text = std::fs::read_to_string(path).unwrap();
+            text.lines()
+                .take_while(|line| *line != "#[cfg(test)]")
+                .count()
+        })
+        .sum()
+}
