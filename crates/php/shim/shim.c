@@ -489,8 +489,12 @@ static void compare_signal_handlers(void) {}
 
 static void execute(const char *script_file)
 {
+    /* OPcache knows a script by this path and looks only every opcache.revalidate_freq seconds whether a link in it leads elsewhere.
+     * The real path, which the cache of paths has, is another one as soon as a deploy switched the document root. */
+    char real_path[MAXPATHLEN];
+    const char *path = tsrm_realpath(script_file, real_path) ? real_path : script_file;
     zend_file_handle file;
-    zend_stream_init_filename(&file, script_file);
+    zend_stream_init_filename(&file, path);
     file.primary_script = 1;
     php_execute_script(&file);
     if (!file.in_list) {
