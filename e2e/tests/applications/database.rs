@@ -32,8 +32,10 @@ impl Database {
     /// Start it in a new directory. It takes the usual socket if that is free, else a port of the loopback address.
     pub(crate) fn start(directory: PathBuf) -> Self {
         let (uid, gid) = user::ids("mysql").expect("user mysql is missing: install mariadb-server");
-        fs::create_dir_all("/run/mysqld").expect("/run can be written");
-        chown("/run/mysqld", Some(uid), Some(gid)).expect("/run can be written");
+        if !Path::new("/run/mysqld").exists() {
+            fs::create_dir("/run/mysqld").expect("/run can be written");
+            chown("/run/mysqld", Some(uid), Some(gid)).expect("/run can be written");
+        }
         fs::create_dir_all(&directory).expect("the instance's directory");
         chown(&directory, Some(uid), Some(gid)).expect("it was just made");
         let data = install(&directory);
