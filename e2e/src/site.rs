@@ -3,8 +3,12 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use crate::user::User;
+
+/// A site's files look so old, since OPcache takes none that was written in the last two seconds.
+const AGE: Duration = Duration::from_secs(60);
 
 /// A site to be made. By default: domain `NAME.test`, document root `public`.
 #[derive(Debug, Clone)]
@@ -74,6 +78,14 @@ impl Site {
             fs::create_dir_all(path.parent().expect("beneath home")).expect("home");
             fs::write(&path, content).expect("home");
         }
+        let age = SystemTime::now() - AGE;
+        for_each_file(&home.join("public"), &|path| {
+            let file = fs::File::options()
+                .append(true)
+                .open(path)
+                .expect("just written");
+            file.set_modified(age).expect("root may");
+        });
         own(home, self.user);
         fs::set_permissions(home, fs::Permissions::from_mode(0o700)).expect("home is ours");
     }
@@ -107,6 +119,17 @@ pub fn link_as(user: User, target: &Path, link: &Path) {
     symlink(target, link).unwrap_or_else(|e| panic!("{}: {e}", link.display()));
     let (uid, gid) = user.ids();
     lchown(link, Some(uid), Some(gid)).unwrap_or_else(|e| panic!("{}: {e}", link.display()));
+}
+
+fn for_each_file(directory: &Path, act: &dyn Fn(&Path)) {
+    for entry in fs::read_dir(directory).expect("it was just made").flatten() {
+        let metadata = entry.path().symlink_metadata().expect("just listed");
+        if metadata.is_dir() {
+            for_each_file(&entry.path(), act);
+        } else if metadata.is_file() {
+            act(&entry.path());
+        }
+    }
 }
 
 fn copy_tree(from: &Path, to: &Path) {

@@ -115,6 +115,8 @@ fn a_killed_zygote_costs_its_site_a_moment() {
         counts.broken.is_empty(),
         "a death behind the front must not break a connection: {counts:?}"
     );
+    // Those that ran; who came in between has waited.
+    assert!(counts.lost() <= THREADS as usize, "{counts:?}");
 }
 
 #[test]
@@ -131,6 +133,8 @@ fn a_killed_keeper_costs_its_site_a_moment() {
         counts.broken.is_empty(),
         "a death behind the front must not break a connection: {counts:?}"
     );
+    // Those that ran; who came in between has waited.
+    assert!(counts.lost() <= THREADS as usize, "{counts:?}");
 }
 
 #[test]
