@@ -20,7 +20,8 @@ pub(crate) fn run(filter: &[&str]) -> Result<()> {
             runner_variable()?,
             "sudo --preserve-env=HOSTEL_BIN,CARGO_MANIFEST_DIR",
         );
-        run::run(as_root("true").arg("--"))?;
+        // Asks for the password now, and not in the middle of a test.
+        run::run(&mut as_root("true"))?;
     }
     run::run(&mut test)
 }
