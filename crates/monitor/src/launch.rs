@@ -50,12 +50,11 @@ pub(crate) enum LaunchError {
     Settings(#[source] io::Error),
 }
 
-/// The programs, opened once: all processes of a monitor's life are of one version.
+/// Where the programs are. Each is opened anew when it is started: a file that a package has replaced cannot be mounted.
 #[derive(Debug)]
 pub(crate) struct Programs {
-    front: OwnedFd,
-    keeper: OwnedFd,
-    php: OwnedFd,
+    directory: OwnedFd,
+    path: PathBuf,
     null: File,
 }
 
@@ -71,40 +70,44 @@ pub(crate) struct Launched {
 }
 
 impl Programs {
-    /// Open the programs beside this one, by descriptor, so that their directory may be closed to all but root.
+    /// Find the programs beside this one: by descriptor, so that their directory may be closed to all but root.
     pub(crate) fn open() -> Result<Self, LaunchError> {
-        let failed = |path: &Path, source: io::Error| LaunchError::Program {
+        let failed = |path: &Path, source| LaunchError::Program {
             path: path.to_owned(),
             source,
         };
         let own = Path::new("/proc/self/exe");
         let own = std::env::current_exe().map_err(|error| failed(own, error))?;
-        let directory_path = own.parent().unwrap_or(Path::new("/"));
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let directory = open(directory_path, flags | OFlags::DIRECTORY, Mode::empty())
-            .map_err(|error| failed(directory_path, error.into()))?;
-        let program = |name: &str| {
-            openat(&directory, name, flags, Mode::empty())
-                .map_err(|error| failed(&directory_path.join(name), error.into()))
+        let path = own.parent().unwrap_or(Path::new("/"));
+        let directory = open(path, PROGRAM | OFlags::DIRECTORY, Mode::empty())
+            .map_err(|error| failed(path, error.into()))?;
+        let null = File::options().read(true).write(true).open("/dev/null");
+        let programs = Self {
+            directory,
+            path: path.to_owned(),
+            null: null.map_err(LaunchError::Null)?,
         };
-        Ok(Self {
-            front: program("hostel-front")?,
-            keeper: program("hostel-keeper")?,
-            php: program("hostel-php")?,
-            null: File::options()
-                .read(true)
-                .write(true)
-                .open("/dev/null")
-                .map_err(LaunchError::Null)?,
+        for name in [FRONT, KEEPER, PHP] {
+            programs.program(name)?;
+        }
+        Ok(programs)
+    }
+
+    fn program(&self, name: &str) -> Result<OwnedFd, LaunchError> {
+        openat(&self.directory, name, PROGRAM, Mode::empty()).map_err(|error| {
+            LaunchError::Program {
+                path: self.path.join(name),
+                source: error.into(),
+            }
         })
     }
 
     /// Start a front. Gives the process and the monitor's end of the socket to it, which does not wait.
     pub(crate) fn front(&self, user: &User) -> Result<(Child, OwnedFd), LaunchError> {
         let (near, far) = message_pair(true).map_err(LaunchError::Sockets)?;
-        let errors = io::stderr();
+        let (errors, program) = (io::stderr(), self.program(FRONT)?);
         let child = spawn(Plan {
-            program: Program::Descriptor(self.front.as_fd()),
+            program: Program::Descriptor(program.as_fd()),
             arguments: &[c"hostel-front".into()],
             environment: &[c"PATH=/usr/bin:/bin".into()],
             uid: user.uid,
@@ -134,7 +137,7 @@ impl Programs {
         let settings = ToKeeper::Settings(Box::new(settings(site, server)));
         send(&control, &settings.encode(), &[]).map_err(LaunchError::Settings)?;
         let (errors, writer) = errors_pipe().map_err(LaunchError::Sockets)?;
-        let program = CString::new(format!("{}/hostel-keeper", view::PROGRAMS))?;
+        let program = CString::new(format!("{}/{KEEPER}", view::PROGRAMS))?;
         let child = spawn(Plan {
             program: Program::InView(&program),
             arguments: &[c"hostel-keeper".into(), CString::new(site.name.as_str())?],
@@ -182,8 +185,9 @@ impl Programs {
         let [temporary, var_temporary, sessions, opcache] =
             directories.site_state(&site.name, &user)?;
         let group = group_name(user.gid)?.unwrap_or_else(|| user.gid.to_string());
-        let [keeper, php] =
-            ["hostel-keeper", "hostel-php"].map(|name| format!("{}/{name}", view::PROGRAMS));
+        let (keeper, php) = (self.program(KEEPER)?, self.program(PHP)?);
+        let [keeper_path, php_path] =
+            [KEEPER, PHP].map(|name| format!("{}/{name}", view::PROGRAMS));
         Ok(View::prepare(&ViewPlan {
             user: &user,
             group: &group,
@@ -194,7 +198,7 @@ impl Programs {
                 (sessions.as_fd(), view::SESSIONS),
                 (opcache.as_fd(), view::OPCACHE),
             ],
-            programs: &[(self.keeper.as_fd(), &keeper), (self.php.as_fd(), &php)],
+            programs: &[(keeper.as_fd(), &keeper_path), (php.as_fd(), &php_path)],
             locks: view::LOCKS,
             php_ini_directory: Path::new(&server.php_ini_directory),
             is_site,
@@ -225,5 +229,9 @@ fn settings(site: &Site, server: &Server) -> SiteSettings {
     }
 }
 
+const FRONT: &str = "hostel-front";
+const KEEPER: &str = "hostel-keeper";
+const PHP: &str = "hostel-php";
+const PROGRAM: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 /// Descriptors that one process of a site may open.
 const SITE_OPEN_FILES: u64 = 4096;

@@ -163,3 +163,17 @@ pub(crate) fn reopen() {
         scene.text("logs/server.log").contains("logs reopened")
     });
 }
+
+/// As a package does it: a new file under the old name, while the old one still runs.
+pub(crate) fn replaced_programs() {
+    let scene = Scene::new().with("a").start();
+    for name in ["hostel-front", "hostel-keeper", "hostel-php"] {
+        let path = scene.path("bin").join(name);
+        std::fs::copy(&path, scene.path("new")).unwrap();
+        std::fs::rename(scene.path("new"), &path).unwrap();
+    }
+    assert!(runs(scene.wake(1)));
+    let front = scene.front("pid");
+    scene.front("exit");
+    assert_ne!(scene.front("pid"), front);
+}

@@ -12,6 +12,7 @@
 mod homes;
 mod probe;
 mod sandbox;
+mod secure;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -24,7 +25,7 @@ fn main() {
         println!("skipped: only root can start a sandbox");
         return;
     }
-    let cases: [(&str, fn()); 12] = [
+    let cases: [(&str, fn()); 15] = [
         (
             "a home's parents are root's alone",
             homes::parents_are_roots,
@@ -34,6 +35,9 @@ fn main() {
             homes::no_link_on_the_way,
         ),
         ("a home belongs to its user", homes::belongs_to_its_user),
+        ("directories are made as asked", secure::made_as_asked),
+        ("what others can change is refused", secure::refused),
+        ("a directory has one lock", secure::one_lock),
         ("identity and privileges", sandbox::identity_and_privileges),
         (
             "descriptors and environment",
