@@ -173,6 +173,17 @@ impl Channel {
         wake(&mut state.writer);
     }
 
+    /// The exchange wants to be woken when the client leaves, or has taken some of what is held.
+    pub(crate) fn watch(&self, waker: &Waker) {
+        let writer = &mut self.state.borrow_mut().writer;
+        if !writer
+            .as_ref()
+            .is_some_and(|writer| writer.will_wake(waker))
+        {
+            *writer = Some(waker.clone());
+        }
+    }
+
     /// Hold these bytes of the body.
     pub(crate) fn push(&self, bytes: &[u8]) -> Push {
         let mut state = self.state.borrow_mut();

@@ -36,6 +36,7 @@ pub(crate) async fn serve(site: Rc<Site>, worker: Rc<Worker>, stream: OwnedFd) {
                 inbox: Inbox::default(),
                 outbox: Vec::new(),
                 sent: 0,
+                is_begun: false,
             };
             serve_all(&site, &worker, &mut link).await
         }
@@ -89,6 +90,8 @@ struct Link {
     outbox: Vec<u8>,
     /// How much of the outbox was sent.
     sent: usize,
+    /// Whether the worker may have seen anything of the present request.
+    is_begun: bool,
 }
 
 /// What an idle worker's task wakes up to.
@@ -132,6 +135,7 @@ impl Link {
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(rest) = self.outbox.get(self.sent..).filter(|rest| !rest.is_empty()) {
             self.sent += ready!(Pin::new(&mut self.stream).poll_write(cx, rest))?;
+            self.is_begun = true;
         }
         self.outbox.clear();
         self.outbox.shrink_to(OUTBOX_KEPT);
@@ -161,6 +165,8 @@ struct Exchange<'s> {
     site: &'s Rc<Site>,
     worker: &'s Worker,
     link: &'s mut Link,
+    /// Kept for the case that the worker is gone before it sees anything of it.
+    payload: Vec<u8>,
     channel: Rc<Channel>,
     rules: Rules,
     body: Source,
@@ -222,6 +228,7 @@ impl<'s> Exchange<'s> {
         job: Job,
         number: u32,
     ) -> Self {
+        link.is_begun = false;
         link.push_frame(number, to_worker::REQUEST, &job.payload);
         let body = match job.body {
             Body::Spilled { file, length } => Source::Spilled {
@@ -244,6 +251,7 @@ impl<'s> Exchange<'s> {
             site,
             worker,
             link,
+            payload: job.payload,
             channel: job.channel,
             rules: Rules::new(number),
             body,
@@ -280,6 +288,11 @@ impl<'s> Exchange<'s> {
                     ));
                     return self.give_up(HandoffError::TimedOut, Parted::ToBeKilled);
                 }
+                Turn::Closed | Turn::Stopped(Stop::Died | Stop::Unneeded)
+                    if !self.link.is_begun =>
+                {
+                    return self.give_back();
+                }
                 Turn::Closed | Turn::Stopped(Stop::Died | Stop::Unneeded) => {
                     return self.give_up(HandoffError::WorkerDied, Parted::Peacefully);
                 }
@@ -289,6 +302,7 @@ impl<'s> Exchange<'s> {
 
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
         self.worker.set_waker(cx.waker());
+        self.channel.watch(cx.waker());
         let stopped = self.worker.stopped();
         if let Some(stop @ (Stop::TimedOut | Stop::Unneeded)) = stopped {
             return Poll::Ready(Turn::Stopped(stop));
@@ -467,6 +481,19 @@ impl<'s> Exchange<'s> {
             return After::Parted(Parted::Peacefully);
         }
         After::Free
+    }
+
+    /// The worker was gone before it saw anything of the request: another one can have it.
+    fn give_back(self) -> After {
+        match self.body.back() {
+            Some(body) => self.worker.put_back(Job {
+                payload: self.payload,
+                body,
+                channel: self.channel,
+            }),
+            None => self.channel.fail(HandoffError::BodyLost, false),
+        }
+        After::Parted(Parted::Peacefully)
     }
 
     fn give_up(self, error: HandoffError, parted: Parted) -> After {

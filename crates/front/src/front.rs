@@ -9,9 +9,10 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use tokio::sync::Notify;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::logs::Logs;
-use crate::sites::{Count, Sites};
+use crate::sites::{Count, SWEEP, Sites};
 use crate::spill::Spill;
 
 /// Everything that the tasks of the front share.
@@ -37,6 +38,17 @@ impl Front {
             spill,
             drain: Drain::default(),
             connections: Rc::new(Connections::default()),
+        }
+    }
+
+    /// See to deadlines and logs, a few times a second, for ever.
+    pub async fn sweep(self: Rc<Self>) {
+        let mut ticks = interval(SWEEP);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.sites.sweep();
+            self.logs.flush();
         }
     }
 }

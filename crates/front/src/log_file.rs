@@ -105,14 +105,19 @@ impl LogFile {
         flushed
     }
 
-    /// Append a line. `prefix` and the end of the line are taken as they are, `text` is escaped.
+    /// Append a line, if the rate allows. `prefix` and the end of the line are taken as they are, `text` is escaped.
     pub(crate) fn line(&mut self, prefix: &[u8], text: &[u8]) -> Result<(), Trouble> {
-        if self.full {
-            return Ok(());
-        }
         let suppressed = self.rate.turn(Instant::now());
         self.tell_suppressed(suppressed);
-        if !self.rate.admit(prefix.len() + text.len()) || (self.buffer.len() > WAITING_BYTES_MAX) {
+        if !self.rate.admit(prefix.len() + text.len()) {
+            return Ok(());
+        }
+        self.notice(prefix, text)
+    }
+
+    /// Append a line of the front's own, which nobody can drown in a flood of others.
+    pub(crate) fn notice(&mut self, prefix: &[u8], text: &[u8]) -> Result<(), Trouble> {
+        if self.full || self.buffer.len() > WAITING_BYTES_MAX {
             return Ok(());
         }
         self.buffer.extend_from_slice(prefix);
@@ -158,7 +163,7 @@ impl LogFile {
     }
 
     fn tell_suppressed(&mut self, suppressed: u64) {
-        if suppressed > 0 {
+        if suppressed > 0 && !self.full {
             append_time(&mut self.buffer);
             self.buffer
                 .extend_from_slice(format!(" {suppressed} lines suppressed\n").as_bytes());

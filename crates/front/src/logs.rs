@@ -124,10 +124,12 @@ impl Logs {
     /// Only its first line begins with the time; the others begin with two spaces, so that none can pass for a message.
     pub fn site_error(&self, site: &Site, text: &[u8]) {
         let text = text.get(..limits::LOG_BYTES_MAX).unwrap_or(text);
-        let mut prefix = Vec::with_capacity(32);
-        append_time(&mut prefix);
-        prefix.push(b' ');
-        let lines = text.trim_ascii_end().split(|byte| *byte == b'\n');
+        let text = text.trim_ascii_end();
+        if text.is_empty() {
+            return;
+        }
+        let mut prefix = time_prefix();
+        let lines = text.split(|byte| *byte == b'\n');
         for line in lines.take(MESSAGE_LINES_MAX) {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             let taken = site.log.error.borrow_mut().line(&prefix, line);
@@ -135,6 +137,16 @@ impl Logs {
             prefix.clear();
             prefix.extend_from_slice(b"  ");
         }
+        self.mark(&site.log);
+    }
+
+    /// What the front itself has to say about a site, for its error log. The site cannot drown it.
+    pub fn site_notice(&self, site: &Site, text: fmt::Arguments<'_>) {
+        let text = text.to_string();
+        let mut error = site.log.error.borrow_mut();
+        let taken = error.notice(&time_prefix(), text.as_bytes());
+        drop(error);
+        self.report(&site.log, "error", taken);
         self.mark(&site.log);
     }
 
@@ -187,6 +199,13 @@ impl Logs {
             ),
         }
     }
+}
+
+fn time_prefix() -> Vec<u8> {
+    let mut prefix = Vec::with_capacity(32);
+    append_time(&mut prefix);
+    prefix.push(b' ');
+    prefix
 }
 
 /// Lines and bytes that one access log takes in a second: more than a core can serve.

@@ -258,6 +258,15 @@ impl PathMap {
         })
     }
 
+    /// Descriptors that are kept.
+    pub(crate) fn files_kept(&self) -> usize {
+        let entries = self.entries.borrow();
+        entries
+            .values()
+            .filter(|entry| entry.kept.is_some())
+            .count()
+    }
+
     /// Whether somebody waits for an answer.
     pub(crate) fn has_waiting(&self) -> bool {
         !self.questions.borrow().by_path.is_empty()

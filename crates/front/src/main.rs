@@ -22,7 +22,7 @@ use hostel_wire::view;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime;
 use tokio::task::{JoinSet, LocalSet, spawn_local};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 /// Why the front could not begin or has to end.
 #[derive(Debug, thiserror::Error)]
@@ -105,7 +105,7 @@ async fn run(control: OwnedFd) -> Result<(), FrontError> {
             .map_err(FrontError::Listen)?;
         spawn_local(status::serve(listener, Rc::clone(&front)));
     }
-    spawn_local(sweep(Rc::clone(&front)));
+    spawn_local(Rc::clone(&front).sweep());
     // 8: serve, until the monitor says that it is enough.
     monitor.send(ToMonitor::Ready);
     logs.server(Level::Information, format_args!("ready"));
@@ -153,17 +153,6 @@ async fn follow_on(front: &Rc<Front>, monitor: &Monitor) -> MonitorError {
         if let Err(error) = monitor::follow(front, monitor).await {
             return error;
         }
-    }
-}
-
-/// Deadlines and logs, a few times a second.
-async fn sweep(front: Rc<Front>) {
-    let mut ticks = interval(SWEEP);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        front.sites.sweep();
-        front.logs.flush();
     }
 }
 

@@ -196,6 +196,21 @@ impl Site {
         Running(Rc::clone(self))
     }
 
+    /// Its workers.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Descriptors of its files that are kept.
+    pub fn files_kept(&self) -> usize {
+        self.map.files_kept()
+    }
+
+    /// Its log files.
+    pub fn log(&self) -> &Rc<SiteLog> {
+        &self.log
+    }
+
     /// Its keeper, while it has one.
     pub(crate) fn keeper(&self) -> Option<Rc<Keeper>> {
         match &*self.state.borrow() {
@@ -227,9 +242,7 @@ impl Site {
 
     /// Say something in the site's error log.
     pub(crate) fn say(&self, text: std::fmt::Arguments<'_>) {
-        self.services
-            .logs
-            .site_error(self, text.to_string().as_bytes());
+        self.services.logs.site_notice(self, text);
     }
 
     /// Move on what waits: ask the keeper, start workers, wake the site, or refuse what cannot be had soon.
@@ -263,7 +276,7 @@ impl Site {
     }
 
     /// The monitor has started the sandbox.
-    pub(crate) fn up(self: &Rc<Self>, keeper: Rc<Keeper>) {
+    pub fn up(self: &Rc<Self>, keeper: Rc<Keeper>) {
         self.end();
         self.used.set(Instant::now());
         *self.state.borrow_mut() = State::Up(keeper);
@@ -271,7 +284,7 @@ impl Site {
     }
 
     /// The monitor says that there is no sandbox (any more).
-    pub(crate) fn down(self: &Rc<Self>, reason: Down, retry: Duration) {
+    pub fn down(self: &Rc<Self>, reason: Down, retry: Duration) {
         self.end();
         *self.state.borrow_mut() = match reason {
             Down::Asleep => State::Asleep,

@@ -108,6 +108,11 @@ impl Worker {
         self.wake();
     }
 
+    /// Leave a job, of which nothing was done, to the pool.
+    pub(crate) fn put_back(&self, job: Job) {
+        self.job.set(Some(job));
+    }
+
     pub(crate) fn take_job(&self) -> Option<Job> {
         self.job.take()
     }

@@ -3,5 +3,8 @@
 mod bad_input;
 mod client;
 mod connection;
+mod exchange;
+mod front;
+mod handoff;
 mod mutation;
 mod server;

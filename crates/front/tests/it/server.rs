@@ -37,7 +37,7 @@ impl Server {
                 ready
                     .send(listener.local_addr().expect("address"))
                     .expect("ready");
-                let front = Rc::new(crate::front::front(entry()));
+                let front = crate::front::front(entry());
                 let serving = accept::serve_patiently(listener, Rc::clone(&front), patience);
                 tokio::task::spawn_local(serving);
                 while let Some(Order::Drain) = received.recv().await {
