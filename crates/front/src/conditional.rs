@@ -198,7 +198,7 @@ mod tests {
             ("X: y".into(), true),
         ] {
             assert_eq!(
-                validators().allow_range(&head(&[line.clone()])),
+                validators().allow_range(&head(std::slice::from_ref(&line))),
                 counts,
                 "{line}"
             );

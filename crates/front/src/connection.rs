@@ -63,6 +63,10 @@ pub struct Connection {
     pub(crate) local_text: String,
     /// Room for a line of the log.
     pub(crate) line: Vec<u8>,
+    /// All bytes that the kernel took.
+    sent: u64,
+    /// The present answer: its status, and the value of `sent` at the end of its head.
+    answer: Option<(u16, u64)>,
 }
 
 /// Why nothing more was read.
@@ -109,6 +113,8 @@ impl Connection {
             local,
             local_text: local.ip().to_string(),
             line: Vec::new(),
+            sent: 0,
+            answer: None,
         })
     }
 
@@ -147,6 +153,22 @@ impl Connection {
         }
     }
 
+    /// A request was read that has no answer yet.
+    pub(crate) fn begin_request(&mut self) {
+        self.answer = None;
+    }
+
+    /// What is in `output` now is the head of the answer, with this status.
+    pub(crate) fn begin_answer(&mut self, status: u16) {
+        self.answer = Some((status, self.sent + self.output.len() as u64));
+    }
+
+    /// The status of the answer and how many bytes of its body were sent; `None` where not even its head was.
+    pub(crate) fn answered(&self) -> Option<(u16, u64)> {
+        let (status, head_end) = self.answer?;
+        Some((status, self.sent.checked_sub(head_end)?))
+    }
+
     /// Do `work`, but give it up when the client leaves.
     ///
     /// A client that has closed its sending side is taken to have left, as nginx does by default for FastCGI: nobody can tell
@@ -180,6 +202,7 @@ impl Connection {
             output,
             timer,
             patience,
+            sent: total,
             ..
         } = self;
         let mut slices = [IoSlice::new(output), IoSlice::new(body), IoSlice::new(tail)];
@@ -195,6 +218,7 @@ impl Connection {
                 },
             );
             let sent = sent.await.map_err(SendError)?;
+            *total += sent as u64;
             timer.deadline = Instant::now() + patience.send;
             IoSlice::advance_slices(&mut rest, sent);
         }
@@ -236,11 +260,11 @@ impl Connection {
         .await
     }
 
-    /// Try a system call whenever the socket takes bytes, until it does something.
-    async fn when_writable<T>(
+    /// Try a system call whenever the socket takes bytes, until it has sent some.
+    async fn when_writable(
         &mut self,
-        mut call: impl FnMut(&TcpStream) -> io::Result<T>,
-    ) -> Result<T, SendError> {
+        mut call: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> Result<usize, SendError> {
         let Self {
             stream,
             timer,
@@ -248,7 +272,7 @@ impl Connection {
             ..
         } = self;
         let mut timer = Timer::new(timer, Instant::now() + patience.send);
-        poll_fn(|cx| {
+        let sent = poll_fn(|cx| {
             loop {
                 match stream.poll_write_ready(cx) {
                     Poll::Ready(Ok(())) => {}
@@ -263,9 +287,10 @@ impl Connection {
                     done => return Poll::Ready(done),
                 }
             }
-        })
-        .await
-        .map_err(SendError)
+        });
+        let sent = sent.await.map_err(SendError)?;
+        self.sent += sent as u64;
+        Ok(sent)
     }
 
     /// Close, but take in for a while what the client still sends: closing a socket with unread bytes makes the kernel reset the

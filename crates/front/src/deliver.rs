@@ -13,15 +13,6 @@ use crate::connection::{ClientLeft, Connection, SendError};
 use crate::head::Head;
 use crate::reply::{self, Framing, ReplyHeaders};
 
-/// What became of an answer that was sent, at least in part.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Delivered {
-    /// Bytes of the body that were sent.
-    pub(crate) bytes: u64,
-    /// How the client knows its end.
-    pub(crate) end: End,
-}
-
 /// How an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
@@ -55,7 +46,7 @@ pub(crate) async fn send(
     headers: &ReplyHeaders,
     body: &mut AnswerBody,
     keep_alive: bool,
-) -> Result<Delivered, DeliverError> {
+) -> Result<End, DeliverError> {
     let bodyless = head.is_head() || matches!(status, 204 | 304);
     let framing = match (body.complete_length(), headers.declared_length()) {
         _ if matches!(status, 204 | 304) => Framing::NoBody,
@@ -70,13 +61,13 @@ pub(crate) async fn send(
     let keep_alive = keep_alive && framing != Framing::Close;
     let out = &mut connection.output;
     reply::append_reply_head(out, status, headers, framing, keep_alive);
+    connection.begin_answer(status);
     let mut delivery = Delivery {
         framing,
         left: match framing {
             Framing::Length(length) => length,
             Framing::NoBody | Framing::Chunked | Framing::Close => u64::MAX,
         },
-        bytes: 0,
         begun: false,
     };
     if bodyless {
@@ -86,13 +77,13 @@ pub(crate) async fn send(
                 break;
             }
         }
-        return Ok(delivery.ended(End::Whole));
+        return Ok(End::Whole);
     }
     loop {
         match delivery.next(connection, body).await? {
             Some(Ok(chunk)) => {
                 if let Some(end) = delivery.pass_on(connection, &chunk).await? {
-                    return Ok(delivery.ended(end));
+                    return Ok(end);
                 }
             }
             None => return delivery.finish(connection).await,
@@ -106,7 +97,7 @@ pub(crate) async fn send(
                 } else {
                     End::Close
                 };
-                return Ok(delivery.ended(end));
+                return Ok(end);
             }
         }
     }
@@ -117,19 +108,11 @@ struct Delivery {
     framing: Framing,
     /// Bytes that the length in the head still promises.
     left: u64,
-    bytes: u64,
     /// Whether anything was sent, so that there can be no error page any more.
     begun: bool,
 }
 
 impl Delivery {
-    fn ended(&self, end: End) -> Delivered {
-        Delivered {
-            bytes: self.bytes,
-            end,
-        }
-    }
-
     /// The next bytes of the worker. What waits to be sent is sent before there is any waiting for the worker.
     async fn next(
         &mut self,
@@ -153,7 +136,6 @@ impl Delivery {
     ) -> Result<Option<End>, SendError> {
         let promised = usize::try_from(self.left).map_or(chunk.len(), |n| n.min(chunk.len()));
         let data = chunk.get(..promised).unwrap_or(chunk);
-        self.bytes += data.len() as u64;
         match self.framing {
             Framing::Chunked => {
                 let size = format!("{:x}\r\n", data.len());
@@ -179,7 +161,7 @@ impl Delivery {
     }
 
     /// The worker has given everything.
-    async fn finish(&mut self, connection: &mut Connection) -> Result<Delivered, DeliverError> {
+    async fn finish(&mut self, connection: &mut Connection) -> Result<End, DeliverError> {
         if self.framing == Framing::Chunked {
             connection.output.extend_from_slice(b"0\r\n\r\n");
         }
@@ -189,7 +171,7 @@ impl Delivery {
             Framing::Chunked | Framing::NoBody => true,
             Framing::Close => false,
         };
-        Ok(self.ended(if whole { End::Whole } else { End::Close }))
+        Ok(if whole { End::Whole } else { End::Close })
     }
 }
 

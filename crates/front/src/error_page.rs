@@ -72,14 +72,14 @@ pub(crate) fn random() -> u64 {
     }
 }
 
-/// Send a page; gives the bytes of its body that were sent.
+/// Send a page.
 pub(crate) async fn send(
     connection: &mut Connection,
     head: &Head,
     refusal: Refusal,
     incident: Option<Incident>,
     keep_alive: bool,
-) -> Result<u64, SendError> {
+) -> Result<(), SendError> {
     let page = page(refusal.status, incident);
     let lines = [&b"Content-Type: text/html\r\n"[..], refusal.line];
     reply::append_head(
@@ -89,9 +89,9 @@ pub(crate) async fn send(
         Framing::Length(page.len() as u64),
         keep_alive,
     );
+    connection.begin_answer(refusal.status);
     let body = if head.is_head() { "" } else { &page };
-    connection.send(body.as_bytes(), b"").await?;
-    Ok(body.len() as u64)
+    connection.send(body.as_bytes(), b"").await
 }
 
 fn page(status: u16, incident: Option<Incident>) -> String {

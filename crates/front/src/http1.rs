@@ -69,7 +69,7 @@ pub async fn serve(mut connection: Connection, front: Rc<Front>) {
         )
         .await;
         match sent {
-            Ok(_) => return connection.linger().await,
+            Ok(()) => return connection.linger().await,
             Err(_) => return,
         }
     }

@@ -33,6 +33,7 @@ pub mod connection;
 pub mod deliver;
 pub mod error_page;
 pub mod exchange;
+mod failure;
 mod frames;
 pub mod front;
 pub mod handoff;

@@ -13,14 +13,15 @@ use tokio::time::Instant;
 
 use crate::access_log;
 use crate::body::{self, BodyError};
-use crate::connection::{ClientLeft, Connection, SendError};
+use crate::connection::Connection;
 use crate::deliver::{self, DeliverError, End};
 use crate::error_page::{self, Incident, Refusal};
+use crate::failure::Failure;
 use crate::front::Front;
-use crate::handoff::{self, Answer, HandoffError, Outcome};
+use crate::handoff::{self, Answer, Outcome};
 use crate::head::{BodyLength, Head};
-use crate::lookup::{self, Found, ServedFile, SiteUnavailable};
-use crate::normalize::{self, PathError};
+use crate::lookup::{self, Found, ServedFile};
+use crate::normalize;
 use crate::reply::{self, Framing};
 use crate::route;
 use crate::sites::Site;
@@ -40,24 +41,6 @@ pub(crate) enum After {
     Reset,
 }
 
-/// How a request ended.
-struct Done {
-    /// The status sent; 499 where the client left first.
-    status: u16,
-    bytes: u64,
-    after: After,
-}
-
-/// Why a request got no answer of its site.
-enum Failure {
-    /// The client asked for something that it does not get.
-    Refused(Refusal),
-    /// The site or the server failed; the reason is logged.
-    Failed(Refusal, String),
-    /// Nobody is there to be answered.
-    ClientLeft,
-}
-
 /// Answer one request. `started` is when its first byte was there.
 pub(crate) async fn serve(
     connection: &mut Connection,
@@ -65,6 +48,7 @@ pub(crate) async fn serve(
     front: &Front,
     started: Instant,
 ) -> After {
+    connection.begin_request();
     // 1. A proxy we are not, and TRACE only helps who wants to read a visitor's cookies.
     if matches!(head.method(), b"CONNECT" | b"TRACE") {
         let refusal = Refusal {
@@ -85,13 +69,13 @@ pub(crate) async fn serve(
         site: running.site(),
         unread: Unread::of(head),
     };
-    let done = match request.answer().await {
-        Ok(done) => done,
+    let after = match request.answer().await {
+        Ok(after) => after,
         Err(failure) => request.conclude(failure).await,
     };
     // 9. The log.
-    request.log(&done, started);
-    done.after
+    request.log(started);
+    after
 }
 
 /// A request whose site is known.
@@ -115,7 +99,7 @@ enum Unread {
 
 impl Request<'_> {
     /// Steps 3 to 8.
-    async fn answer(&mut self) -> Result<Done, Failure> {
+    async fn answer(&mut self) -> Result<After, Failure> {
         // 3. A body that the site does not take is refused before the client sends it.
         if let BodyLength::Sized(length) = self.head.body()
             && length > self.site.entry.body_bytes_max
@@ -173,7 +157,7 @@ impl Request<'_> {
         &mut self,
         script: &[u8],
         tried: Option<(&[u8], Body)>,
-    ) -> Result<Done, Failure> {
+    ) -> Result<After, Failure> {
         let body = match tried {
             // The same one again would be missing again.
             Some((before, _)) if before == script => return Err(Failure::refused(404)),
@@ -246,15 +230,13 @@ impl Request<'_> {
         payload.finish()
     }
 
-    async fn deliver(&mut self, answer: Answer) -> Result<Done, Failure> {
+    async fn deliver(&mut self, answer: Answer) -> Result<After, Failure> {
         let Answer {
             status,
             headers,
             mut body,
         } = answer;
-        let status = headers
-            .status(status)
-            .map_err(|error| Failure::Failed(502.into(), error.to_string()))?;
+        let status = headers.status(status)?;
         let keep_alive = self.keep_alive();
         let sent = deliver::send(
             self.connection,
@@ -266,21 +248,15 @@ impl Request<'_> {
         )
         .await;
         match sent {
-            Ok(sent) => Ok(Done {
-                status,
-                bytes: sent.bytes,
-                after: match sent.end {
-                    End::Whole => self.settle(keep_alive).await,
-                    End::Close => After::Close,
-                    End::Reset => After::Reset,
-                },
-            }),
-            Err(DeliverError::CutEarly(cut)) => Err(HandoffCut(cut.to_string()).into()),
+            Ok(End::Whole) => Ok(self.settle(keep_alive).await),
+            Ok(End::Close) => Ok(After::Close),
+            Ok(End::Reset) => Ok(After::Reset),
+            Err(DeliverError::CutEarly(cut)) => Err(cut.into()),
             Err(DeliverError::ClientLeft(_) | DeliverError::Send(_)) => Err(Failure::ClientLeft),
         }
     }
 
-    async fn send_file(&mut self, file: &ServedFile) -> Result<Done, Failure> {
+    async fn send_file(&mut self, file: &ServedFile) -> Result<After, Failure> {
         if !matches!(self.head.method(), b"GET" | b"HEAD") {
             return Err(Failure::Refused(Refusal {
                 status: 405,
@@ -289,11 +265,7 @@ impl Request<'_> {
         }
         let keep_alive = self.keep_alive();
         match static_file::send(self.connection, self.head, file, keep_alive).await {
-            Ok(sent) => Ok(Done {
-                status: sent.status,
-                bytes: sent.bytes,
-                after: self.settle(keep_alive).await,
-            }),
+            Ok(()) => Ok(self.settle(keep_alive).await),
             Err(FileError::Condition) => Err(Failure::refused(412)),
             Err(FileError::Unreadable(error)) => {
                 let reason = format!("a file could not be read: {error}");
@@ -305,7 +277,7 @@ impl Request<'_> {
 
     /// The address of a directory ends in a slash, so that what its index names is found beneath it. The new address is a path
     /// without scheme and host, which a client completes by what it knows better than we do (a proxy may stand between).
-    async fn redirect(&mut self, path: &[u8]) -> Result<Done, Failure> {
+    async fn redirect(&mut self, path: &[u8]) -> Result<After, Failure> {
         if !matches!(self.head.method(), b"GET" | b"HEAD" | b"POST") {
             return Err(Failure::Refused(Refusal {
                 status: 405,
@@ -330,31 +302,23 @@ impl Request<'_> {
     }
 
     /// `OPTIONS *` asks about the server, not about a page.
-    async fn send_options(&mut self) -> Result<Done, Failure> {
+    async fn send_options(&mut self) -> Result<After, Failure> {
         self.send_empty(200, ALLOW_ANY).await
     }
 
-    async fn send_empty(&mut self, status: u16, line: &[u8]) -> Result<Done, Failure> {
+    async fn send_empty(&mut self, status: u16, line: &[u8]) -> Result<After, Failure> {
         let keep_alive = self.keep_alive();
         let out = &mut self.connection.output;
         reply::append_head(out, status, &[line], Framing::Length(0), keep_alive);
+        self.connection.begin_answer(status);
         self.connection.send(b"", b"").await?;
-        Ok(Done {
-            status,
-            bytes: 0,
-            after: self.settle(keep_alive).await,
-        })
+        Ok(self.settle(keep_alive).await)
     }
 
     /// Answer a failure with its page.
-    async fn conclude(&mut self, failure: Failure) -> Done {
-        let left = Done {
-            status: 499,
-            bytes: 0,
-            after: After::Close,
-        };
+    async fn conclude(&mut self, failure: Failure) -> After {
         let (refusal, incident) = match failure {
-            Failure::ClientLeft => return left,
+            Failure::ClientLeft => return After::Close,
             Failure::Refused(refusal) => (refusal, None),
             Failure::Failed(refusal, reason) => {
                 let incident = Incident::new();
@@ -369,12 +333,8 @@ impl Request<'_> {
         let sent =
             error_page::send(self.connection, self.head, refusal, incident, keep_alive).await;
         match sent {
-            Ok(bytes) => Done {
-                status: refusal.status,
-                bytes,
-                after: self.settle(keep_alive).await,
-            },
-            Err(_) => left,
+            Ok(()) => self.settle(keep_alive).await,
+            Err(_) => After::Close,
         }
     }
 
@@ -388,10 +348,11 @@ impl Request<'_> {
         settle(self.connection, self.unread, keep_alive).await
     }
 
-    fn log(&mut self, done: &Done, started: Instant) {
+    fn log(&mut self, started: Instant) {
+        let (status, bytes) = self.connection.answered().unwrap_or((CLIENT_LEFT, 0));
         let counters = &self.site.counters;
-        counters.bytes_sent.add(done.bytes);
-        if done.status >= 500 {
+        counters.bytes_sent.add(bytes);
+        if status >= 500 {
             counters.errors.add(1);
         }
         let mut line = std::mem::take(&mut self.connection.line);
@@ -401,8 +362,8 @@ impl Request<'_> {
             &access_log::Entry {
                 remote: &self.connection.remote_text,
                 head: self.head,
-                status: done.status,
-                bytes: done.bytes,
+                status,
+                bytes,
                 duration: started.elapsed(),
                 site: &self.site.entry.name,
             },
@@ -421,7 +382,7 @@ async fn refuse_without_site(connection: &mut Connection, head: &Head, refusal: 
     };
     let keep_alive = head.keep_alive() && unread != Unread::Much && refusal.status != 400;
     match error_page::send(connection, head, refusal, None, keep_alive).await {
-        Ok(_) => settle(connection, unread, keep_alive).await,
+        Ok(()) => settle(connection, unread, keep_alive).await,
         Err(_) => After::Close,
     }
 }
@@ -453,75 +414,10 @@ impl Unread {
     }
 }
 
-impl Failure {
-    fn refused(status: u16) -> Self {
-        Self::Refused(status.into())
-    }
-}
-
-/// The worker ended between its head and its first byte.
-struct HandoffCut(String);
-
-impl From<HandoffCut> for Failure {
-    fn from(cut: HandoffCut) -> Self {
-        Self::Failed(502.into(), cut.0)
-    }
-}
-
-impl From<PathError> for Failure {
-    fn from(error: PathError) -> Self {
-        Self::refused(error.status())
-    }
-}
-
-impl From<BodyError> for Failure {
-    fn from(error: BodyError) -> Self {
-        match error.status() {
-            Some(status @ 500..) => Self::Failed(status.into(), error.to_string()),
-            Some(status) => Self::refused(status),
-            None => Self::ClientLeft,
-        }
-    }
-}
-
-impl From<HandoffError> for Failure {
-    fn from(error: HandoffError) -> Self {
-        let refusal = match error {
-            HandoffError::TooLarge => return Self::refused(431),
-            HandoffError::QueueFull | HandoffError::QueueTimeout | HandoffError::SiteDown => RETRY,
-            HandoffError::WorkerDied | HandoffError::Protocol => 502.into(),
-            HandoffError::TimedOut => 504.into(),
-            HandoffError::BodyLost => 500.into(),
-        };
-        Self::Failed(refusal, error.to_string())
-    }
-}
-
-impl From<SiteUnavailable> for Failure {
-    fn from(error: SiteUnavailable) -> Self {
-        Self::Failed(RETRY, error.to_string())
-    }
-}
-
-impl From<ClientLeft> for Failure {
-    fn from(_: ClientLeft) -> Self {
-        Self::ClientLeft
-    }
-}
-
-impl From<SendError> for Failure {
-    fn from(_: SendError) -> Self {
-        Self::ClientLeft
-    }
-}
-
-/// For a site that cannot answer now: most are back within seconds.
-const RETRY: Refusal = Refusal {
-    status: 503,
-    line: b"Retry-After: 5\r\n",
-};
 /// The methods that the server knows of itself; scripts may know more.
 const ALLOW_ANY: &[u8] = b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n";
+/// What is logged, as nginx does, where a client left before the head of its answer was sent.
+const CLIENT_LEFT: u16 = 499;
 /// A body that nobody wants is read up to this size, so that the connection can be kept.
 const SKIPPED_BYTES_MAX: u64 = 64 * 1024;
 /// Room for the usual request.

@@ -21,15 +21,6 @@ use crate::lookup::ServedFile;
 use crate::media_type;
 use crate::reply::{self, Framing};
 
-/// What was sent.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Sent {
-    /// The status.
-    pub(crate) status: u16,
-    /// Bytes of the body.
-    pub(crate) bytes: u64,
-}
-
 /// Why a file was not sent.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FileError {
@@ -53,7 +44,7 @@ pub(crate) async fn send(
     head: &Head,
     file: &ServedFile,
     keep_alive: bool,
-) -> Result<Sent, FileError> {
+) -> Result<(), FileError> {
     let validators = Validators::of(&file.identity);
     let size = file.identity.size;
     let mut answer = FileAnswer {
@@ -67,11 +58,7 @@ pub(crate) async fn send(
         Verdict::Proceed => {}
         Verdict::NotModified => {
             answer.append_head(connection, 304, Framing::NoBody, &[]);
-            connection.send(b"", b"").await?;
-            return Ok(Sent {
-                status: 304,
-                bytes: 0,
-            });
+            return Ok(connection.send(b"", b"").await?);
         }
         Verdict::Failed => return Err(FileError::Condition),
     }
@@ -118,6 +105,7 @@ impl FileAnswer<'_> {
         ];
         let out = &mut connection.output;
         reply::append_head(out, status, &lines, framing, self.keep_alive);
+        connection.begin_answer(status);
     }
 
     /// The whole file, or one range of it.
@@ -126,7 +114,7 @@ impl FileAnswer<'_> {
         connection: &mut Connection,
         status: u16,
         part: Range<u64>,
-    ) -> Result<Sent, FileError> {
+    ) -> Result<(), FileError> {
         let length = part.end - part.start;
         let media_type = format!("Content-Type: {}\r\n", self.media_type);
         let range = if status == 206 {
@@ -158,7 +146,7 @@ impl FileAnswer<'_> {
             connection.send_with_more().await?;
             send_part(connection, self.file, part).await?;
         }
-        Ok(Sent { status, bytes })
+        Ok(())
     }
 
     /// Several ranges, as `multipart/byteranges`.
@@ -166,7 +154,7 @@ impl FileAnswer<'_> {
         &mut self,
         connection: &mut Connection,
         parts: &[Range<u64>],
-    ) -> Result<Sent, FileError> {
+    ) -> Result<(), FileError> {
         let boundary = format!("{:016x}", error_page::random());
         let heads: Vec<String> = parts
             .iter()
@@ -185,8 +173,7 @@ impl FileAnswer<'_> {
         let media_type = format!("Content-Type: multipart/byteranges; boundary={boundary}\r\n");
         let extra = [media_type.as_bytes(), b"Accept-Ranges: bytes\r\n"];
         self.append_head(connection, 206, Framing::Length(bytes), &extra);
-        let (status, bytes) = (206, if self.head.is_head() { 0 } else { bytes });
-        if bytes > 0 {
+        if !self.head.is_head() {
             for (head, part) in heads.iter().zip(parts) {
                 connection.output.extend_from_slice(head.as_bytes());
                 connection.send_with_more().await?;
@@ -194,18 +181,13 @@ impl FileAnswer<'_> {
             }
             connection.output.extend_from_slice(end.as_bytes());
         }
-        connection.send(b"", b"").await?;
-        Ok(Sent { status, bytes })
+        Ok(connection.send(b"", b"").await?)
     }
 
-    async fn send_unsatisfiable(&mut self, connection: &mut Connection) -> Result<Sent, FileError> {
+    async fn send_unsatisfiable(&mut self, connection: &mut Connection) -> Result<(), FileError> {
         let range = format!("Content-Range: bytes */{}\r\n", self.file.identity.size);
         self.append_head(connection, 416, Framing::Length(0), &[range.as_bytes()]);
-        connection.send(b"", b"").await?;
-        Ok(Sent {
-            status: 416,
-            bytes: 0,
-        })
+        Ok(connection.send(b"", b"").await?)
     }
 }
 

@@ -8,6 +8,13 @@ use crate::answer::{Answer, Budget, Channel, Verdict};
 use crate::connection::tests::pair;
 use crate::handoff::{HandoffError, Outcome};
 
+/// How an answer ended, and the bytes of its body as they are logged.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    end: End,
+    bytes: u64,
+}
+
 /// What the worker does, in order.
 #[derive(Clone, Copy)]
 enum Step {
@@ -23,7 +30,7 @@ async fn answer(
     request: &str,
     lines: &[&str],
     steps: &[Step],
-) -> (Result<Delivered, DeliverError>, String) {
+) -> (Result<Sent, DeliverError>, String) {
     let channel = Channel::new(&Rc::new(Budget::new(1_000_000)));
     let mut headers = ReplyHeaders::default();
     for line in lines {
@@ -70,8 +77,9 @@ async fn answer(
             true,
         )
         .await;
+        let bytes = connection.answered().map_or(0, |(_, bytes)| bytes);
         drop(connection);
-        sent
+        sent.map(|end| Sent { end, bytes })
     };
     let mut bytes = Vec::new();
     let (sent, (), read) = tokio::join!(sending, working, client.read_to_end(&mut bytes));

@@ -4,6 +4,13 @@ use hostel_wire::front_keeper::FileIdentity;
 use tokio::io::AsyncReadExt;
 
 use super::*;
+
+/// What is logged of an answer.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    status: u16,
+    bytes: u64,
+}
 use crate::connection::tests::pair;
 
 /// A file without a name that holds `content` but promises `size` bytes.
@@ -24,7 +31,8 @@ fn file(name: &str, content: &[u8], size: u64) -> ServedFile {
     }
 }
 
-/// What `file` is answered with, to a request with these lines, and what came of it.
+/// What `file` is answered with, to a request with these lines: the status and the bytes of the body as they are logged, and head
+/// and body as they arrive.
 async fn answer(
     method: &str,
     lines: &str,
@@ -37,8 +45,9 @@ async fn answer(
     let mut bytes = Vec::new();
     let sending = async {
         let sent = send(&mut connection, &head, file, true).await;
+        let (status, bytes) = connection.answered().unwrap_or_default();
         drop(connection);
-        sent
+        sent.map(|()| Sent { status, bytes })
     };
     let (sent, read) = tokio::join!(sending, client.read_to_end(&mut bytes));
     read.unwrap();

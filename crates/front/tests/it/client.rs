@@ -75,6 +75,13 @@ impl Client {
         self.head().0
     }
 
+    /// Wait until these bytes have come, wherever.
+    pub(crate) fn wait_for(&mut self, bytes: &[u8]) {
+        while !self.input.windows(bytes.len()).any(|part| part == bytes) {
+            self.read();
+        }
+    }
+
     /// Whether the server has closed and sent nothing more; waits for it.
     pub(crate) fn is_closed(&mut self) -> bool {
         self.input.is_empty() && matches!(self.stream.read(&mut [0]), Ok(0))

@@ -7,4 +7,5 @@ mod exchange;
 mod front;
 mod handoff;
 mod mutation;
+mod request;
 mod server;

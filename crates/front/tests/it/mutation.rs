@@ -223,6 +223,62 @@ fn lines_of_workers() {
 /// Every message between the processes: what is taken is taken in one way only.
 #[test]
 fn messages_of_processes() {
+    let sound = sound_messages();
+    let sound: Vec<&[u8]> = sound.iter().map(Vec::as_slice).collect();
+    let mut dice = Dice(6);
+    let mut taken = 0;
+    for _ in 0..ROUNDS {
+        let bytes = dice.damage(&sound);
+        let again = [
+            RequestHead::decode(&bytes)
+                .ok()
+                .map(|head| encoded(|w| head.encode(w))),
+            ReplyHead::decode(&bytes)
+                .ok()
+                .map(|head| encoded(|w| head.encode(w))),
+            KeeperToFront::decode(&bytes)
+                .ok()
+                .map(|message| message.encode()),
+            FrontToKeeper::decode(&bytes)
+                .ok()
+                .map(|message| message.encode()),
+            End::decode(&bytes).ok().map(|end| end.encode().to_vec()),
+            ToFront::decode(&bytes).ok().map(|message| message.encode()),
+            ToMonitor::decode(&bytes)
+                .ok()
+                .map(|message| message.encode().to_vec()),
+            ToKeeper::decode(&bytes)
+                .ok()
+                .map(|message| message.encode()),
+            FromZygote::decode(&bytes)
+                .ok()
+                .map(|message| message.encode()),
+            ToZygote::decode(&bytes)
+                .ok()
+                .map(|message| message.encode()),
+        ];
+        // The number of a site is sent with every question to the monitor, and read where there is none.
+        let ignored = ToMonitor::decode(&bytes).is_ok();
+        for again in again.into_iter().flatten() {
+            taken += 1;
+            assert!(again == bytes || ignored, "{}", bytes.escape_ascii());
+        }
+        if let Ok(Some(head)) = FrameHead::decode(&bytes) {
+            assert!(head.length <= limits::FRAME_BYTES_MAX);
+            assert!(bytes.starts_with(&head.encode()));
+        }
+    }
+    assert!(taken > ROUNDS / 100, "only {taken} messages were sound");
+}
+
+fn encoded(encode: impl FnOnce(&mut Writer)) -> Vec<u8> {
+    let mut w = Writer::new();
+    encode(&mut w);
+    w.finish()
+}
+
+/// One message of most kinds.
+fn sound_messages() -> Vec<Vec<u8>> {
     let mut request = Writer::new();
     RequestHead {
         https: false,
@@ -275,7 +331,7 @@ fn messages_of_processes() {
         last: true,
         memory_kib: 2048,
     };
-    let sound = [
+    vec![
         request.finish(),
         reply.finish(),
         file.encode(),
@@ -288,56 +344,5 @@ fn messages_of_processes() {
         ToKeeper::Stop { seconds: 5 }.encode(),
         FromZygote::Forked(WorkerId(3), 4711).encode(),
         ToZygote::Fork(WorkerId(1)).encode(),
-    ];
-    let sound: Vec<&[u8]> = sound.iter().map(Vec::as_slice).collect();
-    let mut dice = Dice(6);
-    let mut taken = 0;
-    for _ in 0..ROUNDS {
-        let bytes = dice.damage(&sound);
-        let again = [
-            RequestHead::decode(&bytes)
-                .ok()
-                .map(|head| encoded(|w| head.encode(w))),
-            ReplyHead::decode(&bytes)
-                .ok()
-                .map(|head| encoded(|w| head.encode(w))),
-            KeeperToFront::decode(&bytes)
-                .ok()
-                .map(|message| message.encode()),
-            FrontToKeeper::decode(&bytes)
-                .ok()
-                .map(|message| message.encode()),
-            End::decode(&bytes).ok().map(|end| end.encode().to_vec()),
-            ToFront::decode(&bytes).ok().map(|message| message.encode()),
-            ToMonitor::decode(&bytes)
-                .ok()
-                .map(|message| message.encode().to_vec()),
-            ToKeeper::decode(&bytes)
-                .ok()
-                .map(|message| message.encode()),
-            FromZygote::decode(&bytes)
-                .ok()
-                .map(|message| message.encode()),
-            ToZygote::decode(&bytes)
-                .ok()
-                .map(|message| message.encode()),
-        ];
-        // The number of a site is sent with every question to the monitor, and read where there is none.
-        let ignored = ToMonitor::decode(&bytes).is_ok();
-        for again in again.into_iter().flatten() {
-            taken += 1;
-            assert!(again == bytes || ignored, "{}", bytes.escape_ascii());
-        }
-        if let Ok(Some(head)) = FrameHead::decode(&bytes) {
-            assert!(head.length <= limits::FRAME_BYTES_MAX);
-            assert!(bytes.starts_with(&head.encode()));
-        }
-    }
-    assert!(taken > ROUNDS / 100, "only {taken} messages were sound");
-}
-
-fn encoded(encode: impl FnOnce(&mut Writer)) -> Vec<u8> {
-    let mut w = Writer::new();
-    encode(&mut w);
-    w.finish()
+    ]
 }
