@@ -18,15 +18,11 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// A new, empty group; one of the same name that an interrupted run left behind is ended first.
+    /// A new, empty group.
     pub(crate) fn create(name: &str) -> Result<Self> {
         let path = mount_point()?.join(format!("hostel-bench-{name}"));
-        let group = Self { path };
-        if group.path.exists() {
-            group.end()?;
-        }
-        fs::create_dir(&group.path).tried(format!("make the group {}", group.path.display()))?;
-        Ok(group)
+        fs::create_dir(&path).tried(format!("make the group {}", path.display()))?;
+        Ok(Self { path })
     }
 
     /// A command that enters the group and then becomes `program`.
@@ -77,7 +73,8 @@ fn remove_groups(path: &Path) -> io::Result<()> {
     fs::remove_dir(path)
 }
 
-fn mount_point() -> Result<PathBuf> {
+/// Where the groups of version 2 are.
+pub(crate) fn mount_point() -> Result<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts").tried("read /proc/self/mounts")?;
     mounts
         .lines()

@@ -1,13 +1,15 @@
 //! What all servers share: the site's user, its pages, and a directory for the servers' own files.
 //!
-//! Everything has a fixed name, so that what an interrupted run left behind is found and replaced, and is removed at the end.
+//! Everything has a fixed name. A shell of few lines clears it all away when the run ends, even by a signal.
 //! The site stands beneath /var/www because Debian's suexec runs programs from nowhere else.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
+use crate::cpu;
 use crate::failure::{Failure, Result, Tried};
 
 /// The site's user and group.
@@ -28,12 +30,28 @@ pub(crate) const WEB_USER: &str = "www-data";
 pub(crate) struct Ground {
     /// The site's user and group id.
     pub user: (u32, u32),
+    cleaner: Child,
 }
+
+/// Clears away when its standard input ends: when the run is over, or was interrupted in whatever way.
+const CLEANER: &str = r#"
+cat > /dev/null
+groups=$(find "$0" -maxdepth 1 -name 'hostel-bench-*')
+for group in $groups; do echo 1 > "$group/cgroup.kill"; done
+for group in $groups; do
+    while grep -q 'populated 1' "$group/cgroup.events"; do sleep 0.1; done
+    find "$group" -depth -type d -exec rmdir {} +
+done
+rm -rf "$1" "$2"
+userdel "$3"
+"#;
 
 impl Ground {
     /// Make the user, the pages and an empty directory for the servers.
     pub(crate) fn prepare() -> Result<Self> {
-        remove();
+        // What an interrupted run left behind, if even its cleaner was killed.
+        clean_up(cleaner()?)?;
+        let cleaner = cleaner()?;
         run(
             "useradd",
             &[
@@ -45,7 +63,7 @@ impl Ground {
             ],
         )?;
         let user = look_up(USER)?;
-        let ground = Self { user };
+        let ground = Self { user, cleaner };
         directory(WORK, None, 0o755)?;
         directory(HOME, Some(user), 0o755)?;
         directory(ROOT, Some(user), 0o755)?;
@@ -73,8 +91,32 @@ impl Ground {
 
 impl Drop for Ground {
     fn drop(&mut self) {
-        remove();
+        drop(self.cleaner.stdin.take());
+        // A failure leaves something behind, which the next run clears away.
+        let _ = self.cleaner.wait();
     }
+}
+
+/// Start the cleaner, out of reach of a Ctrl-C at the terminal.
+fn cleaner() -> Result<Child> {
+    Command::new("/bin/sh")
+        .args(["-c", CLEANER])
+        .arg(cpu::mount_point()?)
+        .args([HOME, WORK, USER])
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .tried("start the shell that clears away")
+}
+
+fn clean_up(mut cleaner: Child) -> Result<()> {
+    drop(cleaner.stdin.take());
+    cleaner
+        .wait()
+        .tried("clear away what an earlier run left")?;
+    Ok(())
 }
 
 /// Write a file with its owner (root if none) and mode.
@@ -96,14 +138,6 @@ fn owned(path: &Path, owner: Option<(u32, u32)>, mode: u32) -> std::io::Result<(
         Some((user, group)) => chown(path, Some(user), Some(group)),
         None => Ok(()),
     }
-}
-
-fn remove() {
-    // What is not there need not go.
-    for path in [HOME, WORK] {
-        let _ = fs::remove_dir_all(path);
-    }
-    let _ = run("userdel", &[USER]);
 }
 
 /// The user's and its group's id.
