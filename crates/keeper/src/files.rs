@@ -247,7 +247,7 @@ fn relative(path: &[u8]) -> Vec<u8> {
 /// Where the system's own files are that a link may lead to, read-only in the view.
 const SYSTEM: [&str; 2] = ["/usr", "/etc"];
 /// How names end that editors give to copies.
-const LEFT_BEHIND: [&[u8]; 6] = [b"~", b".bak", b".orig", b".save", b".swo", b".swp"];
+const LEFT_BEHIND: [&[u8]; 7] = [b"~", b".bak", b".old", b".orig", b".save", b".swo", b".swp"];
 
 #[cfg(test)]
 #[path = "files_tests.rs"]
