@@ -205,18 +205,27 @@ impl Connection {
             sent: total,
             ..
         } = self;
-        let mut slices = [IoSlice::new(output), IoSlice::new(body), IoSlice::new(tail)];
-        let mut rest: &mut [IoSlice<'_>] = &mut slices;
+        let mut slices = [output.as_slice(), body, tail].map(IoSlice::new);
+        let used = slices.iter().rposition(|slice| !slice.is_empty());
+        let mut rest = slices
+            .get_mut(..used.map_or(0, |last| last + 1))
+            .unwrap_or_default();
         IoSlice::advance_slices(&mut rest, 0);
         let mut timer = Timer::new(timer, Instant::now() + patience.send);
         while !rest.is_empty() {
-            let sent = poll_fn(
-                |cx| match Pin::new(&mut *stream).poll_write_vectored(cx, rest) {
+            let sent = poll_fn(|cx| {
+                let stream = Pin::new(&mut *stream);
+                // One buffer is the usual case, and sending it alone costs less.
+                let polled = match rest {
+                    [only] => stream.poll_write(cx, only),
+                    _ => stream.poll_write_vectored(cx, rest),
+                };
+                match polled {
                     Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                     Poll::Ready(sent) => Poll::Ready(sent),
                     Poll::Pending => timer.poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
-                },
-            );
+                }
+            });
             let sent = sent.await.map_err(SendError)?;
             *total += sent as u64;
             timer.deadline = Instant::now() + patience.send;
