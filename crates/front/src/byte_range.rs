@@ -24,7 +24,9 @@ pub fn select(value: &[u8], size: u64) -> Selection {
         None => Selection::Whole,
         Some(parts) if parts.is_empty() => Selection::Nothing,
         Some(parts) => {
-            let sum: u64 = parts.iter().map(|part| part.end - part.start).sum();
+            // A site can make a file of almost 2^63 bytes, so several ranges may be more than a u64 counts.
+            let lengths = parts.iter().map(|part| part.end - part.start);
+            let sum = lengths.fold(0, u64::saturating_add);
             // One range is never larger than the file; several that are overlap.
             if sum > size {
                 Selection::Whole
@@ -135,5 +137,12 @@ mod tests {
         ] {
             assert_eq!(select(value.as_bytes(), 100), Selection::Whole, "{value}");
         }
+    }
+
+    #[test]
+    fn ranges_of_a_monstrous_file_do_not_wrap_around() {
+        let size = i64::MAX.unsigned_abs();
+        // 2^64 + 100 bytes in all.
+        assert_eq!(select(b"bytes=0-,0-,0-101", size), Selection::Whole);
     }
 }

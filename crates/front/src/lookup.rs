@@ -212,8 +212,12 @@ impl Question {
 }
 
 impl Questions {
-    fn settle(&mut self, question: &Question, answer: Result<Found, SiteUnavailable>) {
-        self.by_path.remove(&question.path);
+    fn settle(&mut self, question: &Rc<Question>, answer: Result<Found, SiteUnavailable>) {
+        // An answer that comes too late finds a younger question for the same path there.
+        let current = self.by_path.get(&question.path);
+        if current.is_some_and(|current| Rc::ptr_eq(current, question)) {
+            self.by_path.remove(&question.path);
+        }
         question.settle(answer);
     }
 }

@@ -358,6 +358,25 @@ fn a_file_is_kept_asked_for_again_after_a_second_and_shared() {
 }
 
 #[test]
+fn an_answer_that_comes_too_late_leaves_the_next_question_alone() {
+    let mut entry = patient_entry();
+    entry.queue_ms_max = 200;
+    play(async {
+        let stage = Stage::new(entry);
+        let first = stage.look_up("/a");
+        let keeper = stage.wake().await;
+        let (ticket, _, _) = keeper.question().await;
+        assert_eq!(first.await.unwrap().err(), Some(SiteUnavailable::TimedOut));
+        let second = stage.look_up("/a");
+        keeper.question().await;
+        keeper.resolve(ticket, Resolution::NotFound, None);
+        settle().await;
+        stage.down(Down::SpawnFailed, Duration::from_secs(60));
+        assert_eq!(second.await.unwrap().err(), Some(SiteUnavailable::Down));
+    });
+}
+
+#[test]
 fn no_more_files_are_kept_than_may_be() {
     play(async {
         let stage = Stage::new(patient_entry());
