@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use hostel_wire::front_worker::{End, FrameHead, to_worker};
 use hostel_wire::limits;
@@ -167,6 +168,7 @@ struct Exchange<'s> {
     link: &'s mut Link,
     /// Kept for the case that the worker is gone before it sees anything of it.
     payload: Vec<u8>,
+    since: Instant,
     channel: Rc<Channel>,
     rules: Rules,
     body: Source,
@@ -252,6 +254,7 @@ impl<'s> Exchange<'s> {
             worker,
             link,
             payload: job.payload,
+            since: job.since,
             channel: job.channel,
             rules: Rules::new(number),
             body,
@@ -289,7 +292,7 @@ impl<'s> Exchange<'s> {
                     return self.give_up(HandoffError::TimedOut, Parted::ToBeKilled);
                 }
                 Turn::Closed | Turn::Stopped(Stop::Died | Stop::Unneeded)
-                    if !self.link.is_begun =>
+                    if !self.link.is_begun && self.rules.phase == Phase::Begun =>
                 {
                     return self.give_back();
                 }
@@ -490,6 +493,7 @@ impl<'s> Exchange<'s> {
                 payload: self.payload,
                 body,
                 channel: self.channel,
+                since: self.since,
             }),
             None => self.channel.fail(HandoffError::BodyLost, false),
         }

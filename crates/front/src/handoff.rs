@@ -5,6 +5,7 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::time::Instant;
 
 use hostel_wire::limits;
 
@@ -76,6 +77,7 @@ pub async fn run(
         payload: request_payload,
         body,
         channel: Rc::clone(&channel),
+        since: Instant::now(),
     };
     site.pool.submit(job)?;
     let waiting = Waiting {

@@ -44,7 +44,7 @@ struct Inner {
     workers: HashMap<WorkerId, Rc<Worker>>,
     /// Those without a job, the most recently used one last.
     idle: Vec<Rc<Worker>>,
-    queue: VecDeque<(Instant, Job)>,
+    queue: VecDeque<Job>,
     queue_peak: usize,
     last_id: u32,
     /// Words of the keeper about workers that are forgotten already.
@@ -151,7 +151,7 @@ impl Pool {
         if inner.queue.len() >= self.queue_max {
             return Err(HandoffError::QueueFull);
         }
-        inner.queue.push_back((Instant::now(), job));
+        inner.queue.push_back(job);
         inner.queue_peak = inner.queue_peak.max(inner.queue.len());
         Ok(())
     }
@@ -159,9 +159,7 @@ impl Pool {
     /// The client of this request has left the queue.
     pub(crate) fn forget(&self, channel: &Rc<Channel>) {
         let mut inner = self.inner.borrow_mut();
-        inner
-            .queue
-            .retain(|(_, job)| !Rc::ptr_eq(&job.channel, channel));
+        inner.queue.retain(|job| !Rc::ptr_eq(&job.channel, channel));
     }
 
     /// Start workers for those who wait.
@@ -251,11 +249,13 @@ impl Pool {
         let mut inner = self.inner.borrow_mut();
         inner.workers.remove(&id);
         inner.idle.retain(|idle| !Rc::ptr_eq(idle, &worker));
-        let is_expected = worker.is_expected_to_end.get() || death == Death::Exited(0);
-        if !is_expected && worker.answered.get() == 0 && worker.activity() != Activity::Busy {
+        // However politely: what comes to nothing is not tried again at once.
+        let is_unused = matches!(worker.activity(), Activity::Starting | Activity::Idle);
+        if is_unused && worker.answered.get() == 0 && !worker.is_expected_to_end.get() {
             inner.pause(Instant::now());
         }
         drop(inner);
+        let is_expected = worker.is_expected_to_end.get() || death == Death::Exited(0);
         if !is_expected {
             self.crashed.add(1);
             let (pid, death) = (worker.pid.get(), Told(death));
@@ -307,7 +307,7 @@ impl Pool {
     /// Refuse all requests that wait.
     pub(crate) fn refuse_waiting(&self, why: HandoffError) {
         let queue = std::mem::take(&mut self.inner.borrow_mut().queue);
-        for (_, job) in queue {
+        for job in queue {
             job.channel.fail(why, false);
         }
     }
@@ -327,7 +327,7 @@ impl Pool {
             return None;
         }
         let mut inner = self.inner.borrow_mut();
-        if let Some((_, job)) = inner.queue.pop_front() {
+        if let Some(job) = inner.queue.pop_front() {
             worker.turn_to(Activity::Busy);
             return Some(job);
         }
@@ -340,11 +340,16 @@ impl Pool {
     pub(crate) fn part(&self, site: &Rc<Site>, worker: &Rc<Worker>, how: Parted) {
         let mut inner = self.inner.borrow_mut();
         inner.idle.retain(|idle| !Rc::ptr_eq(idle, worker));
-        if let Some(job) = worker.take_job() {
-            // Nothing of it was sent: another worker can have it.
-            inner.queue.push_front((Instant::now(), job));
-        }
+        let job = worker.take_job();
         let is_dead = !inner.workers.contains_key(&worker.id);
+        let is_unused = job.is_some() || worker.activity() == Activity::Idle;
+        if is_unused && worker.answered.get() == 0 && !is_dead && worker.stopped().is_none() {
+            inner.pause(Instant::now());
+        }
+        if let Some(job) = job {
+            // Nothing of it was sent: another worker can have it.
+            inner.queue.push_front(job);
+        }
         drop(inner);
         worker.turn_to(Activity::Ending);
         if how == Parted::ToBeKilled && !is_dead {
@@ -368,9 +373,9 @@ impl Pool {
     /// Look at every deadline.
     pub(crate) fn sweep(&self, site: &Rc<Site>, now: Instant) {
         let mut inner = self.inner.borrow_mut();
-        while let Some((since, _)) = inner.queue.front()
-            && now.duration_since(*since) > self.queue_wait_max
-            && let Some((_, job)) = inner.queue.pop_front()
+        while let Some(job) = inner.queue.front()
+            && now.duration_since(job.since) > self.queue_wait_max
+            && let Some(job) = inner.queue.pop_front()
         {
             job.channel.fail(HandoffError::QueueTimeout, false);
         }

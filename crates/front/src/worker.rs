@@ -44,6 +44,8 @@ pub(crate) struct Job {
     pub(crate) payload: Vec<u8>,
     pub(crate) body: Body,
     pub(crate) channel: Rc<Channel>,
+    /// When it began to wait for a worker.
+    pub(crate) since: Instant,
 }
 
 /// One worker.

@@ -207,6 +207,35 @@ fn a_worker_that_cannot_be_forked_is_tried_again() {
     });
 }
 
+#[test]
+fn workers_that_come_to_nothing_are_not_tried_for_ever() {
+    for is_late in [false, true] {
+        let mut entry = patient_entry();
+        entry.queue_ms_max = 1000;
+        play(async move {
+            let stage = Stage::new(entry);
+            let mut request = stage.request(Body::Empty);
+            let keeper = stage.wake().await;
+            let mut started = 0;
+            let outcome = loop {
+                let (id, socket) = tokio::select! {
+                    outcome = &mut request => break outcome.unwrap(),
+                    wanted = keeper.wanted_worker() => wanted,
+                };
+                started += 1;
+                drop(socket);
+                keeper.say(KeeperToFront::WorkerStarted(id, 17));
+                if is_late {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                keeper.say(KeeperToFront::WorkerDied(id, Death::Exited(0)));
+            };
+            assert_eq!(outcome.err(), Some(HandoffError::QueueTimeout));
+            assert!(started < 8, "{started}");
+        });
+    }
+}
+
 /// What a keeper says must end it, and nothing else.
 fn is_given_up(says: impl FnOnce(&Peer, u32) + 'static) {
     play(async move {
