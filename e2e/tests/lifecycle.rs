@@ -115,8 +115,8 @@ fn a_killed_zygote_costs_its_site_a_moment() {
         counts.broken.is_empty(),
         "a death behind the front must not break a connection: {counts:?}"
     );
-    // Those that ran; who came in between has waited.
-    assert!(counts.lost() <= THREADS as usize, "{counts:?}");
+    // Those that ran, and one more each that a worker took before the death reached it; all others have waited.
+    assert!(counts.lost() <= 2 * THREADS as usize, "{counts:?}");
 }
 
 #[test]
@@ -133,8 +133,8 @@ fn a_killed_keeper_costs_its_site_a_moment() {
         counts.broken.is_empty(),
         "a death behind the front must not break a connection: {counts:?}"
     );
-    // Those that ran; who came in between has waited.
-    assert!(counts.lost() <= THREADS as usize, "{counts:?}");
+    // Those that ran, and one more each that a worker took before the death reached it; all others have waited.
+    assert!(counts.lost() <= 2 * THREADS as usize, "{counts:?}");
 }
 
 #[test]
@@ -245,7 +245,13 @@ fn a_reload_loses_nothing_and_changes_what_was_changed() {
 fn a_broken_configuration_changes_nothing_and_every_error_is_listed() {
     let mut instance = Instance::new("broken").site(site("a", User::One)).start();
     assert!(right(1, &instance.get("a.test", "/?n=1")));
-    let before = instance.processes().len();
+    let lasting = || {
+        let workers = instance.workers();
+        let mut all = instance.processes();
+        all.retain(|process| !workers.contains(process));
+        all
+    };
+    let before = lasting();
     let good = fs::read_to_string(instance.site_file("a")).expect("written");
     fs::write(
         instance.site_file("a"),
@@ -264,7 +270,7 @@ fn a_broken_configuration_changes_nothing_and_every_error_is_listed() {
     };
     assert!(wait_until(Duration::from_secs(5), listed), "{}", log());
     assert!(right(2, &instance.get("a.test", "/?n=2")));
-    assert_eq!(instance.processes().len(), before);
+    assert_eq!(lasting(), before, "something was restarted");
     fs::write(instance.site_file("a"), good).expect("sites.d");
     fs::remove_file(instance.site_file("b")).expect("written");
     instance.add_site(site("c", User::Three));
@@ -350,15 +356,9 @@ fn a_killed_monitor_leaves_nothing_within_a_second() {
     let site = site("a", User::One).file("public/background.php", background);
     let mut instance = Instance::new("sigkill").site(site).start();
     assert_eq!(instance.get("a.test", "/background.php").text(), "started");
+    let sleeping = || instance.running("sleep").len() == 2;
+    assert!(wait_until(Duration::from_secs(2), sleeping));
     let processes = instance.processes();
-    assert!(
-        processes
-            .iter()
-            .filter(|p| p.program.contains("sleep"))
-            .count()
-            >= 2,
-        "{processes:?}"
-    );
     instance.kill_monitor();
     let socket = instance.path("run/status.sock");
     let nothing = || {

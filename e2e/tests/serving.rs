@@ -715,6 +715,32 @@ fn logs_cannot_be_forged_and_are_the_groups_to_read() {
     });
 }
 
+#[test]
+fn a_flood_of_messages_fills_no_disk_and_stops_no_visitor() {
+    let flood = "<?php for ($i = 0; $i < 20000; $i++) { error_log(str_repeat('flood ', 100)); } echo 'flooded';";
+    let site = Site::new("a", User::One)
+        .file("public/flood.php", flood)
+        .file("public/hello.php", "<?php echo 'hello';");
+    let instance = one_site("flood", site);
+    let port = instance.port();
+    let begun = Instant::now();
+    let flooding = thread::spawn(move || {
+        hostel_e2e::http::exchange(port, &Request::get("a.test", "/flood.php"))
+    });
+    for _ in 0..10 {
+        assert_eq!(instance.get("a.test", "/hello.php").text(), "hello");
+    }
+    let answer = flooding.join().expect("no panic").expect("an answer");
+    assert_eq!(answer.text(), "flooded");
+    // The budget of an error log is 1000 lines in a second.
+    let lines = instance.log("a", "error").lines().count();
+    let seconds = usize::try_from(begun.elapsed().as_secs()).expect("few") + 2;
+    assert!(
+        (100..=1100 * seconds).contains(&lines),
+        "{lines} lines of 20000 in {seconds} s"
+    );
+}
+
 /// How many fields in double quotes a line has, `\"` within them not counted.
 fn quoted_fields(line: &str) -> usize {
     let plain = line
