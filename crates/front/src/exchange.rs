@@ -175,7 +175,8 @@ struct Exchange<'s> {
     is_aborted: bool,
     /// The worker reads no more.
     is_deaf: bool,
-    pace: Pace,
+    /// Reads and frames since the last pause.
+    units: u32,
 }
 
 /// Where the rest of the request's body comes from.
@@ -216,12 +217,6 @@ enum Turn {
     Stopped(Stop),
 }
 
-/// How much of a worker's output was read in this turn, and since the last sweep.
-#[derive(Default)]
-struct Pace {
-    since_sweep: u32,
-}
-
 impl<'s> Exchange<'s> {
     fn new(
         site: &'s Rc<Site>,
@@ -260,7 +255,7 @@ impl<'s> Exchange<'s> {
             body,
             is_aborted: false,
             is_deaf: false,
-            pace: Pace::default(),
+            units: 0,
         }
     }
 
@@ -312,12 +307,7 @@ impl<'s> Exchange<'s> {
         }
         self.notice_departure();
         let must_refill = self.poll_send(cx);
-        let reads = if stopped.is_some() {
-            DEAD_READS
-        } else {
-            TURN_READS
-        };
-        if let Poll::Ready(turn) = self.poll_answer(cx, reads) {
+        if let Poll::Ready(turn) = self.poll_answer(cx, stopped.is_some()) {
             return Poll::Ready(turn);
         }
         if let Some(stop) = stopped {
@@ -370,23 +360,22 @@ impl<'s> Exchange<'s> {
         }
     }
 
-    fn poll_answer(&mut self, cx: &mut Context<'_>, reads: usize) -> Poll<Turn> {
+    fn poll_answer(&mut self, cx: &mut Context<'_>, is_dead: bool) -> Poll<Turn> {
+        let reads = if is_dead { DEAD_READS } else { TURN_READS };
         for _ in 0..reads {
-            if let Some(turn) = self.take_frames() {
+            if let Some(turn) = self.take_frames(is_dead) {
                 return Poll::Ready(turn);
             }
-            if self.pace.since_sweep > SWEEP_UNITS && reads == TURN_READS {
-                self.pace.since_sweep = 0;
-                self.worker.pace();
+            if self.worker.is_paced() && !is_dead {
                 return Poll::Pending;
             }
             match self.link.poll_read(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Turn::Closed),
-                Poll::Ready(Ok(_)) => self.pace.since_sweep += 1,
+                Poll::Ready(Ok(_)) => self.units += 1,
             }
         }
-        if let Some(turn) = self.take_frames() {
+        if let Some(turn) = self.take_frames(is_dead) {
             return Poll::Ready(turn);
         }
         // Others have their turn first.
@@ -394,15 +383,22 @@ impl<'s> Exchange<'s> {
         Poll::Pending
     }
 
-    /// Take apart what was read.
-    fn take_frames(&mut self) -> Option<Turn> {
+    /// Take apart what was read, as far as the worker's share until the next sweep reaches.
+    fn take_frames(&mut self, is_dead: bool) -> Option<Turn> {
         loop {
+            if self.units > SWEEP_UNITS {
+                self.units = 0;
+                self.worker.pace();
+            }
+            if self.worker.is_paced() && !is_dead {
+                return None;
+            }
             let (head, payload) = match self.link.inbox.frame() {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return None,
                 Err(malformed) => return Some(Turn::Broken(malformed.into())),
             };
-            self.pace.since_sweep += 1;
+            self.units += 1;
             match self.rules.check(head, payload) {
                 Err(broken) => return Some(Turn::Broken(broken)),
                 Ok(Event::Head(status, headers)) => {

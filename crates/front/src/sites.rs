@@ -304,8 +304,8 @@ impl Site {
 
     /// This keeper is gone, or broke its word: nothing more is asked of it. Its socket closes with the last use of it.
     ///
-    /// What a keeper leaves open is asked of the next one. The monitor hears of a dead keeper by itself; one that lives on
-    /// serves nobody until the monitor, asked to wake the site, replaces it.
+    /// What a keeper leaves open is asked of the next one. The monitor hears of a dead keeper by itself. One that lives is asked to
+    /// end, which is the last that it hears of this front; if it does not, its site serves nobody until it does.
     pub(crate) fn lost(self: &Rc<Self>, keeper: &Rc<Keeper>, why: &str) {
         if !self
             .keeper()
@@ -317,6 +317,8 @@ impl Site {
             Level::Warning,
             format_args!("site {}: its keeper is given up: {why}", self.entry.name),
         );
+        // It may be gone or deaf, and then there is nothing to ask.
+        drop(keeper.send(&FrontToKeeper::Retire, None));
         self.end();
         *self.state.borrow_mut() = State::Lost(Instant::now() + LOST_WAIT);
     }

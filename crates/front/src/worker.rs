@@ -136,6 +136,10 @@ impl Worker {
         self.is_paced.set(true);
     }
 
+    pub(crate) fn is_paced(&self) -> bool {
+        self.is_paced.get()
+    }
+
     /// A sweep has come.
     pub(crate) fn go_on(&self) {
         if self.is_paced.replace(false) {

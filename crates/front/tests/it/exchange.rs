@@ -149,6 +149,30 @@ fn a_flood_of_empty_frames() {
     refuses(make, HandoffError::Protocol);
 }
 
+#[test]
+fn a_worker_that_sends_crumbs_is_read_slowly_and_whole() {
+    play(async {
+        let stage = Stage::new(patient_entry());
+        let request = stage.request(Body::Empty);
+        let keeper = stage.wake().await;
+        let mut worker = keeper.start_worker().await;
+        worker.request().await;
+        let begun = Instant::now();
+        let mut bytes = worker.make(from_worker::HEAD, &head(200, &[]));
+        bytes.extend(worker.make(from_worker::BODY, b"x").repeat(10_000));
+        bytes.extend(worker.make(from_worker::END, &end(false)));
+        worker.write(&bytes).await;
+        let (_, body) = read(request.await.unwrap()).await.unwrap();
+        assert_eq!(body.len(), 10_000);
+        // 2,000 of them between two sweeps, which come every 100 ms.
+        assert!(
+            begun.elapsed() > Duration::from_millis(300),
+            "{:?}",
+            begun.elapsed()
+        );
+    });
+}
+
 /// A worker that answers properly and then goes on must not be heard.
 fn ends_after_answer(surplus: impl FnOnce(&Player) -> Vec<u8> + 'static, at_once: bool) {
     play(async move {

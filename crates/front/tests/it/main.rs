@@ -6,6 +6,7 @@ mod connection;
 mod exchange;
 mod front;
 mod handoff;
+mod monitor;
 mod mutation;
 mod request;
 mod server;
