@@ -83,22 +83,18 @@ async fn next_head(connection: &mut Connection, head: &mut Head, front: &Front) 
         if started.is_none() {
             skip_empty_lines(connection);
         }
-        let deadline = if connection.input.is_empty() {
+        // A lone CR may yet become an empty line; everything else is, or becomes, a head.
+        let deadline = if matches!(connection.input.as_slice(), b"" | b"\r") {
             connection.release_room();
             Instant::now() + connection.patience.idle
         } else {
-            *started.get_or_insert_with(Instant::now) + connection.patience.head
-        };
-        // A lone CR may yet become an empty line; everything else is, or becomes, a head.
-        if connection.input != b"\r"
-            && let Some(started) = started
-        {
+            let started = *started.get_or_insert_with(Instant::now);
             match take_head(connection, head, &mut search) {
                 Ok(true) => return Next::Request(started),
-                Ok(false) => {}
+                Ok(false) => started + connection.patience.head,
                 Err(error) => return Next::Refused(error),
             }
-        }
+        };
         let read = if started.is_none() {
             tokio::select! {
                 biased;

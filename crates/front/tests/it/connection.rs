@@ -37,6 +37,17 @@ fn a_request_cut_anywhere_is_the_same_request() {
 }
 
 #[test]
+fn an_empty_line_before_a_request_may_come_in_pieces() {
+    let server = Server::start(Patience::default());
+    let mut client = Client::connect(server.address());
+    for piece in ["\r", "\n\r", "\n", OPTIONS] {
+        client.send(piece.as_bytes());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(client.answer().status, 200);
+}
+
+#[test]
 fn the_client_decides_whether_the_connection_is_kept() {
     let server = Server::start(Patience::default());
     for (request, kept) in [
