@@ -91,7 +91,7 @@ impl Step {
             Self::MountProc => "mount the sandbox's own /proc",
             Self::PivotRoot => "make the view the root",
             Self::DetachHost => "let go of the host's file system",
-            Self::NewSession => "start a session, set umask",
+            Self::NewSession => "start a session, a keyring, set umask",
             Self::ResetSignals => "reset signals",
             Self::LimitResources => "limit resources",
             Self::KeepDescriptors => "keep the expected descriptors only",
@@ -136,8 +136,10 @@ fn descend(prepared: &Prepared<'_>) -> Result<Infallible, Failed> {
         // 2 to 7
         enter(view)?;
     }
-    // 8. A signal from a terminal must reach the monitor alone. Files of a site are not writable by others by default.
+    // 8. A signal from a terminal must reach the monitor alone, and so must root's keys. Files of a site are not writable by
+    // others by default.
     setsid().map_err(at(Step::NewSession))?;
+    own_keyring().map_err(at(Step::NewSession))?;
     umask(Mode::from_raw_mode(0o022));
     // 9
     reset_signals().map_err(at(Step::ResetSignals))?;
@@ -197,6 +199,22 @@ fn enter(view: &View) -> Result<(), Failed> {
     // 7
     unmount(c".", UnmountFlags::DETACH).map_err(at(Step::DetachHost))?;
     chdir(c"/").map_err(at(Step::DetachHost))
+}
+
+/// Whoever has a session keyring may read the keys in it and add others: the monitor's would be root's keys for every site to
+/// read, and a place where sites leave things for each other. As root, so that no site can use its quota of keys up and then
+/// not be started.
+fn own_keyring() -> Result<(), Errno> {
+    let no_name = std::ptr::null::<libc::c_char>();
+    // SAFETY: without a name nothing is read from memory.
+    match unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, no_name) } {
+        // A kernel without keys, or a container that keeps all within it from them.
+        -1 => match errno() {
+            Errno::NOSYS | Errno::PERM => Ok(()),
+            errno => Err(errno),
+        },
+        _ => Ok(()),
+    }
 }
 
 fn at(step: Step) -> impl Fn(Errno) -> Failed {

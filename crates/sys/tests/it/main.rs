@@ -25,7 +25,7 @@ fn main() {
         println!("skipped: only root can start a sandbox");
         return;
     }
-    let cases: [(&str, fn()); 15] = [
+    let cases: [(&str, fn()); 16] = [
         (
             "a home's parents are root's alone",
             homes::parents_are_roots,
@@ -43,6 +43,7 @@ fn main() {
             "descriptors and environment",
             sandbox::descriptors_and_environment,
         ),
+        ("keys", sandbox::keys),
         ("processes", sandbox::processes),
         ("what is visible", sandbox::what_is_visible),
         ("what is writable", sandbox::what_is_writable),

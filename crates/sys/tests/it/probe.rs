@@ -69,12 +69,24 @@ fn identity() {
         }
     }
     println!("descriptors={}", descriptors());
+    println!("keyring={}", session_keyring());
     let environment: Vec<String> = std::env::vars().map(|(k, v)| format!("{k}:{v}")).collect();
     println!("environment={}", environment.join(","));
     println!(
         "working-directory={}",
         std::env::current_dir().unwrap().display()
     );
+}
+
+/// The number of this process's session keyring, or of the error where it has none.
+#[allow(unsafe_code, reason = "keyctl has no safe wrapper")]
+pub(crate) fn session_keyring() -> i64 {
+    let (which, make) = (libc::KEY_SPEC_SESSION_KEYRING, 0);
+    // SAFETY: three numbers.
+    match unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_GET_KEYRING_ID, which, make) } {
+        -1 => -i64::from(std::io::Error::last_os_error().raw_os_error().unwrap()),
+        number => number,
+    }
 }
 
 /// What it may do, and what it may not.

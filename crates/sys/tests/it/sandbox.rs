@@ -16,6 +16,7 @@ use hostel_sys::spawn::{Child, Plan, Program, Progress, Step, StepFailed, spawn}
 use hostel_sys::view::{View, ViewPlan};
 
 use crate::homes::Place;
+use crate::probe::session_keyring;
 
 const UID: u32 = 61001;
 const OTHER: u32 = 61002;
@@ -221,6 +222,20 @@ pub(crate) fn descriptors_and_environment() {
             ("Umask", "0022"),
         ],
     );
+}
+
+/// As under systemd or after a log-in, where the monitor has a session keyring.
+#[allow(unsafe_code, reason = "keyctl has no safe wrapper")]
+pub(crate) fn keys() {
+    let no_name = std::ptr::null::<libc::c_char>();
+    // SAFETY: without a name nothing is read from memory.
+    let own =
+        unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, no_name) };
+    assert!(own > 0, "{}", std::io::Error::last_os_error());
+    assert_eq!(session_keyring(), own);
+    let answers = Scene::new("keys").probe(&[]);
+    let keyring: i64 = answers["keyring"].parse().unwrap();
+    assert!(keyring > 0 && keyring != own, "{keyring}, the test's {own}");
 }
 
 pub(crate) fn processes() {
