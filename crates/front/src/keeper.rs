@@ -142,8 +142,8 @@ pub async fn run(site: Rc<Site>, keeper: Rc<Keeper>, stderr: OwnedFd) {
     if let Some(why) = why {
         site.lost(&keeper, &why.to_string());
     }
-    // What the site's processes said last is still in the pipe.
-    drop(tokio::time::timeout(STDERR_PAUSE, stderr).await);
+    // What the site's processes said last is still in the pipe, and may have to wait for its turn.
+    drop(tokio::time::timeout(2 * STDERR_PAUSE, stderr).await);
 }
 
 async fn hear_all(site: &Rc<Site>, keeper: &Keeper) -> KeeperError {
@@ -228,9 +228,8 @@ async fn copy_stderr(site: &Rc<Site>, stderr: OwnedFd) {
             Ok(count) => {
                 let bytes = buffer.get(..count).unwrap_or_default();
                 lines.push(bytes, |line| site.services.logs.site_error(site, line));
-                if count == STDERR_TURN_BYTES {
-                    tokio::time::sleep(STDERR_PAUSE).await;
-                }
+                // However little came: who writes a byte at a time costs no more turns than who fills the pipe.
+                tokio::time::sleep(STDERR_PAUSE).await;
             }
         }
     }
@@ -262,7 +261,7 @@ impl Lines {
 const TURN_MESSAGES: usize = 64;
 /// Messages that may wait for a keeper: questions, and two for each worker.
 const OUTBOX_MAX: usize = limits::LOOKUPS_MAX + 4 * limits::WORKERS_MAX as usize;
-/// Bytes of standard error that are read at once; when so many are there, the next wait a little, which makes 640 KiB a second.
+/// Bytes of standard error that are read at once, all that a pipe holds, and the pause that follows: 640 KiB a second.
 const STDERR_TURN_BYTES: usize = 64 * 1024;
 const STDERR_PAUSE: Duration = Duration::from_millis(100);
 

@@ -550,6 +550,30 @@ fn standard_error_and_logs_cannot_forge_a_line() {
 }
 
 #[test]
+fn crumbs_on_standard_error_get_no_more_turns_than_a_flood() {
+    play(async {
+        let stage = Stage::new(patient_entry());
+        let _question = stage.look_up("/a");
+        let keeper = stage.wake().await;
+        let mut stderr = File::from(keeper.stderr.as_fd().try_clone_to_owned().unwrap());
+        stderr.write_all(b"first\n").unwrap();
+        settle().await;
+        stderr.write_all(b"second\n").unwrap();
+        settle().await;
+        let log = stage.error_log();
+        assert!(log.contains("first") && !log.contains("second"), "{log}");
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        assert!(stage.error_log().contains("second"));
+        // The last words of a site that goes are not lost to the pause.
+        stderr.write_all(b"third\n").unwrap();
+        stage.down(Down::Died, Duration::from_secs(60));
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        stage.start_keeper();
+        assert!(stage.error_log().contains("third"));
+    });
+}
+
+#[test]
 fn a_request_too_large_for_a_frame_is_refused() {
     play(async {
         let stage = Stage::new(patient_entry());
