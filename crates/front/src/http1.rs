@@ -5,6 +5,7 @@
 //! certain ends the connection. It decides nothing about requests: that is [`crate::request`].
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -31,9 +32,11 @@ enum Next {
 pub async fn serve(mut connection: Connection, front: Rc<Front>) {
     let mut head = Head::default();
     let mut in_a_row = 0;
+    let mut is_new = true;
     loop {
-        let status = match next_head(&mut connection, &mut head, &front).await {
+        let status = match next_head(&mut connection, &mut head, &front, is_new).await {
             Next::Request(started) => {
+                is_new = false;
                 match request::serve(&mut connection, &head, &front, started).await {
                     After::KeepAlive => {}
                     After::Close => return,
@@ -75,8 +78,13 @@ pub async fn serve(mut connection: Connection, front: Rc<Front>) {
     }
 }
 
-/// Read until there is a whole head.
-async fn next_head(connection: &mut Connection, head: &mut Head, front: &Front) -> Next {
+/// Read until there is a whole head; `is_new` before the first request of a connection.
+async fn next_head(
+    connection: &mut Connection,
+    head: &mut Head,
+    front: &Front,
+    is_new: bool,
+) -> Next {
     let mut search = Search::default();
     let mut started = None;
     loop {
@@ -99,7 +107,13 @@ async fn next_head(connection: &mut Connection, head: &mut Head, front: &Front) 
             tokio::select! {
                 biased;
                 read = connection.read_more(deadline) => read,
-                () = front.drain.wait() => return Next::End,
+                () = front.drain.wait() => {
+                    if !is_new {
+                        return Next::End;
+                    }
+                    // Who has just connected is about to ask, and would not know that it may ask again.
+                    connection.read_more(deadline.min(Instant::now() + FIRST_REQUEST_WAIT)).await
+                }
             }
         } else {
             connection.read_more(deadline).await
@@ -134,6 +148,9 @@ fn skip_empty_lines(connection: &mut Connection) {
         connection.consume(2);
     }
 }
+
+/// How long a connection without a request yet is kept when the server drains.
+const FIRST_REQUEST_WAIT: Duration = Duration::from_millis(500);
 
 /// Requests that one client may have answered in a row, having sent them ahead, before others have their turn.
 const REQUESTS_IN_A_ROW_MAX: usize = 16;

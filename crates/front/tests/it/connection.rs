@@ -162,9 +162,13 @@ fn a_server_that_drains_lets_go_of_idle_connections_and_takes_no_more() {
     assert_eq!(idle.answer().status, 200);
     let mut begun = Client::connect(server.address());
     begun.send(b"OPTIONS * HTTP/1.1\r\n");
+    let mut new = Client::connect(server.address());
     std::thread::sleep(Duration::from_millis(50));
     server.drain();
     assert!(idle.is_closed());
+    new.send(OPTIONS.as_bytes());
+    assert_eq!(new.answer().status, 200);
+    assert!(new.is_closed());
     begun.send(b"Host: x.example\r\n\r\n");
     let answer = begun.answer();
     assert_eq!(answer.status, 200);
