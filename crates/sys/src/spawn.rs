@@ -20,6 +20,7 @@ use crate::process::thread_count;
 use crate::signal::Ending;
 use crate::view::View;
 
+mod filter;
 mod steps;
 
 pub use steps::Step;

@@ -24,7 +24,7 @@ use rustix::thread::{
     set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
-use super::Prepared;
+use super::{Prepared, filter};
 use crate::cred::CAPABILITIES_MAX;
 use crate::view::View;
 
@@ -53,13 +53,14 @@ pub enum Step {
     ChangeUser = 15,
     EmptyCapabilities = 16,
     NoNewPrivileges = 17,
-    EndWithParent = 18,
-    Exec = 19,
+    FilterSystemCalls = 18,
+    EndWithParent = 19,
+    Exec = 20,
 }
 
 impl Step {
     /// Every step, in order.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Clone,
         Self::PrivateMounts,
         Self::AttachRoot,
@@ -77,6 +78,7 @@ impl Step {
         Self::ChangeUser,
         Self::EmptyCapabilities,
         Self::NoNewPrivileges,
+        Self::FilterSystemCalls,
         Self::EndWithParent,
         Self::Exec,
     ];
@@ -101,6 +103,7 @@ impl Step {
             Self::ChangeUser => "change the user",
             Self::EmptyCapabilities => "empty every other capability set",
             Self::NoNewPrivileges => "set no_new_privs",
+            Self::FilterSystemCalls => "filter system calls",
             Self::EndWithParent => "end with the monitor",
             Self::Exec => "exec the program",
         }
@@ -169,9 +172,13 @@ fn descend(prepared: &Prepared<'_>) -> Result<Infallible, Failed> {
     clear_ambient_capability_set().map_err(at(Step::EmptyCapabilities))?;
     // 17
     set_no_new_privs(true).map_err(at(Step::NoNewPrivileges))?;
-    // 18. After the change of user, which would clear it.
+    // 18. The front makes such calls itself and is not held by what it closes.
+    if prepared.view.is_some() {
+        filter::apply().map_err(at(Step::FilterSystemCalls))?;
+    }
+    // 19. After the change of user, which would clear it.
     end_with_monitor().map_err(at(Step::EndWithParent))?;
-    // 19
+    // 20
     let errno = exec(prepared);
     Err((Step::Exec, errno, 0))
 }
@@ -330,7 +337,7 @@ fn answered(answer: libc::c_long) -> Result<(), Errno> {
     }
 }
 
-fn errno() -> Errno {
+pub(super) fn errno() -> Errno {
     Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
 

@@ -25,7 +25,7 @@ fn main() {
         println!("skipped: only root can start a sandbox");
         return;
     }
-    let cases: [(&str, fn()); 16] = [
+    let cases: [(&str, fn()); 17] = [
         (
             "a home's parents are root's alone",
             homes::parents_are_roots,
@@ -44,6 +44,7 @@ fn main() {
             sandbox::descriptors_and_environment,
         ),
         ("keys", sandbox::keys),
+        ("no socket lingers", sandbox::no_socket_lingers),
         ("processes", sandbox::processes),
         ("what is visible", sandbox::what_is_visible),
         ("what is writable", sandbox::what_is_writable),

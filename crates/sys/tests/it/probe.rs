@@ -3,9 +3,11 @@
 use std::io::Read;
 use std::net::TcpListener;
 use std::path::Path;
+use std::time::Duration;
 
 use hostel_sys::cred::prove_dropped;
 use hostel_sys::process::{parent, set_non_dumpable};
+use rustix::net::sockopt;
 use rustix::process::{Resource, Rlimit, Uid, getrlimit, parent_process_death_signal, setrlimit};
 
 pub(crate) fn run() {
@@ -16,6 +18,7 @@ pub(crate) fn run() {
     }
     identity();
     limits();
+    sockets();
     for (name, directory) in [
         ("root", "/"),
         ("dev", "/dev"),
@@ -87,6 +90,27 @@ pub(crate) fn session_keyring() -> i64 {
         -1 => -i64::from(std::io::Error::last_os_error().raw_os_error().unwrap()),
         number => number,
     }
+}
+
+#[allow(unsafe_code, reason = "io_uring has no safe wrapper here")]
+fn sockets() {
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let set = sockopt::set_socket_linger(&socket, Some(Duration::from_secs(60)));
+    println!(
+        "linger={}, {:?}",
+        outcome(set),
+        sockopt::socket_linger(&socket)
+    );
+    println!(
+        "no-delay={}",
+        outcome(sockopt::set_tcp_nodelay(&socket, true))
+    );
+    let nothing = std::ptr::null::<libc::c_void>();
+    // SAFETY: a null pointer is an error and nothing else.
+    let answer = unsafe { libc::syscall(libc::SYS_io_uring_setup, 1, nothing) };
+    assert_eq!(answer, -1);
+    let error = std::io::Error::last_os_error().raw_os_error().unwrap();
+    println!("io-uring={error}");
 }
 
 /// What it may do, and what it may not.

@@ -238,6 +238,19 @@ pub(crate) fn keys() {
     assert!(keyring > 0 && keyring != own, "{keyring}, the test's {own}");
 }
 
+/// Whoever closes such a socket last waits, and that may be the front.
+pub(crate) fn no_socket_lingers() {
+    let answers = Scene::new("linger").probe(&[]);
+    is(
+        &answers,
+        &[
+            ("linger", "yes, Ok(None)"),
+            ("no-delay", "yes"),
+            ("io-uring", "38"),
+        ],
+    );
+}
+
 pub(crate) fn processes() {
     let answers = Scene::new("processes").probe(&[]);
     is(
@@ -426,7 +439,7 @@ pub(crate) fn a_failing_step_is_told() {
     };
     assert_eq!(
         told.to_string(),
-        "step 19 (exec the program): No such file or directory (os error 2)"
+        "step 20 (exec the program): No such file or directory (os error 2)"
     );
 
     let child = scene.spawn(
