@@ -77,10 +77,9 @@ impl Ini {
 
 fn line(entries: &mut String, name: &str, value: &str) {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_ .,:/+-".contains(&byte);
-    let is_expression = |byte: u8| byte.is_ascii_alphanumeric() || b"_ -&|^~!()".contains(&byte);
-    let is_quoted = value.len() > 1 && value.starts_with('"') && value.ends_with('"');
-    // Constants such as `E_ALL & ~E_NOTICE` count outside of quotes alone; anything else could mean something there.
-    let written = if value.bytes().all(is_plain) || value.bytes().all(is_expression) || is_quoted {
+    // Constants count outside of quotes alone; anything else could mean something there, or nothing, which would end PHP's
+    // reading of all that follows.
+    let written = if value.bytes().all(is_plain) || is_expression(value) || is_quoted(value) {
         writeln!(entries, "{name}={value}")
     } else {
         let escaped = value
@@ -91,6 +90,24 @@ fn line(entries: &mut String, name: &str, value: &str) {
     };
     // Writing to a String cannot fail.
     debug_assert!(written.is_ok());
+}
+
+/// Whether this is of constants, such as `E_ALL & ~E_NOTICE`.
+fn is_expression(value: &str) -> bool {
+    value.split(['&', '|', '^']).all(|operand| {
+        let word = operand.trim_start_matches([' ', '~', '!']).trim_end();
+        let is_constant = |byte: u8| byte.is_ascii_uppercase() || byte == b'_';
+        (word.starts_with("E_") && word.bytes().all(is_constant))
+            || (!word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()))
+    })
+}
+
+/// Whether this is one text in quotes already.
+fn is_quoted(value: &str) -> bool {
+    let inner = value
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    inner.is_some_and(|inner| !inner.contains(['"', '\\']))
 }
 
 /// What a site in its own view needs, whatever php.ini says; the site's own values come after it. Sessions are not among it:
@@ -148,6 +165,26 @@ mod tests {
             entries.ends_with("\ninclude_path=\".:/srv/x (old)\"\n"),
             "{entries}"
         );
+    }
+
+    #[test]
+    fn a_value_that_would_end_the_reading_is_quoted() {
+        for value in [
+            "&", "a!b", "p(w", "E_ALL &", "a b & c", "\"a\"b\"", "\"a\\\"",
+        ] {
+            let ini = ini(&[("x", value, true)]).unwrap();
+            let escaped = value.replace('\\', "\\\\").replace('"', "\\\"");
+            let entries = ini.entries.to_str().unwrap();
+            assert!(
+                entries.ends_with(&format!("\nx=\"{escaped}\"\n")),
+                "{entries}"
+            );
+        }
+        for value in ["E_ALL & ~E_NOTICE", "E_ALL|E_STRICT", "1 ^ 2", "\"a b\""] {
+            let ini = ini(&[("x", value, true)]).unwrap();
+            let entries = ini.entries.to_str().unwrap();
+            assert!(entries.ends_with(&format!("\nx={value}\n")), "{entries}");
+        }
     }
 
     #[test]

@@ -16,6 +16,8 @@ fn show(front: &mut Front, script: &str, name: &str, to: Option<&str>) -> String
 fn the_site_s_values_go_above_php_ini_and_user_ini_above_them() {
     let wishes = Wishes {
         values: &[
+            // Unquoted it would end PHP's reading, and all that follows would be left out.
+            ("arg_separator.input", "&"),
             ("precision", "9"),
             ("error_reporting", "E_ALL & ~E_NOTICE"),
             ("user_agent", "a;b \"c\" $d"),
