@@ -55,7 +55,6 @@ pub(crate) enum LaunchError {
 pub(crate) struct Programs {
     directory: OwnedFd,
     path: PathBuf,
-    null: File,
 }
 
 /// What the monitor keeps of a sandbox that it has started.
@@ -81,11 +80,9 @@ impl Programs {
         let path = own.parent().unwrap_or(Path::new("/"));
         let directory = open(path, PROGRAM | OFlags::DIRECTORY, Mode::empty())
             .map_err(|error| failed(path, error.into()))?;
-        let null = File::options().read(true).write(true).open("/dev/null");
         let programs = Self {
             directory,
             path: path.to_owned(),
-            null: null.map_err(LaunchError::Null)?,
         };
         for name in [FRONT, KEEPER, PHP] {
             programs.program(name)?;
@@ -105,19 +102,14 @@ impl Programs {
     /// Start a front. Gives the process and the monitor's end of the socket to it, which does not wait.
     pub(crate) fn front(&self, user: &User) -> Result<(Child, OwnedFd), LaunchError> {
         let (near, far) = message_pair(true).map_err(LaunchError::Sockets)?;
-        let (errors, program) = (io::stderr(), self.program(FRONT)?);
+        let (null, errors, program) = (null()?, io::stderr(), self.program(FRONT)?);
         let child = spawn(Plan {
             program: Program::Descriptor(program.as_fd()),
             arguments: &[c"hostel-front".into()],
             environment: &[c"PATH=/usr/bin:/bin".into()],
             uid: user.uid,
             gid: user.gid,
-            descriptors: [
-                self.null.as_fd(),
-                errors.as_fd(),
-                errors.as_fd(),
-                far.as_fd(),
-            ],
+            descriptors: [null.as_fd(), errors.as_fd(), errors.as_fd(), far.as_fd()],
             open_files_max: limits::DESCRIPTORS_MAX,
             view: None,
         })?;
@@ -137,6 +129,7 @@ impl Programs {
         let settings = ToKeeper::Settings(Box::new(settings(site, server)));
         send(&control, &settings.encode(), &[]).map_err(LaunchError::Settings)?;
         let (errors, writer) = errors_pipe().map_err(LaunchError::Sockets)?;
+        let null = null()?;
         let program = CString::new(format!("{}/{KEEPER}", view::PROGRAMS))?;
         let child = spawn(Plan {
             program: Program::InView(&program),
@@ -148,12 +141,7 @@ impl Programs {
             ],
             uid: site.user.uid,
             gid: site.user.gid,
-            descriptors: [
-                self.null.as_fd(),
-                writer.as_fd(),
-                writer.as_fd(),
-                far.as_fd(),
-            ],
+            descriptors: [null.as_fd(), writer.as_fd(), writer.as_fd(), far.as_fd()],
             open_files_max: SITE_OPEN_FILES,
             view: Some(view),
         })?;
@@ -205,6 +193,12 @@ impl Programs {
             mount_point: &directories.mount_point(),
         })?)
     }
+}
+
+/// Opened for each process anew: what is open once has status flags once, and with those one site could tell another something.
+fn null() -> Result<File, LaunchError> {
+    let opened = File::options().read(true).write(true).open("/dev/null");
+    opened.map_err(LaunchError::Null)
 }
 
 /// The pipe that is the standard error of a site: the read end does not wait, the site's does, as programs expect.

@@ -15,7 +15,7 @@ use hostel_sys::process;
 use hostel_sys::secure::SecureError;
 use hostel_sys::signal::Signals;
 use rustix::fs::Mode;
-use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit, umask};
+use rustix::process::{Resource, Rlimit, Signal, chdir, getrlimit, setrlimit, umask};
 
 use crate::back_off::BackOff;
 use crate::directories::Directories;
@@ -117,6 +117,8 @@ fn sanitise() -> Result<Notify, StartError> {
     let notify = Notify::from_environment();
     process::clear_environment(&[]).map_err(failed("clear the environment"))?;
     umask(Mode::from_raw_mode(0o022));
+    // The front inherits it, and would reach what is beneath a directory that is closed to it above.
+    chdir("/").map_err(|error| failed("change to the directory /")(error.into()))?;
     // Each awake site costs three descriptors. Only the soft limit moves.
     let maximum = getrlimit(Resource::Nofile).maximum;
     let all = Rlimit {

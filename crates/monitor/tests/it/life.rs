@@ -7,7 +7,8 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use hostel_sys::cred::User;
-use rustix::process::Signal;
+use rustix::fs::OFlags;
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, Signal, pidfd_getfd, pidfd_open};
 
 use crate::scene::{Scene, USERS, runs, signal_process};
 
@@ -72,6 +73,40 @@ pub(crate) fn files() {
         let found = (status.uid(), status.gid(), status.mode() & 0o7777);
         assert_eq!(found, (owner, group, mode), "{name}");
     }
+}
+
+/// Flags of descriptor 0 as /proc has them, and the working directory.
+pub(crate) fn nothing_in_common() {
+    let mut scene = Scene::new().with("a").with("b");
+    let errors = std::fs::File::create(scene.path("stderr")).unwrap();
+    let mut command = scene.command();
+    // As a shell does it in a directory that is closed to others.
+    command.current_dir(scene.path("bin")).stderr(errors);
+    scene.monitor = Some(command.spawn().unwrap());
+    scene.wait_for("ready", || scene.text("stderr").contains("ready: "));
+    let [a, b] = [scene.wake(1), scene.wake(2)];
+    let name = |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
+    scene.wait_for("exec", || {
+        [a, b].into_iter().all(|pid| name(pid) == "hostel-keeper\n")
+    });
+    let front: i32 = scene.front("pid").parse().unwrap();
+    for pid in [scene.pid(), front, a, b] {
+        let directory = std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap();
+        assert_eq!(directory.to_str(), Some("/"), "process {pid}");
+    }
+    let flags = |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/fdinfo/0")).unwrap();
+    let before = [flags(b), flags(front)];
+    set_nonblocking(a, 0);
+    assert_ne!(flags(a), before[0]);
+    assert_eq!([flags(b), flags(front)], before);
+}
+
+/// What a process does to its own descriptor.
+fn set_nonblocking(pid: i32, number: i32) {
+    let process = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).unwrap();
+    let descriptor = pidfd_getfd(&process, number, PidfdGetfdFlags::empty()).unwrap();
+    let flags = rustix::fs::fcntl_getfl(&descriptor).unwrap();
+    rustix::fs::fcntl_setfl(&descriptor, flags | OFlags::NONBLOCK).unwrap();
 }
 
 /// Start what must fail, and give what it says.

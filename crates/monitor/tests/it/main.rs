@@ -59,6 +59,7 @@ fn main() {
             ("a site that cannot start is told why", deaths::not_started),
             ("reload changes what changed", reload::sites),
         ]);
+        cases.push(("processes have nothing in common", life::nothing_in_common));
         cases.push(("programs may be replaced", life::replaced_programs));
         cases.push(("a broken configuration changes nothing", reload::broken));
     } else {
