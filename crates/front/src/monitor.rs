@@ -1,4 +1,4 @@
-//! The link to the monitor: its messages are applied, four small questions are sent.
+//! The link to the monitor: its messages are applied, five small questions are sent.
 //!
 //! Run by the front's main task. The monitor is the one process that the front trusts, but its messages are decoded as strictly as any:
 //! one that does not fit ends the front, and the monitor starts another. It does not outlive the monitor.

@@ -256,10 +256,11 @@ impl Site {
             return;
         }
         let now = Instant::now();
-        let may_wake = match &*self.state.borrow() {
-            State::Asleep => true,
-            State::Waking | State::Up(_) => false,
-            State::Down(until) | State::Lost(until) => now >= *until,
+        let wake = match &*self.state.borrow() {
+            State::Asleep => Some(ToMonitor::WakeSite(self.entry.id)),
+            State::Down(until) if now >= *until => Some(ToMonitor::WakeSite(self.entry.id)),
+            State::Lost(until) if now >= *until => Some(ToMonitor::ReplaceSite(self.entry.id)),
+            State::Waking | State::Up(_) | State::Down(_) | State::Lost(_) => None,
         };
         let is_far = match &*self.state.borrow() {
             State::Down(until) => *until > now + DOWN_WAIT_MAX,
@@ -267,11 +268,9 @@ impl Site {
         };
         if is_far {
             self.refuse_waiting();
-        } else if may_wake {
+        } else if let Some(message) = wake {
             *self.state.borrow_mut() = State::Waking;
-            self.services
-                .monitor
-                .send(ToMonitor::WakeSite(self.entry.id));
+            self.services.monitor.send(message);
         }
     }
 
@@ -305,7 +304,7 @@ impl Site {
     /// This keeper is gone, or broke its word: nothing more is asked of it. Its socket closes with the last use of it.
     ///
     /// What a keeper leaves open is asked of the next one. The monitor hears of a dead keeper by itself. One that lives is asked to
-    /// end, which is the last that it hears of this front; if it does not, its site serves nobody until it does.
+    /// end, which is the last that it hears of this front; if it does not, the monitor kills it once there is a visitor.
     pub(crate) fn lost(self: &Rc<Self>, keeper: &Rc<Keeper>, why: &str) {
         if !self
             .keeper()

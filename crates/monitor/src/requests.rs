@@ -46,6 +46,7 @@ pub(crate) enum Verdict {
 /// | --- | --- | --- | --- |
 /// | Ready | yes | late | late |
 /// | WakeSite | a site listed or retired | the same: a running request may need it | late |
+/// | ReplaceSite | as WakeSite | as WakeSite | late |
 /// | SiteReleased | a retired site | the same | late |
 /// | Drained | breach | yes | late |
 pub(crate) fn judge(message: ToMonitor, phase: Phase, known: impl Fn(u32) -> Known) -> Verdict {
@@ -56,7 +57,7 @@ pub(crate) fn judge(message: ToMonitor, phase: Phase, known: impl Fn(u32) -> Kno
         (ToMonitor::Drained, Phase::Serving) => Verdict::Breach,
         (ToMonitor::Ready, Phase::Draining | Phase::Stopping)
         | (ToMonitor::Drained, Phase::Stopping) => Verdict::Late,
-        (ToMonitor::WakeSite(site), phase) => match known(site.0) {
+        (ToMonitor::WakeSite(site) | ToMonitor::ReplaceSite(site), phase) => match known(site.0) {
             Known::Never => Verdict::Breach,
             Known::Former => Verdict::Late,
             Known::Listed | Known::Retired if phase == Phase::Stopping => Verdict::Late,
@@ -87,16 +88,18 @@ mod tests {
 
     #[test]
     fn a_site_is_known_by_a_number_that_was_given_out() {
-        let wake = |site| verdict(ToMonitor::WakeSite(SiteId(site)), Phase::Serving);
-        assert_eq!(
-            [1, 2, 3, 4].map(wake),
-            [
-                Verdict::Allowed,
-                Verdict::Allowed,
-                Verdict::Late,
-                Verdict::Breach
-            ]
-        );
+        for message in [ToMonitor::WakeSite, ToMonitor::ReplaceSite] {
+            let start = |site| verdict(message(SiteId(site)), Phase::Serving);
+            assert_eq!(
+                [1, 2, 3, 4].map(start),
+                [
+                    Verdict::Allowed,
+                    Verdict::Allowed,
+                    Verdict::Late,
+                    Verdict::Breach
+                ]
+            );
+        }
         let release = |site| verdict(ToMonitor::SiteReleased(SiteId(site)), Phase::Serving);
         assert_eq!(
             [1, 2, 3, 4].map(release),
@@ -115,6 +118,7 @@ mod tests {
             ToMonitor::Ready,
             ToMonitor::Drained,
             ToMonitor::WakeSite(SiteId(1)),
+            ToMonitor::ReplaceSite(SiteId(1)),
             ToMonitor::SiteReleased(SiteId(2)),
         ] {
             assert_eq!(verdict(message, Phase::Stopping), Verdict::Late);

@@ -1,7 +1,7 @@
 //! The loop: signals, the front, deaths, deadlines.
 //!
 //! Runs as root for the monitor's whole life, on one thread; it waits in poll and nowhere else. It trusts the kernel for
-//! deaths (pidfds), the front for nothing but the four questions of `requests`, and it reads nothing from a site. What it
+//! deaths (pidfds), the front for nothing but the five questions of `requests`, and it reads nothing from a site. What it
 //! starts is told at once and never waited for. `front` and `sites` below have what is done about each, `reload` a new
 //! configuration.
 

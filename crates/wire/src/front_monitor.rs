@@ -123,6 +123,8 @@ pub enum ToMonitor {
     Drained,
     /// The table was taken and connections are accepted.
     Ready,
+    /// A site has a visitor and a keeper that broke its word or does not answer: its sandbox may be killed, and is to start anew.
+    ReplaceSite(SiteId),
     /// A site that is no longer in the table has no running request; its sandbox may be ended.
     SiteReleased(SiteId),
     /// A site without a sandbox has a visitor.
@@ -270,6 +272,7 @@ impl ToMonitor {
             Self::Ready => (2, 0),
             Self::SiteReleased(site) => (3, site.0),
             Self::WakeSite(site) => (4, site.0),
+            Self::ReplaceSite(site) => (5, site.0),
         };
         let [a, b, c, d] = site.to_le_bytes();
         [kind, a, b, c, d]
@@ -286,6 +289,7 @@ impl ToMonitor {
             2 => Ok(Self::Ready),
             3 => Ok(Self::SiteReleased(site)),
             4 => Ok(Self::WakeSite(site)),
+            5 => Ok(Self::ReplaceSite(site)),
             _ => Err(Malformed::Value("kind of message to the monitor")),
         }
     }
@@ -370,6 +374,7 @@ mod tests {
             ToMonitor::Ready,
             ToMonitor::SiteReleased(SiteId(1)),
             ToMonitor::WakeSite(SiteId(9)),
+            ToMonitor::ReplaceSite(SiteId(9)),
         ] {
             assert_eq!(ToMonitor::decode(&message.encode()), Ok(message));
         }

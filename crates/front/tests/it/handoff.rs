@@ -236,6 +236,25 @@ fn workers_that_come_to_nothing_are_not_tried_for_ever() {
     }
 }
 
+#[test]
+fn a_keeper_that_is_given_up_and_lives_on_is_replaced() {
+    play(async {
+        let stage = Stage::new(patient_entry());
+        let question = stage.look_up("/x");
+        let keeper = stage.wake().await;
+        keeper.question().await;
+        keeper.say(KeeperToFront::Ready);
+        keeper.is_given_up().await;
+        let id = stage.site.entry.id;
+        assert_eq!(stage.asked().await, ToMonitor::ReplaceSite(id));
+        stage.down(Down::Died, Duration::from_millis(50));
+        let keeper = stage.wake().await;
+        let (ticket, _, _) = keeper.question().await;
+        keeper.resolve(ticket, Resolution::NotFound, None);
+        assert!(matches!(question.await.unwrap(), Ok(Found::NotFound)));
+    });
+}
+
 /// What a keeper says must end it, and nothing else.
 fn is_given_up(says: impl FnOnce(&Peer, u32) + 'static) {
     play(async move {

@@ -116,6 +116,19 @@ impl Monitor {
                     site.is_wanted = true;
                 }
             }
+            ToMonitor::ReplaceSite(id) => {
+                if let Some(site) = self.sites.of(id) {
+                    site.is_wanted = true;
+                    // What it left to itself would live on, and its site would serve nobody.
+                    if let Some(sandbox) = &site.sandbox {
+                        let name = &site.config.name;
+                        self.log.error(format_args!(
+                            "site {name}: the front gave up its keeper; it is killed"
+                        ));
+                        sandbox.kill();
+                    }
+                }
+            }
             ToMonitor::SiteReleased(id) => {
                 if let Some(site) = self.sites.of(id) {
                     site.retired = Some(Instant::now());

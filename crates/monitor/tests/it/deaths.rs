@@ -96,6 +96,23 @@ pub(crate) fn keeper_dies() {
     );
 }
 
+pub(crate) fn keeper_given_up() {
+    let scene = Scene::new().with("a").start();
+    let keeper = scene.wake(1);
+    // A visitor alone does not end it.
+    scene.front("wake 1");
+    assert!(runs(keeper));
+    scene.front("replace 1");
+    scene.wait_for("its death", || scene.heard("down 1") == ["down 1 Died 100"]);
+    scene.wait_for("another one", || scene.heard("keeper 1").len() == 2);
+    assert!(!runs(keeper));
+    assert!(
+        scene
+            .logs()
+            .contains("site a: the front gave up its keeper")
+    );
+}
+
 pub(crate) fn not_started() {
     use std::os::unix::fs::PermissionsExt;
     let scene = Scene::new().with("a").start();

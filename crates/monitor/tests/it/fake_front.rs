@@ -118,6 +118,9 @@ impl FakeFront {
             ["heard"] => answer = self.heard.join("\n"),
             ["pid"] => answer = std::process::id().to_string(),
             ["wake", site] => self.say(ToMonitor::WakeSite(SiteId(site.parse().unwrap()))),
+            ["replace", site] => {
+                self.say(ToMonitor::ReplaceSite(SiteId(site.parse().unwrap())));
+            }
             ["release", site] => self.say(ToMonitor::SiteReleased(SiteId(site.parse().unwrap()))),
             ["raw", bytes] => send(&self.monitor, bytes.as_bytes(), &[]).unwrap(),
             ["flood", count] => {

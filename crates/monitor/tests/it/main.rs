@@ -34,7 +34,7 @@ fn main() {
     ];
     if rustix::process::geteuid().is_root() {
         scene::make_users();
-        cases.extend::<[(&str, fn()); 14]>([
+        cases.extend::<[(&str, fn()); 15]>([
             ("ready is told to everybody", life::ready),
             ("directories and files as documented", life::files),
             ("a second instance is refused", life::second_instance),
@@ -55,6 +55,10 @@ fn main() {
             (
                 "a keeper's death is told with a growing wait",
                 deaths::keeper_dies,
+            ),
+            (
+                "a keeper that is given up is replaced",
+                deaths::keeper_given_up,
             ),
             ("a site that cannot start is told why", deaths::not_started),
             ("reload changes what changed", reload::sites),
