@@ -15,6 +15,7 @@ pub(crate) struct LogFile {
     full: bool,
     failing: bool,
     rate: Rate,
+    notices: Rate,
 }
 
 /// What a log file may take in one second.
@@ -80,6 +81,7 @@ impl LogFile {
             full: false,
             failing: false,
             rate,
+            notices: Rate::new(NOTICES_MAX, u64::MAX),
         }
     }
 
@@ -107,16 +109,23 @@ impl LogFile {
 
     /// Append a line, if the rate allows. `prefix` and the end of the line are taken as they are, `text` is escaped.
     pub(crate) fn line(&mut self, prefix: &[u8], text: &[u8]) -> Result<(), Trouble> {
-        let suppressed = self.rate.turn(Instant::now());
-        self.tell_suppressed(suppressed);
+        self.tell_suppressed();
         if !self.rate.admit(prefix.len() + text.len()) {
             return Ok(());
         }
-        self.notice(prefix, text)
+        self.append(prefix, text)
     }
 
-    /// Append a line of the front's own, which nobody can drown in a flood of others.
+    /// Append a line of the front's own, whose rate is its own, so that nobody can drown it in a flood of others.
     pub(crate) fn notice(&mut self, prefix: &[u8], text: &[u8]) -> Result<(), Trouble> {
+        self.tell_suppressed();
+        if !self.notices.admit(prefix.len() + text.len()) {
+            return Ok(());
+        }
+        self.append(prefix, text)
+    }
+
+    fn append(&mut self, prefix: &[u8], text: &[u8]) -> Result<(), Trouble> {
         if self.full || self.buffer.len() > WAITING_BYTES_MAX {
             return Ok(());
         }
@@ -131,9 +140,8 @@ impl LogFile {
 
     /// Write what waits. Without a file it goes on waiting.
     pub(crate) fn flush(&mut self) -> Result<(), Trouble> {
-        if self.rate.suppressed > 0 {
-            let suppressed = self.rate.turn(Instant::now());
-            self.tell_suppressed(suppressed);
+        if self.rate.suppressed + self.notices.suppressed > 0 {
+            self.tell_suppressed();
         }
         let Some(file) = &mut self.file else {
             return Ok(());
@@ -162,7 +170,10 @@ impl LogFile {
         Ok(())
     }
 
-    fn tell_suppressed(&mut self, suppressed: u64) {
+    /// Say how many lines the last second has suppressed, once it is over.
+    fn tell_suppressed(&mut self) {
+        let now = Instant::now();
+        let suppressed = self.rate.turn(now) + self.notices.turn(now);
         if suppressed > 0 && !self.full {
             append_time(&mut self.buffer);
             self.buffer
@@ -216,6 +227,8 @@ fn date(days: u64) -> (u64, u64, u64) {
 const BUFFER_BYTES: usize = 64 * 1024;
 /// So many bytes may wait for a file; what comes beyond is lost.
 const WAITING_BYTES_MAX: usize = 256 * 1024;
+/// Lines of the front's own in a second; a site that crashes worker after worker has one for each.
+const NOTICES_MAX: u64 = 100;
 /// The largest size of one file. Rotation gives another one.
 const FILE_BYTES_MAX: u64 = 1 << 30;
 
@@ -261,6 +274,21 @@ mod tests {
             text.starts_with("1\n2\n") && text.ends_with(" 2 lines suppressed\n5\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn neither_notices_nor_lines_drown_the_other() {
+        let mut log = LogFile::new(Rate::new(2, 1000));
+        log.replace(temporary()).unwrap();
+        for _ in 0..3 {
+            log.line(b"", b"line").unwrap();
+        }
+        for _ in 0..=NOTICES_MAX {
+            log.notice(b"", b"notice").unwrap();
+        }
+        let text = written(&mut log);
+        assert_eq!(text.matches("line").count(), 2);
+        assert_eq!(text.matches("notice").count() as u64, NOTICES_MAX);
     }
 
     #[test]
