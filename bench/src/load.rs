@@ -123,8 +123,13 @@ pub(crate) fn wrk(
     let [requests, micros, bytes, errors] = numbers[..] else {
         return Err(Failure(format!("wrk's output is not as expected:\n{said}")));
     };
-    if errors > 0.0 || requests == 0.0 {
+    if errors > 0.0 {
         return Err(Failure(format!("{errors} requests failed:\n{said}")));
+    }
+    if requests == 0.0 {
+        return Err(Failure(format!(
+            "no request was answered within {seconds} seconds:\n{said}"
+        )));
     }
     Ok(Load {
         requests: count(requests),

@@ -48,8 +48,11 @@ fn table(text: &mut String, test: Test, samples: &[Sample]) {
         };
         let cpu =
             median(test, kind, samples, |sample| sample.cpu_micros).map_or(0.0, |(value, _)| value);
-        let ratio =
-            |base: Option<f64>| base.map_or("-".to_owned(), |base| format!("{:.2}", rate / base));
+        let ratio = |base: Option<f64>| match base.map(|base| rate / base) {
+            None => "-".to_owned(),
+            Some(ratio) if ratio < 0.1 => format!("{ratio:.4}"),
+            Some(ratio) => format!("{ratio:.2}"),
+        };
         let own = || {
             samples
                 .iter()
@@ -131,7 +134,11 @@ pub(crate) fn keep(
         format!("# Summary\n\n{tables}"),
     )
     .tried(&what)?;
-    fs::write(directory.join("README.md"), readme(&date, &model, command)?).tried(&what)?;
+    fs::write(
+        directory.join("README.md"),
+        readme(&date, &model, command, samples)?,
+    )
+    .tried(&what)?;
     Ok(directory)
 }
 
@@ -155,7 +162,7 @@ fn raw(samples: &[Sample]) -> String {
     text
 }
 
-fn readme(date: &str, model: &str, command: &str) -> Result<String> {
+fn readme(date: &str, model: &str, command: &str, samples: &[Sample]) -> Result<String> {
     let packages = [
         "apache2",
         "libapache2-mpm-itk",
@@ -174,11 +181,13 @@ fn readme(date: &str, model: &str, command: &str) -> Result<String> {
     Ok(format!(
         "# {date}, {model}\n\n`{command}`\n\n\
          - CPUs: {} x {model}\n- kernel: {}\n- system: {}\n- Hostel: commit {commit}, {}\n- other packages:\n\n```text\n{versions}\n```\n\n\
-         [summary.md](summary.md) has the medians, [raw.csv](raw.csv) every measurement.\n",
+         [summary.md](summary.md) has the medians, [raw.csv](raw.csv) every measurement: {} of {} were undisturbed.\n",
         std::thread::available_parallelism().map_or(1, usize::from),
         run("uname", &["-r"])?,
         system_name(),
         run("rustc", &["--version"])?,
+        samples.iter().filter(|sample| !sample.is_marked()).count(),
+        samples.len(),
     ))
 }
 
