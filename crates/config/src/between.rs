@@ -77,10 +77,12 @@ fn homes(server: &Server, sites: &[CheckedSite], errors: &mut Vec<Error>) {
         let home = Path::new(&checked.site.home);
         let line = checked.home_line;
         for (what, directory) in [
-            ("the sites' configuration", &server.sites_directory),
+            ("the sites' configuration", server.sites_directory.as_path()),
             ("'state'", &server.state),
             ("'logs'", &server.logs),
             ("'run'", &server.run),
+            // Whoever writes it decides what the PHP of every site runs.
+            ("'php_ini'", Path::new(&server.php_ini_directory)),
         ] {
             if directory.starts_with(home) || home.starts_with(directory) {
                 let fault = Fault::new(format!(
