@@ -12,6 +12,10 @@ fuzz_target!(|input: &[u8]| {
     let size = u64::from_le_bytes(*size) >> 1;
     if let Selection::Parts(parts) = byte_range::select(value, size) {
         assert!(!parts.is_empty());
-        assert!(parts.iter().all(|part| part.start < part.end && part.end <= size));
+        assert!(
+            parts
+                .iter()
+                .all(|part| part.start < part.end && part.end <= size)
+        );
     }
 });
