@@ -27,8 +27,8 @@ pub const PHP_VALUES_MAX: usize = 200;
 pub const PHP_NAME_BYTES_MAX: usize = 128;
 /// The value of a PHP setting (disable_functions may be long).
 pub const PHP_VALUE_BYTES_MAX: usize = 8 * 1024;
-/// All PHP settings of a site together, so that they fit one message.
-pub const PHP_VALUES_BYTES_MAX: usize = 48 * 1024;
+/// All PHP settings of a site together, so that they fit one message beside four paths of the greatest length.
+pub const PHP_VALUES_BYTES_MAX: usize = 40 * 1024;
 
 /// The head of a request as the front takes it from a client: line and headers together. nginx's default is four buffers
 /// of 8 KiB.
