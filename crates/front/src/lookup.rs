@@ -10,6 +10,7 @@ use std::fs::File;
 use std::future::poll_fn;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -41,11 +42,34 @@ pub enum Found {
 #[derive(Debug)]
 pub struct ServedFile {
     /// Checked: a regular file, open for reading, not O_PATH, not O_DIRECT.
-    pub file: File,
+    pub file: Arc<File>,
     /// What it was when it arrived, as this process saw it.
     pub identity: FileIdentity,
     /// The last component of its name, which tells its media type.
     pub name: Vec<u8>,
+    /// Dropped after `file`, since it is declared after it: the last that holds the file.
+    _closing: Closing,
+}
+
+/// Closes a file without waiting. The last to close a deleted file gives its blocks back, which for one in very many pieces
+/// takes a minute: a site could stop the front with it, and so every site.
+#[derive(Debug)]
+struct Closing(Option<Arc<File>>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        let Some(file) = self.0.take() else {
+            return;
+        };
+        if is_deleted(&file) {
+            // Where no thread can be had, the file is closed here after all.
+            drop(std::thread::Builder::new().spawn(move || drop(file)));
+        }
+    }
+}
+
+fn is_deleted(file: &File) -> bool {
+    rustix::fs::fstat(file).is_ok_and(|stat| stat.st_nlink == 0)
 }
 
 /// Why a path could not be looked up. All of them are answered with 503.
@@ -107,17 +131,26 @@ impl ServedFile {
             return Err(BadDescriptor::Kind);
         }
         let nanoseconds = |value| u32::try_from(value).unwrap_or(0);
-        Ok(Self {
-            file: descriptor.into(),
-            identity: FileIdentity {
-                device: stat.st_dev,
-                inode: stat.st_ino,
-                size: u64::try_from(stat.st_size).unwrap_or(0),
-                modified: (stat.st_mtime, nanoseconds(stat.st_mtime_nsec)),
-                changed: (stat.st_ctime, nanoseconds(stat.st_ctime_nsec)),
-            },
+        let identity = FileIdentity {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            modified: (stat.st_mtime, nanoseconds(stat.st_mtime_nsec)),
+            changed: (stat.st_ctime, nanoseconds(stat.st_ctime_nsec)),
+        };
+        Ok(Self::of(descriptor.into(), identity, name))
+    }
+
+    /// Of a file that was checked.
+    pub(crate) fn of(file: File, identity: FileIdentity, name: Vec<u8>) -> Self {
+        let file = Arc::new(file);
+        let _closing = Closing(Some(Arc::clone(&file)));
+        Self {
+            file,
+            identity,
             name,
-        })
+            _closing,
+        }
     }
 }
 
@@ -485,3 +518,17 @@ const UNANSWERED_MAX: Duration = Duration::from_secs(30);
 const ENTRIES_MAX: usize = 1024;
 /// Questions of one site that wait to be sent.
 const WAITING_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deleted_file_is_told_from_one_that_is_there() {
+        let path = std::env::temp_dir().join(format!("hostel-lookup-{}", std::process::id()));
+        let file = File::create(&path).unwrap();
+        assert!(!is_deleted(&file));
+        std::fs::remove_file(&path).unwrap();
+        assert!(is_deleted(&file));
+    }
+}

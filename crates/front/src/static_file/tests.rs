@@ -18,17 +18,14 @@ fn file(name: &str, content: &[u8], size: u64) -> ServedFile {
     let directory = File::open(std::env::temp_dir()).unwrap();
     let file = crate::spill::Spill::new(directory.into()).create().unwrap();
     file.write_all_at(content, 0).unwrap();
-    ServedFile {
-        file,
-        identity: FileIdentity {
-            device: 1,
-            inode: 2,
-            size,
-            modified: (784_111_777, 0),
-            changed: (784_111_777, 0),
-        },
-        name: name.as_bytes().to_vec(),
-    }
+    let identity = FileIdentity {
+        device: 1,
+        inode: 2,
+        size,
+        modified: (784_111_777, 0),
+        changed: (784_111_777, 0),
+    };
+    ServedFile::of(file, identity, name.as_bytes().to_vec())
 }
 
 /// What `file` is answered with, to a request with these lines: the status and the bytes of the body as they are logged, and head
