@@ -1,14 +1,14 @@
 //! One request's exchange with the front: the body as PHP reads it, the answer as PHP writes it.
 //!
 //! Run by a worker. Its methods are what `callbacks` calls from within PHP, so they never call PHP. A small answer leaves as one
-//! write; a large one in pieces of [`OUTPUT_BYTES`]. Once the client has left, or the answer was finished, output is dropped.
+//! write; a large one in pieces of about [`OUTPUT_BYTES`]. Once the client has left, or the answer was finished, output is dropped.
 
 use std::io::Write as _;
 use std::ops::Range;
 
 use hostel_wire::codec::{Malformed, Writer};
 use hostel_wire::front_worker::{End, FrameHead, ReplyHead, from_worker, to_worker};
-use hostel_wire::limits::{FRAME_HEAD_BYTES, LOG_BYTES_MAX};
+use hostel_wire::limits::{FRAME_BYTES_MAX, FRAME_HEAD_BYTES, LOG_BYTES_MAX};
 
 use crate::channel::{Channel, ChannelError, Frame, Glance};
 use crate::reply::ScriptHead;
@@ -194,14 +194,18 @@ impl Exchange {
             if self.aborted {
                 return Err(Aborted);
             }
-            if self.open_frame.is_none() {
-                self.open_frame = Some(self.output.len());
+            let start = *self.open_frame.get_or_insert_with(|| {
+                let start = self.output.len();
                 self.output.extend_from_slice(&[0; FRAME_HEAD_BYTES]);
-            }
-            let space = OUTPUT_BYTES.saturating_sub(self.output.len()).max(1);
-            let (now, later) = bytes.split_at(space.min(bytes.len()));
+                start
+            });
+            let length = self.output.len() - start - FRAME_HEAD_BYTES;
+            let (now, later) = bytes.split_at(bytes.len().min(FRAME_BYTES_MAX - length));
             self.output.extend_from_slice(now);
             bytes = later;
+            if length + now.len() == FRAME_BYTES_MAX {
+                self.close_open_frame();
+            }
             if self.output.len() >= OUTPUT_BYTES {
                 self.send_output();
             }
@@ -383,7 +387,8 @@ impl Exchange {
     }
 }
 
-/// How much of an answer is collected before it is sent; below a frame's greatest length.
-const OUTPUT_BYTES: usize = 32 * 1024;
+/// How much of an answer is collected before it is sent. Most pages are smaller: they cost one write here, one wake-up of the
+/// front and one write to the client, with their length. It fits a socket's usual buffer of 208 KiB.
+const OUTPUT_BYTES: usize = 128 * 1024;
 /// How much one request may say into the log.
 const LOG_REQUEST_BYTES: usize = 256 * 1024;
