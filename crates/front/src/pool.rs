@@ -167,7 +167,7 @@ impl Pool {
         loop {
             let mut inner = self.inner.borrow_mut();
             let is_wanted = inner.workers.len() < self.workers_max
-                && inner.queue.len() > inner.count(Activity::Starting)
+                && inner.queue.len() > inner.coming()
                 && !inner.is_pausing(Instant::now());
             if !is_wanted {
                 return;
@@ -431,11 +431,14 @@ impl Pool {
 }
 
 impl Inner {
-    fn count(&self, activity: Activity) -> usize {
-        let workers = self.workers.values();
-        workers
-            .filter(|worker| worker.activity() == activity)
-            .count()
+    /// Workers that will soon ask for a request: those that start, and those that have started but whose task has not run yet.
+    fn coming(&self) -> usize {
+        let is_coming = |worker: &&Rc<Worker>| match worker.activity() {
+            Activity::Starting => true,
+            Activity::Idle => !self.idle.iter().any(|idle| Rc::ptr_eq(idle, worker)),
+            Activity::Busy | Activity::Ending => false,
+        };
+        self.workers.values().filter(is_coming).count()
     }
 
     fn is_pausing(&self, now: Instant) -> bool {

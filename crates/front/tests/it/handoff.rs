@@ -52,6 +52,22 @@ fn the_queue_is_bounded_in_length_and_in_time() {
 }
 
 #[test]
+fn one_request_starts_one_worker() {
+    let mut entry = patient_entry();
+    entry.workers_max = 4;
+    play(async {
+        let stage = Stage::new(entry);
+        let _running = stage.request(Body::Empty);
+        let keeper = stage.wake().await;
+        let mut worker = keeper.start_worker().await;
+        worker.request().await;
+        settle().await;
+        let census = stage.site.pool().census();
+        assert_eq!((census.starting, census.idle, census.busy), (0, 0, 1));
+    });
+}
+
+#[test]
 fn who_leaves_the_queue_is_not_served() {
     play(async {
         let stage = Stage::new(patient_entry());
