@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 /// A log file, or the wait for one.
 pub(crate) struct LogFile {
@@ -198,29 +198,9 @@ fn escape_into(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
-/// Append the time of day in UTC as RFC 3339 has it: `2026-11-22T19:05:20.123Z`.
+/// Append the time of day as the monitor's lines have it: one server log, one form.
 pub(crate) fn append_time(out: &mut Vec<u8>) {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let (seconds, millis) = since.map_or((0, 0), |s| (s.as_secs(), s.subsec_millis()));
-    let (year, month, day) = date(seconds / 86_400);
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    let text =
-        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z");
-    out.extend_from_slice(text.as_bytes());
-}
-
-/// Year, month and day of a number of days since 1970. Years are counted from March, so that a leap day ends one.
-fn date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = (month_from_march + 2) % 12 + 1;
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    (year, month, day)
+    out.extend_from_slice(hostel_sys::clock::timestamp().as_bytes());
 }
 
 /// When so many bytes wait they are written at once.
@@ -312,12 +292,5 @@ mod tests {
         assert!(log.buffer.len() <= WAITING_BYTES_MAX + 1000);
         log.replace(temporary()).unwrap();
         assert!(written(&mut log).len() > 100_000);
-    }
-
-    #[test]
-    fn days_are_dates() {
-        assert_eq!(date(0), (1970, 1, 1));
-        assert_eq!(date(11_016), (2000, 2, 29));
-        assert_eq!(date(20_779), (2026, 11, 22));
     }
 }
