@@ -46,3 +46,16 @@ pub(crate) const ANSWER_BYTES_MAX: &str = "1G";
 pub(crate) const IDLE_SECONDS: u32 = 60;
 /// Often enough to bound what leaks in an extension, rarely enough to cost nothing.
 pub(crate) const REQUESTS_PER_WORKER: u32 = 1000;
+
+/// Debian gives its system users lower ones; the same bound for groups.
+pub(crate) const ID_MIN: u32 = 100;
+/// ssh: an administrator who applies the firewall must not lock himself out.
+pub(crate) const OPEN_PORTS: [u16; 1] = [22];
+/// The kernel's own default weight, for processor and disk.
+pub(crate) const WEIGHT: u32 = 100;
+/// Workers, what they start, and threads of both; a fork bomb ends there.
+pub(crate) const PROCESSES_MAX: u32 = 512;
+/// Room for large uploads, little beside a disk.
+pub(crate) const TEMPORARY_BYTES_MAX: u64 = 2 << 30;
+/// Far beyond a day of a busy site.
+pub(crate) const LOG_BYTES_MAX: u64 = 1 << 30;

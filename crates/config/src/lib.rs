@@ -30,5 +30,5 @@ mod users;
 pub use check::{load, run_directory};
 pub use errors::{Error, Errors};
 pub use raw::{Key, SERVER_KEYS, SITE_KEYS};
-pub use table::{Limits, LogLevel, Server, Site};
+pub use table::{Destination, Egress, Host, Limits, LogLevel, Server, Site};
 pub use users::{SystemUsers, UserLookUp};

@@ -55,6 +55,9 @@ pub(crate) fn check(
         user: found.unwrap_or_else(|| users::missing(&user.value)),
         log_level: log_level.unwrap_or(LogLevel::Information),
         php_ini_directory: fine(paths::text(&php_ini?), None, report)?,
+        uid_min: defaults::ID_MIN,
+        gid_min: defaults::ID_MIN,
+        open_ports: defaults::OPEN_PORTS.to_vec(),
         sites: Vec::new(),
     })
 }

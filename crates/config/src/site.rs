@@ -13,7 +13,7 @@ use crate::paths;
 use crate::php;
 use crate::raw::RawSite;
 use crate::read::{At, RawSize};
-use crate::table::{Limits, Site};
+use crate::table::{Egress, Limits, Site};
 use crate::users::{self, UserLookUp};
 
 /// A site, with what is needed to compare it with others and to say where it stands.
@@ -78,6 +78,9 @@ pub(crate) fn check(
         index,
         script_extensions,
         front_controller,
+        foreign_owners: false,
+        egress: Egress::Usual,
+        services: Vec::new(),
         limits,
         php_values,
     };
@@ -147,6 +150,14 @@ fn check_limits(raw: &RawSite, report: &mut Report) -> Limits {
         ),
         idle_time: Duration::from_secs(idle.into()),
         requests_per_worker,
+        memory_max: None,
+        cpu_weight: d::WEIGHT,
+        cpu_max: None,
+        io_weight: d::WEIGHT,
+        processes_max: d::PROCESSES_MAX,
+        temporary_bytes_max: d::TEMPORARY_BYTES_MAX,
+        home_bytes_max: None,
+        log_bytes_max: d::LOG_BYTES_MAX,
     }
 }
 

@@ -26,8 +26,46 @@ pub struct Server {
     pub log_level: LogLevel,
     /// The directory of php.ini, as PHPRC names it.
     pub php_ini_directory: String,
+    /// The lowest uid that a site's user may have.
+    pub uid_min: u32,
+    /// The lowest gid that a site's user may have.
+    pub gid_min: u32,
+    /// TCP ports that `hostel firewall apply` leaves open besides those that Hostel listens on, such as ssh's.
+    pub open_ports: Vec<u16>,
     /// By name. No two share a name, a domain or, unless both say so, a user; no home lies within another one.
     pub sites: Vec<Site>,
+}
+
+/// Where a site may connect to. Its own address and port (wp-cron calls its own site), DNS and its [`Site::services`] are
+/// always among it; another site's listening sockets and cloud metadata addresses never are, unless named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Egress {
+    /// The world but for mail servers (port 25); on this host the usual databases. The default.
+    Usual,
+    /// The world, mail servers included; on this host the usual databases.
+    All,
+    /// Nowhere else.
+    None,
+    /// To these places only.
+    Listed(Vec<Destination>),
+}
+
+/// A place to connect to: `HOST:PORT` as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Destination {
+    /// An address, or a name that is resolved while the server runs.
+    pub host: Host,
+    /// The port, TCP and UDP alike; never 0.
+    pub port: u16,
+}
+
+/// The host part of a [`Destination`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Host {
+    /// An address.
+    Address(std::net::IpAddr),
+    /// A domain name: lower-case, without a dot at its end.
+    Name(String),
 }
 
 /// How much is logged; each level includes those before it.
@@ -74,6 +112,12 @@ pub struct Site {
     pub script_extensions: Vec<String>,
     /// The script, relative to the root and with a leading slash, that answers for paths that lead to nothing; empty for none.
     pub front_controller: String,
+    /// Whether files of owners other than its user and root are served and run; off unless said.
+    pub foreign_owners: bool,
+    /// Where it may connect to.
+    pub egress: Egress,
+    /// Services on this host that it may connect to whatever `egress` says.
+    pub services: Vec<SocketAddr>,
     /// Its limits.
     pub limits: Limits,
     /// Its PHP settings, as php.ini would have them; no name twice.
@@ -99,4 +143,20 @@ pub struct Limits {
     pub idle_time: Duration,
     /// After how many requests a worker is replaced; 0 for never.
     pub requests_per_worker: u32,
+    /// The most memory of all its processes together, in bytes; `None` for three quarters of the host's.
+    pub memory_max: Option<u64>,
+    /// Its share of processor time beside other sites, 1 to 10000; 100 is the usual share.
+    pub cpu_weight: u32,
+    /// The most processor time, in hundredths of one core (150 is one core and a half); `None` for no bound.
+    pub cpu_max: Option<u32>,
+    /// Its share of the disk's time beside other sites, 1 to 10000.
+    pub io_weight: u32,
+    /// The most processes and threads at the same time.
+    pub processes_max: u32,
+    /// The most bytes in its /tmp and /var/tmp together.
+    pub temporary_bytes_max: u64,
+    /// The most bytes in its home, where the file system has project quotas; `None` for no bound.
+    pub home_bytes_max: Option<u64>,
+    /// The most bytes in each of its log files; beyond it nothing is written until the log is rotated.
+    pub log_bytes_max: u64,
 }

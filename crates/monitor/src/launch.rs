@@ -14,6 +14,7 @@ use hostel_config::{Server, Site};
 use hostel_sys::cred::{LookUpError, User, group_name};
 use hostel_sys::fdpass::{message_pair, send};
 use hostel_sys::home::{HomeError, open_home};
+use hostel_sys::layers::Layers;
 use hostel_sys::secure::SecureError;
 use hostel_sys::spawn::{Child, Plan, Program, SpawnError, spawn};
 use hostel_sys::view::{View, ViewError, ViewPlan};
@@ -112,6 +113,7 @@ impl Programs {
             descriptors: [null.as_fd(), errors.as_fd(), errors.as_fd(), far.as_fd()],
             open_files_max: limits::DESCRIPTORS_MAX,
             view: None,
+            layers: Layers::ALL,
         })?;
         Ok((child, near))
     }
@@ -144,6 +146,7 @@ impl Programs {
             descriptors: [null.as_fd(), writer.as_fd(), writer.as_fd(), far.as_fd()],
             open_files_max: SITE_OPEN_FILES,
             view: Some(view),
+            layers: Layers::ALL,
         })?;
         Ok(Launched {
             child,

@@ -64,7 +64,7 @@ pub(crate) fn needs_restart(old: &Server, new: &Server) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hostel_config::{Limits, LogLevel};
+    use hostel_config::{Egress, Limits, LogLevel};
     use hostel_sys::cred::{Gid, Uid, User};
     use std::time::Duration;
 
@@ -87,6 +87,9 @@ mod tests {
             index: Vec::new(),
             script_extensions: Vec::new(),
             front_controller: String::new(),
+            foreign_owners: false,
+            egress: Egress::Usual,
+            services: Vec::new(),
             limits: Limits {
                 workers_max: 1,
                 queue_max: 1,
@@ -96,6 +99,14 @@ mod tests {
                 answer_bytes_max: 1 << 16,
                 idle_time: Duration::from_secs(1),
                 requests_per_worker: 0,
+                memory_max: None,
+                cpu_weight: 100,
+                cpu_max: None,
+                io_weight: 100,
+                processes_max: 100,
+                temporary_bytes_max: 1 << 30,
+                home_bytes_max: None,
+                log_bytes_max: 1 << 30,
             },
             php_values: Vec::new(),
         }
@@ -111,6 +122,9 @@ mod tests {
             user: user("hostel"),
             log_level: LogLevel::Information,
             php_ini_directory: "/etc/php/8.2/embed".into(),
+            uid_min: 100,
+            gid_min: 100,
+            open_ports: Vec::new(),
             sites,
         }
     }

@@ -6,6 +6,7 @@
 //! - [`cred`]: users, giving up privileges, the proof of it; every process.
 //! - [`fdpass`]: messages with descriptors; every process.
 //! - [`home`]: a site's home, opened safely; monitor, command line.
+//! - [`layers`]: the layers of a sandbox by name; monitor, command line.
 //! - [`process`]: first acts of every program.
 //! - [`secure`]: directories that root alone can change; monitor.
 //! - [`signal`]: signals as events, reaping; monitor, keeper, zygote.
@@ -24,6 +25,7 @@ pub mod clock;
 pub mod cred;
 pub mod fdpass;
 pub mod home;
+pub mod layers;
 mod mount;
 pub mod process;
 pub mod secure;

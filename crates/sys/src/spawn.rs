@@ -16,6 +16,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use crate::cred::{Gid, Uid};
+use crate::layers::Layers;
 use crate::process::thread_count;
 use crate::signal::Ending;
 use crate::view::View;
@@ -43,6 +44,8 @@ pub struct Plan<'a> {
     pub open_files_max: u64,
     /// The sandbox's file system; with it come namespaces of its own. Without: the host's, for the front.
     pub view: Option<View>,
+    /// Which layers are put in place.
+    pub layers: Layers,
 }
 
 /// Which program to exec.

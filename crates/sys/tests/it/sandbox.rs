@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use hostel_sys::cred::{Gid, Uid, User};
 use hostel_sys::fdpass::message_pair;
 use hostel_sys::home::open_home;
+use hostel_sys::layers::Layers;
 use hostel_sys::signal::Ending;
 use hostel_sys::spawn::{Child, Plan, Program, Progress, Step, StepFailed, spawn};
 use hostel_sys::view::{View, ViewPlan};
@@ -114,6 +115,7 @@ impl Scene {
             ],
             open_files_max: 1024,
             view,
+            layers: Layers::ALL,
         })
         .unwrap()
     }
