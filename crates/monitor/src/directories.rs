@@ -1,6 +1,6 @@
 //! The directories of an instance, as docs/ARCHITECTURE.md lists them.
 //!
-//! Part of the monitor, as root. `run`, `state` and `logs` must be root's alone; a site owns some directories in `state`, which
+//! Used by the monitor and by `hostel prove`, as root. `run`, `state` and `logs` must be root's alone; a site owns some directories in `state`, which
 //! are opened here by descriptor and not looked into.
 
 use std::os::fd::OwnedFd;
@@ -14,7 +14,7 @@ use rustix::fs::{AtFlags, unlinkat};
 
 /// The directories of an instance, open.
 #[derive(Debug)]
-pub(crate) struct Directories {
+pub struct Directories {
     run: Directory,
     sites: Directory,
     spill: Rc<OwnedFd>,
@@ -22,10 +22,12 @@ pub(crate) struct Directories {
 }
 
 impl Directories {
-    /// Make and open them. The lock on `run` is held until this value ends.
-    pub(crate) fn open(server: &Server) -> Result<Self, SecureError> {
+    /// Make and open them.
+    ///
+    /// # Errors
+    /// One of them cannot be made, or somebody else than root could change what is in it.
+    pub fn open(server: &Server) -> Result<Self, SecureError> {
         let run = Directory::open(&server.run)?;
-        run.lock()?;
         run.beneath(VIEW, Uid::ROOT, Gid(0), 0o700)?;
         let state = Directory::open(&server.state)?;
         let front = &server.user;
@@ -38,28 +40,42 @@ impl Directories {
         })
     }
 
+    /// Be the one instance with these directories, until this value ends.
+    ///
+    /// # Errors
+    /// Another process holds the lock.
+    pub fn lock(&self) -> Result<(), SecureError> {
+        self.run.lock()
+    }
+
     /// The directory in which the front may create unnamed files.
-    pub(crate) fn spill(&self) -> &Rc<OwnedFd> {
+    pub fn spill(&self) -> &Rc<OwnedFd> {
         &self.spill
     }
 
     /// An empty directory on which a child attaches a view, inside its own mount namespace.
-    pub(crate) fn mount_point(&self) -> PathBuf {
+    pub fn mount_point(&self) -> PathBuf {
         self.run.path().join(VIEW)
     }
 
     /// Where the status socket stands.
-    pub(crate) fn status_socket(&self) -> PathBuf {
+    pub fn status_socket(&self) -> PathBuf {
         self.run.path().join(STATUS_SOCKET)
     }
 
     /// Open the server's own log for appending.
-    pub(crate) fn server_log(&self) -> Result<OwnedFd, SecureError> {
+    ///
+    /// # Errors
+    /// It cannot be made, or is not root's.
+    pub fn server_log(&self) -> Result<OwnedFd, SecureError> {
         self.logs.append_to("server.log", Gid(0))
     }
 
     /// Open a site's access log and error log for appending; its group may read them.
-    pub(crate) fn site_logs(&self, site: &str, gid: Gid) -> Result<[OwnedFd; 2], SecureError> {
+    ///
+    /// # Errors
+    /// They cannot be made, or are not root's.
+    pub fn site_logs(&self, site: &str, gid: Gid) -> Result<[OwnedFd; 2], SecureError> {
         let directory = self.logs.beneath(site, Uid::ROOT, gid, 0o750)?;
         directory.set_group(gid)?;
         Ok([
@@ -69,7 +85,10 @@ impl Directories {
     }
 
     /// Make and open a site's own directories: for /tmp, /var/tmp, sessions and OPcache's files.
-    pub(crate) fn site_state(&self, site: &str, user: &User) -> Result<[OwnedFd; 4], SecureError> {
+    ///
+    /// # Errors
+    /// One of them cannot be made, or is another user's.
+    pub fn site_state(&self, site: &str, user: &User) -> Result<[OwnedFd; 4], SecureError> {
         let directory = self.sites.beneath(site, Uid::ROOT, Gid(0), 0o711)?;
         let own = |name| directory.beneath(name, user.uid, user.gid, 0o700);
         let [a, b, c, d] = ["tmp", "var-tmp", "sessions", "opcache"].map(own);
@@ -77,7 +96,7 @@ impl Directories {
     }
 
     /// Leave nothing in `run`.
-    pub(crate) fn remove_run_files(&self) {
+    pub fn remove_run_files(&self) {
         // What cannot be removed now is replaced at the next start.
         let _ = unlinkat(&self.run, STATUS_SOCKET, AtFlags::empty());
         let _ = unlinkat(&self.run, VIEW, AtFlags::REMOVEDIR);

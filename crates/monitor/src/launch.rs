@@ -1,12 +1,12 @@
 //! How the front and a site's keeper are started: what each finds on its descriptors and in its view.
 //!
-//! Part of the monitor, as root. It turns a checked site into a plan for `hostel_sys::spawn`, which does the work; nothing
+//! Used by the monitor and by `hostel prove`, as root. It turns a checked site into a plan for `hostel_sys::spawn`, which does the work; nothing
 //! here is decided by anybody but the configuration.
 
 use std::ffi::{CString, NulError};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -28,7 +28,8 @@ use crate::directories::Directories;
 
 /// Why something was not started.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LaunchError {
+#[expect(missing_docs, reason = "each variant says it in its message")]
+pub enum LaunchError {
     #[error("cannot open {} (hint: hostel's programs stand in one directory)", path.display())]
     Program { path: PathBuf, source: io::Error },
     #[error("cannot open /dev/null")]
@@ -51,27 +52,50 @@ pub(crate) enum LaunchError {
     Settings(#[source] io::Error),
 }
 
+/// In what a sandbox differs from the one that serves visitors: in nothing, but for those of `hostel prove`.
+#[derive(Debug, Clone, Copy)]
+pub struct Difference<'a> {
+    /// Which layers are put in place.
+    pub layers: Layers,
+    /// A directory of root's that is mounted read-only at [`view::PROVE`], and is the document root.
+    pub document_root: Option<BorrowedFd<'a>>,
+    /// More variables of the keeper's environment, as `NAME=value`.
+    pub environment: &'a [CString],
+}
+
+impl Difference<'_> {
+    /// None: the sandbox of a site as it serves.
+    pub const NONE: Self = Self {
+        layers: Layers::ALL,
+        document_root: None,
+        environment: &[],
+    };
+}
+
 /// Where the programs are. Each is opened anew when it is started: a file that a package has replaced cannot be mounted.
 #[derive(Debug)]
-pub(crate) struct Programs {
+pub struct Programs {
     directory: OwnedFd,
     path: PathBuf,
 }
 
 /// What the monitor keeps of a sandbox that it has started.
 #[derive(Debug)]
-pub(crate) struct Launched {
+pub struct Launched {
     /// The keeper.
-    pub(crate) child: Child,
+    pub child: Child,
     /// Its control socket.
-    pub(crate) control: OwnedFd,
+    pub control: OwnedFd,
     /// The read end of the site's standard error; never read here, only handed on.
-    pub(crate) errors: Rc<OwnedFd>,
+    pub errors: Rc<OwnedFd>,
 }
 
 impl Programs {
     /// Find the programs beside this one: by descriptor, so that their directory may be closed to all but root.
-    pub(crate) fn open() -> Result<Self, LaunchError> {
+    ///
+    /// # Errors
+    /// One of them is not there.
+    pub fn open() -> Result<Self, LaunchError> {
         let failed = |path: &Path, source| LaunchError::Program {
             path: path.to_owned(),
             source,
@@ -101,7 +125,10 @@ impl Programs {
     }
 
     /// Start a front. Gives the process and the monitor's end of the socket to it, which does not wait.
-    pub(crate) fn front(&self, user: &User) -> Result<(Child, OwnedFd), LaunchError> {
+    ///
+    /// # Errors
+    /// No socket, no program, or the kernel does not let this process fork.
+    pub fn front(&self, user: &User) -> Result<(Child, OwnedFd), LaunchError> {
         let (near, far) = message_pair(true).map_err(LaunchError::Sockets)?;
         let (null, errors, program) = (null()?, io::stderr(), self.program(FRONT)?);
         let child = spawn(Plan {
@@ -118,35 +145,46 @@ impl Programs {
         Ok((child, near))
     }
 
-    /// Start a site's sandbox, its settings waiting for it. It has no front yet.
-    pub(crate) fn keeper(
+    /// Start a site's sandbox, its settings waiting for it. It has no front yet. `is_site` tells whether a user's or group's number
+    /// belongs to a site.
+    ///
+    /// # Errors
+    /// What of the site could not be opened, mounted or started; nothing of it runs then.
+    pub fn keeper(
         &self,
         site: &Site,
         server: &Server,
         directories: &Directories,
         is_site: &dyn Fn(u32) -> bool,
+        difference: &Difference<'_>,
     ) -> Result<Launched, LaunchError> {
-        let view = self.view(site, server, directories, is_site)?;
+        let view = self.view(site, server, directories, is_site, difference)?;
         let (control, far) = message_pair(true).map_err(LaunchError::Sockets)?;
-        let settings = ToKeeper::Settings(Box::new(settings(site, server)));
+        let mut settings = settings(site, server);
+        if difference.document_root.is_some() {
+            view::PROVE.clone_into(&mut settings.root);
+        }
+        let settings = ToKeeper::Settings(Box::new(settings));
         send(&control, &settings.encode(), &[]).map_err(LaunchError::Settings)?;
         let (errors, writer) = errors_pipe().map_err(LaunchError::Sockets)?;
         let null = null()?;
         let program = CString::new(format!("{}/{KEEPER}", view::PROGRAMS))?;
+        let mut environment = vec![
+            c"PATH=/usr/local/bin:/usr/bin:/bin".into(),
+            CString::new(format!("HOME={}", site.home))?,
+            CString::new(format!("USER={}", site.user.name))?,
+        ];
+        environment.extend_from_slice(difference.environment);
         let child = spawn(Plan {
             program: Program::InView(&program),
             arguments: &[c"hostel-keeper".into(), CString::new(site.name.as_str())?],
-            environment: &[
-                c"PATH=/usr/local/bin:/usr/bin:/bin".into(),
-                CString::new(format!("HOME={}", site.home))?,
-                CString::new(format!("USER={}", site.user.name))?,
-            ],
+            environment: &environment,
             uid: site.user.uid,
             gid: site.user.gid,
             descriptors: [null.as_fd(), writer.as_fd(), writer.as_fd(), far.as_fd()],
             open_files_max: SITE_OPEN_FILES,
             view: Some(view),
-            layers: Layers::ALL,
+            layers: difference.layers,
         })?;
         Ok(Launched {
             child,
@@ -161,6 +199,7 @@ impl Programs {
         server: &Server,
         directories: &Directories,
         is_site: &dyn Fn(u32) -> bool,
+        difference: &Difference<'_>,
     ) -> Result<View, LaunchError> {
         let user = User {
             home: PathBuf::from(&site.home),
@@ -179,6 +218,11 @@ impl Programs {
         let (keeper, php) = (self.program(KEEPER)?, self.program(PHP)?);
         let [keeper_path, php_path] =
             [KEEPER, PHP].map(|name| format!("{}/{name}", view::PROGRAMS));
+        let mut read_only = vec![
+            (keeper.as_fd(), keeper_path.as_str()),
+            (php.as_fd(), &php_path),
+        ];
+        read_only.extend(difference.document_root.map(|root| (root, view::PROVE)));
         Ok(View::prepare(&ViewPlan {
             user: &user,
             group: &group,
@@ -189,7 +233,7 @@ impl Programs {
                 (sessions.as_fd(), view::SESSIONS),
                 (opcache.as_fd(), view::OPCACHE),
             ],
-            programs: &[(keeper.as_fd(), &keeper_path), (php.as_fd(), &php_path)],
+            programs: &read_only,
             locks: view::LOCKS,
             php_ini_directory: Path::new(&server.php_ini_directory),
             is_site,

@@ -4,9 +4,9 @@
 //! the front may ask it five questions of five bytes, and it never reads from a site's process. It knows no HTTP, no
 //! TLS, no PHP and follows no path that a site can change.
 //!
-//! - `start`: the numbered start-up. `directories`, `listen`, `log`, `notify`: what it opens.
+//! - `start`: the numbered start-up. `listen`, `log`, `notify`: what it opens.
 //! - `supervise`: the loop. `sites`, `front`: what it looks after; `requests`: what the front may ask; `reload`: a new configuration.
-//! - `launch`: how front and keepers are started. `back_off`: how soon again.
+//! - `back_off`: how soon something is started again. How, and in which directories, is the library's.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -20,9 +20,7 @@
 )]
 
 mod back_off;
-mod directories;
 mod front;
-mod launch;
 mod listen;
 mod log;
 mod notify;

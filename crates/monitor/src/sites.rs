@@ -9,9 +9,9 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::back_off::BackOff;
-use crate::launch::Launched;
 use crate::requests::Known;
 use hostel_config::Site as SiteConfig;
+use hostel_monitor::launch::Launched;
 use hostel_sys::fdpass::send;
 use hostel_wire::front_monitor::{SiteEntry, SiteId};
 use hostel_wire::monitor_keeper::ToKeeper;

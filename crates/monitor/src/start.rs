@@ -18,14 +18,14 @@ use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, Signal, chdir, getrlimit, setrlimit, umask};
 
 use crate::back_off::BackOff;
-use crate::directories::Directories;
-use crate::launch::{LaunchError, Programs};
 use crate::listen::{self, ListenError};
 use crate::log::Log;
 use crate::notify::Notify;
 use crate::requests::Phase;
 use crate::sites::Sites;
 use crate::supervise::{Fatal, Monitor};
+use hostel_monitor::directories::Directories;
+use hostel_monitor::launch::{LaunchError, Programs};
 
 /// Why the monitor did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +61,7 @@ pub(crate) fn start() -> Result<Monitor, StartError> {
     let server = hostel_config::load(&path, &SystemUsers).map_err(StartError::Configuration)?;
     // 4: directories, and the lock against a second instance.
     let directories = Directories::open(&server)?;
+    directories.lock()?;
     // 5: the ports, so that an address in use is told at once.
     let listening = |address: &SocketAddr| listen::tcp(*address).map(Rc::new);
     let listeners = server

@@ -19,13 +19,13 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 
 use crate::back_off::BackOff;
-use crate::directories::Directories;
 use crate::front::Front;
-use crate::launch::{LaunchError, Programs};
 use crate::log::{Log, with_causes};
 use crate::notify::Notify;
 use crate::requests::Phase;
 use crate::sites::Sites;
+use hostel_monitor::directories::Directories;
+use hostel_monitor::launch::{LaunchError, Programs};
 
 mod front;
 mod reload;

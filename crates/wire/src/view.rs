@@ -13,6 +13,9 @@ pub const OPCACHE: &str = "/var/lib/php/opcache";
 /// Temporary files of this site alone, uploads among them.
 pub const TEMPORARY: &str = "/tmp";
 
+/// Where `hostel prove` has its attack scripts in the sandboxes that it starts. It does not exist in those that serve visitors.
+pub const PROVE: &str = "/run/hostel/prove";
+
 /// The descriptor on which keeper and zygote find their control socket after exec: the keeper the monitor's, the zygote the
 /// keeper's.
 pub const CONTROL_DESCRIPTOR: i32 = 3;

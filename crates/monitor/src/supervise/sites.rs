@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use hostel_monitor::launch::Difference;
 use hostel_sys::fdpass::message_pair;
 use hostel_sys::signal::Ending;
 use hostel_sys::spawn::Progress;
@@ -51,9 +52,13 @@ impl Monitor {
             return;
         };
         let is_site = |number| self.sites.is_identity(number);
-        let launched = self
-            .programs
-            .keeper(&config, &self.server, &self.directories, &is_site);
+        let launched = self.programs.keeper(
+            &config,
+            &self.server,
+            &self.directories,
+            &is_site,
+            &Difference::NONE,
+        );
         let Some(site) = self.sites.of(id) else {
             return;
         };

@@ -4,8 +4,9 @@ use std::path::Path;
 
 /// Direct dependencies at most.
 const DEPENDENCIES_MAX: usize = 5;
-/// Lines of source without tests at most.
-const LINES_MAX: usize = 2000;
+/// Lines of source without tests at most. It was 2,000 until root also put limits around sites, and handed the launching of a
+/// sandbox to `hostel prove` as a documented library.
+const LINES_MAX: usize = 2600;
 
 pub(crate) fn dependencies() {
     let listed: Vec<&str> = include_str!("../../DEPENDENCIES")
