@@ -22,6 +22,7 @@ mod paths;
 mod php;
 mod raw;
 mod read;
+mod resources;
 mod server;
 mod site;
 pub mod table;

@@ -124,6 +124,23 @@ keys! {
     idle_seconds: i64 = "60";
     /// After how many requests a worker is replaced; 0 for never.
     requests_per_worker: i64 = "1000";
+    /// The most memory of all processes of the site together, at least 64M: a number of bytes, or a string with K, M or G. What
+    /// its files hold in the page cache counts, but is given back first. Beyond it the kernel ends the site's largest
+    /// process, which the site's error log tells. Swap is not used. Needs control groups (cgroup v2); without them each process is
+    /// bounded by itself, to so much memory of its own.
+    memory_max: RawSize = "(three quarters of the host's memory)";
+    /// The site's share of processor time while others want it too, 1 to 10000, beside the 100 of a site that says nothing.
+    /// Needs control groups; without them all processes of all sites are equal.
+    cpu_weight: i64 = "100";
+    /// The most processor time, even while nobody else wants it, in hundredths of one core: `"150%"` is one core and a half.
+    /// Needs control groups; without them there is no such bound.
+    cpu_max: String = "(none)";
+    /// The site's share of the disk's time while others want it too, 1 to 10000. Needs control groups and a disk scheduler
+    /// with weights (BFQ, or the kernel's io.cost); without them all are equal.
+    io_weight: i64 = "100";
+    /// The most processes and threads of the site at the same time, 8 to 4194304. A fork beyond it fails, which the site's error
+    /// log tells. Without control groups the bound is on the site's user: sites that share one share the bound.
+    processes_max: i64 = "512";
     /// PHP settings: the table `[php.value]` for those that scripts and `.user.ini` may change, `[php.admin_value]` for
     /// those that they may not. Strings, whole numbers, `true` and `false`. At most 200.
     php: RawPhp = "(none)";
@@ -169,6 +186,9 @@ mod tests {
             ("answer_bytes_max", quoted(d::ANSWER_BYTES_MAX)),
             ("idle_seconds", d::IDLE_SECONDS.to_string()),
             ("requests_per_worker", d::REQUESTS_PER_WORKER.to_string()),
+            ("cpu_weight", d::WEIGHT.to_string()),
+            ("io_weight", d::WEIGHT.to_string()),
+            ("processes_max", d::PROCESSES_MAX.to_string()),
         ] {
             assert_eq!(default(SITE_KEYS, name), expected, "{name}");
         }

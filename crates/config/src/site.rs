@@ -13,6 +13,7 @@ use crate::paths;
 use crate::php;
 use crate::raw::RawSite;
 use crate::read::{At, RawSize};
+use crate::resources;
 use crate::table::{Egress, Limits, Site};
 use crate::users::{self, UserLookUp};
 
@@ -150,11 +151,11 @@ fn check_limits(raw: &RawSite, report: &mut Report) -> Limits {
         ),
         idle_time: Duration::from_secs(idle.into()),
         requests_per_worker,
-        memory_max: None,
-        cpu_weight: d::WEIGHT,
-        cpu_max: None,
-        io_weight: d::WEIGHT,
-        processes_max: d::PROCESSES_MAX,
+        memory_max: resources::memory_max(raw.memory_max.as_ref(), report),
+        cpu_weight: resources::weight("cpu_weight", raw.cpu_weight.as_ref(), report),
+        cpu_max: resources::cpu_max(raw.cpu_max.as_ref(), report),
+        io_weight: resources::weight("io_weight", raw.io_weight.as_ref(), report),
+        processes_max: resources::processes_max(raw.processes_max.as_ref(), report),
         temporary_bytes_max: d::TEMPORARY_BYTES_MAX,
         home_bytes_max: None,
         log_bytes_max: d::LOG_BYTES_MAX,
@@ -269,14 +270,14 @@ fn check_root(given: &str, home: &str) -> Result<String, Fault> {
     paths::text(&root)
 }
 
-fn within(key: &str, value: i64, min: u32, max: u32) -> Result<u32, Fault> {
+pub(crate) fn within(key: &str, value: i64, min: u32, max: u32) -> Result<u32, Fault> {
     u32::try_from(value)
         .ok()
         .filter(|value| (min..=max).contains(value))
         .ok_or_else(|| Fault::new(format!("'{key}' must be {min} to {max}, but is {value}")))
 }
 
-fn sized(key: &str, raw: &RawSize, min: u64) -> Result<u64, Fault> {
+pub(crate) fn sized(key: &str, raw: &RawSize, min: u64) -> Result<u64, Fault> {
     let size = php::size(key, raw)?;
     if !(min..=BYTES_MAX).contains(&size) {
         return Err(Fault::new(format!(

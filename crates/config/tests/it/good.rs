@@ -39,6 +39,10 @@ fn nothing_but_domains_must_be_written() {
     assert_eq!(site.limits.answer_bytes_max, 1 << 30);
     assert_eq!(site.limits.idle_time, Duration::from_secs(60));
     assert_eq!(site.limits.requests_per_worker, 1000);
+    assert_eq!(site.limits.memory_max, None);
+    assert_eq!((site.limits.cpu_weight, site.limits.io_weight), (100, 100));
+    assert_eq!(site.limits.cpu_max, None);
+    assert_eq!(site.limits.processes_max, 512);
     assert!(site.php_values.is_empty());
 }
 
@@ -65,6 +69,10 @@ fn everything_may_be_written() {
     assert!(site.index.is_empty());
     assert_eq!(site.front_controller, "/app.phtml");
     assert_eq!(site.limits.answer_bytes_max, 65_536);
+    assert_eq!(site.limits.memory_max, Some(256 << 20));
+    assert_eq!((site.limits.cpu_weight, site.limits.io_weight), (1, 10_000));
+    assert_eq!(site.limits.cpu_max, Some(150));
+    assert_eq!(site.limits.processes_max, 64);
     let value = |name: &str, value: &str, admin| PhpValue {
         name: name.to_owned(),
         value: value.to_owned(),
@@ -144,6 +152,11 @@ body_bytes_max = 0
 answer_bytes_max = "64K"
 idle_seconds = 1
 requests_per_worker = 0
+memory_max = "256M"
+cpu_weight = 1
+cpu_max = "150%"
+io_weight = 10000
+processes_max = 64
 [php.value]
 memory_limit = "256M"
 session.gc_maxlifetime = 1440
