@@ -15,6 +15,7 @@ use hostel_sys::cred::{LookUpError, User, group_name};
 use hostel_sys::fdpass::{message_pair, send};
 use hostel_sys::home::{HomeError, open_home};
 use hostel_sys::layers::Layers;
+use hostel_sys::rlimit::Limits;
 use hostel_sys::secure::SecureError;
 use hostel_sys::spawn::{Child, Plan, Program, SpawnError, spawn};
 use hostel_sys::view::{View, ViewError, ViewPlan};
@@ -138,7 +139,12 @@ impl Programs {
             uid: user.uid,
             gid: user.gid,
             descriptors: [null.as_fd(), errors.as_fd(), errors.as_fd(), far.as_fd()],
-            open_files_max: limits::DESCRIPTORS_MAX,
+            limits: Limits {
+                open_files: limits::DESCRIPTORS_MAX,
+                processes: None,
+                data_bytes: None,
+            },
+            group: None,
             view: None,
             layers: Layers::ALL,
         })?;
@@ -182,7 +188,12 @@ impl Programs {
             uid: site.user.uid,
             gid: site.user.gid,
             descriptors: [null.as_fd(), writer.as_fd(), writer.as_fd(), far.as_fd()],
-            open_files_max: SITE_OPEN_FILES,
+            limits: Limits {
+                open_files: SITE_OPEN_FILES,
+                processes: Some(site.limits.processes_max.into()),
+                data_bytes: site.limits.memory_max,
+            },
+            group: None,
             view: Some(view),
             layers: difference.layers,
         })?;

@@ -8,6 +8,7 @@
 //! - [`home`]: a site's home, opened safely; monitor, command line.
 //! - [`layers`]: the layers of a sandbox by name; monitor, command line.
 //! - [`process`]: first acts of every program.
+//! - [`rlimit`]: bounds on single processes; monitor.
 //! - [`secure`]: directories that root alone can change; monitor.
 //! - [`signal`]: signals as events, reaping; monitor, keeper, zygote.
 //! - [`spawn`]: from fork to exec, in numbered steps; monitor.
@@ -28,6 +29,7 @@ pub mod home;
 pub mod layers;
 mod mount;
 pub mod process;
+pub mod rlimit;
 pub mod secure;
 pub mod signal;
 pub mod spawn;

@@ -1,6 +1,6 @@
 //! From fork to exec: the one sequence by which a process with less privilege comes from the monitor.
 //!
-//! The parent half runs in the monitor as root, the child half as root too until step 15, in a copy of the monitor's memory.
+//! The parent half runs in the monitor as root, the child half as root too until step 16, in a copy of the monitor's memory.
 //! The child trusts what the parent prepared and nothing else; it allocates nothing, takes no lock, calls the
 //! kernel only, and follows no path that a site could have changed. The steps have the same numbers in `docs/spawn.md`.
 //! A step that fails is reported as a record of fixed size up a close-on-exec pipe. It decides nothing: who runs what is the
@@ -9,7 +9,7 @@
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -18,6 +18,7 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use crate::cred::{Gid, Uid};
 use crate::layers::Layers;
 use crate::process::thread_count;
+use crate::rlimit::Limits;
 use crate::signal::Ending;
 use crate::view::View;
 
@@ -40,8 +41,10 @@ pub struct Plan<'a> {
     pub gid: Gid,
     /// What it finds on descriptors 0, 1, 2 and 3. It finds no others.
     pub descriptors: [BorrowedFd<'a>; 4],
-    /// The most descriptors that it may open; lowered to what this process may itself.
-    pub open_files_max: u64,
+    /// Bounds of the process itself; lowered to those of this process.
+    pub limits: Limits,
+    /// The control group in which it is born, an open directory; `None`: this process's.
+    pub group: Option<BorrowedFd<'a>>,
     /// The sandbox's file system; with it come namespaces of its own. Without: the host's, for the front.
     pub view: Option<View>,
     /// Which layers are put in place.
@@ -190,7 +193,7 @@ pub fn spawn(plan: Plan<'_>) -> Result<Child, SpawnError> {
         Some(_) => NAMESPACES,
         None => 0,
     };
-    let (pid, pidfd) = match clone(flags) {
+    let (pid, pidfd) = match clone(flags, plan.group) {
         // SAFETY: this is the only thread of the child, and `run` keeps to what a child of a fork may do.
         Ok(None) => unsafe { steps::run(&prepared) },
         Ok(Some(child)) => child,
@@ -217,7 +220,7 @@ pub fn spawn(plan: Plan<'_>) -> Result<Child, SpawnError> {
 /// Everything that the child needs, allocated before the fork.
 pub(crate) struct Prepared<'a> {
     pub(crate) view: Option<&'a View>,
-    pub(crate) open_files_max: u64,
+    pub(crate) limits: Limits,
     /// Copies of the plan's descriptors, with numbers above all of their targets.
     pub(crate) descriptors: [OwnedFd; 4],
     pub(crate) reporter: OwnedFd,
@@ -241,7 +244,7 @@ impl<'a> Prepared<'a> {
         };
         Ok(Self {
             view: plan.view.as_ref(),
-            open_files_max: plan.open_files_max,
+            limits: plan.limits,
             descriptors: [lift(a)?, lift(b)?, lift(c)?, lift(d)?],
             reporter: lift(reporter)?,
             program,
@@ -271,10 +274,16 @@ fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
 }
 
 /// Step 1. `None` in the child, the child's id and pidfd in the parent.
-fn clone(flags: libc::c_int) -> io::Result<Option<(u32, OwnedFd)>> {
+fn clone(flags: libc::c_int, group: Option<BorrowedFd<'_>>) -> io::Result<Option<(u32, OwnedFd)>> {
     let mut pidfd: RawFd = -1;
+    let flags = u64::from((flags | libc::CLONE_PIDFD).cast_unsigned());
+    let (flags, cgroup) = match group {
+        // Born there, it is never counted or scheduled anywhere else.
+        Some(group) => (flags | CLONE_INTO_CGROUP, group.as_raw_fd()),
+        None => (flags, 0),
+    };
     let settings = libc::clone_args {
-        flags: u64::from((flags | libc::CLONE_PIDFD).cast_unsigned()),
+        flags,
         pidfd: (&raw mut pidfd).expose_provenance() as u64,
         child_tid: 0,
         parent_tid: 0,
@@ -284,7 +293,7 @@ fn clone(flags: libc::c_int) -> io::Result<Option<(u32, OwnedFd)>> {
         tls: 0,
         set_tid: 0,
         set_tid_size: 0,
-        cgroup: 0,
+        cgroup: u64::from(cgroup.cast_unsigned()),
     };
     // SAFETY: 1. the settings are valid for their size; 2. without CLONE_VM and a stack this is a fork, and there is one thread.
     let answer = unsafe {
@@ -306,8 +315,7 @@ fn clone(flags: libc::c_int) -> io::Result<Option<(u32, OwnedFd)>> {
     }
 }
 
-const NAMESPACES: libc::c_int = libc::CLONE_NEWNS
-    | libc::CLONE_NEWPID
-    | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWUTS
-    | libc::CLONE_NEWCGROUP;
+const NAMESPACES: libc::c_int =
+    libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+/// Linux 5.7; too large for the type that libc gives the others.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;

@@ -1,6 +1,6 @@
 //! The child's half of a spawn: what happens between fork and exec, and nothing else.
 //!
-//! Run by a copy of the monitor, as root until step 15. One straight line that allocates nothing, takes no lock, never panics and only calls
+//! Run by a copy of the monitor, as root until step 16. One straight line that allocates nothing, takes no lock, never panics and only calls
 //! the kernel. `docs/spawn.md` gives each step's reason under the same number.
 
 use std::convert::Infallible;
@@ -9,15 +9,14 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{CWD, Mode};
+use rustix::fs::{CWD, Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::mount::{
     MountFlags, MountPropagationFlags, MoveMountFlags, UnmountFlags, mount, mount_change,
     move_mount, unmount,
 };
 use rustix::process::{
-    Resource, Rlimit, Signal, chdir, fchdir, getrlimit, pivot_root,
-    set_parent_process_death_signal, setrlimit, setsid, umask,
+    Signal, chdir, fchdir, pivot_root, set_parent_process_death_signal, setsid, umask,
 };
 use rustix::thread::{
     CapabilitySet, CapabilitySets, clear_ambient_capability_set, set_capabilities,
@@ -26,6 +25,7 @@ use rustix::thread::{
 
 use super::{Prepared, filter};
 use crate::cred::CAPABILITIES_MAX;
+use crate::rlimit;
 use crate::view::View;
 
 /// The steps of the sequence, in order.
@@ -43,24 +43,25 @@ pub enum Step {
     MountProc = 5,
     PivotRoot = 6,
     DetachHost = 7,
-    NewSession = 8,
-    ResetSignals = 9,
-    LimitResources = 10,
-    KeepDescriptors = 11,
-    EmptyGroups = 12,
-    EmptyBoundingSet = 13,
-    ChangeGroup = 14,
-    ChangeUser = 15,
-    EmptyCapabilities = 16,
-    NoNewPrivileges = 17,
-    FilterSystemCalls = 18,
-    EndWithParent = 19,
-    Exec = 20,
+    HideControlGroups = 8,
+    NewSession = 9,
+    ResetSignals = 10,
+    LimitResources = 11,
+    KeepDescriptors = 12,
+    EmptyGroups = 13,
+    EmptyBoundingSet = 14,
+    ChangeGroup = 15,
+    ChangeUser = 16,
+    EmptyCapabilities = 17,
+    NoNewPrivileges = 18,
+    FilterSystemCalls = 19,
+    EndWithParent = 20,
+    Exec = 21,
 }
 
 impl Step {
     /// Every step, in order.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Clone,
         Self::PrivateMounts,
         Self::AttachRoot,
@@ -68,6 +69,7 @@ impl Step {
         Self::MountProc,
         Self::PivotRoot,
         Self::DetachHost,
+        Self::HideControlGroups,
         Self::NewSession,
         Self::ResetSignals,
         Self::LimitResources,
@@ -93,6 +95,7 @@ impl Step {
             Self::MountProc => "mount the sandbox's own /proc",
             Self::PivotRoot => "make the view the root",
             Self::DetachHost => "let go of the host's file system",
+            Self::HideControlGroups => "hide the control groups above its own",
             Self::NewSession => "start a session, a keyring, set umask",
             Self::ResetSignals => "reset signals",
             Self::LimitResources => "limit resources",
@@ -120,11 +123,11 @@ type Failed = (Step, Errno, u32);
 pub(super) unsafe fn run(prepared: &Prepared<'_>) -> ! {
     let Err((step, errno, index)) = descend(prepared);
     let record = encode([step as u32, errno.raw_os_error().cast_unsigned(), index]);
-    // Until step 11 the pipe has its old number, afterwards its new one; a write to the other goes nowhere or fails.
+    // Until step 12 the pipe has its old number, afterwards its new one; a write to the other goes nowhere or fails.
     let reporter = if (step as u32) < Step::KeepDescriptors as u32 {
         prepared.reporter.as_fd()
     } else {
-        // SAFETY: step 11 has put the pipe there, or left the number closed, in which case the write fails.
+        // SAFETY: step 12 has put the pipe there, or left the number closed, in which case the write fails.
         unsafe { BorrowedFd::borrow_raw(REPORTER) }
     };
     // Nobody is left to tell if this fails; the monitor then sees a child that ended.
@@ -138,30 +141,34 @@ fn descend(prepared: &Prepared<'_>) -> Result<Infallible, Failed> {
     if let Some(view) = prepared.view {
         // 2 to 7
         enter(view)?;
+        // 8. Not with the clone: there, what stands at the top would be the monitor's group.
+        own_control_groups().map_err(at(Step::HideControlGroups))?;
     }
-    // 8. A signal from a terminal must reach the monitor alone, and so must root's keys. Files of a site are not writable by
+    // 9. A signal from a terminal must reach the monitor alone, and so must root's keys. Files of a site are not writable by
     // others by default.
     setsid().map_err(at(Step::NewSession))?;
     own_keyring().map_err(at(Step::NewSession))?;
     umask(Mode::from_raw_mode(0o022));
-    // 9
-    reset_signals().map_err(at(Step::ResetSignals))?;
     // 10
-    limit(Resource::Core, 0).map_err(at(Step::LimitResources))?;
-    limit(Resource::Nofile, prepared.open_files_max).map_err(at(Step::LimitResources))?;
+    reset_signals().map_err(at(Step::ResetSignals))?;
     // 11
-    keep_descriptors(prepared).map_err(at(Step::KeepDescriptors))?;
+    rlimit::apply(&prepared.limits).map_err(at(Step::LimitResources))?;
+    if prepared.view.is_some() {
+        go_first_without_memory().map_err(at(Step::LimitResources))?;
+    }
     // 12
+    keep_descriptors(prepared).map_err(at(Step::KeepDescriptors))?;
+    // 13
     set_thread_groups(&[]).map_err(at(Step::EmptyGroups))?;
-    // 13. Needs a capability that step 15 takes.
+    // 14. Needs a capability that step 16 takes.
     empty_bounding_set().map_err(at(Step::EmptyBoundingSet))?;
-    // 14. Before the user: afterwards it would not be allowed.
+    // 15. Before the user: afterwards it would not be allowed.
     let gid = rustix::process::Gid::from_raw(prepared.gid.0);
     set_thread_res_gid(gid, gid, gid).map_err(at(Step::ChangeGroup))?;
-    // 15. The file system numbers follow.
+    // 16. The file system numbers follow.
     let uid = rustix::process::Uid::from_raw(prepared.uid.0);
     set_thread_res_uid(uid, uid, uid).map_err(at(Step::ChangeUser))?;
-    // 16. The change of user emptied three of them, but not the inheritable set.
+    // 17. The change of user emptied three of them, but not the inheritable set.
     let none = CapabilitySet::empty();
     let sets = CapabilitySets {
         effective: none,
@@ -170,15 +177,15 @@ fn descend(prepared: &Prepared<'_>) -> Result<Infallible, Failed> {
     };
     set_capabilities(None, sets).map_err(at(Step::EmptyCapabilities))?;
     clear_ambient_capability_set().map_err(at(Step::EmptyCapabilities))?;
-    // 17
+    // 18
     set_no_new_privs(true).map_err(at(Step::NoNewPrivileges))?;
-    // 18. The front makes such calls itself and is not held by what it closes.
+    // 19. The front makes such calls itself and is not held by what it closes.
     if prepared.view.is_some() {
         filter::apply().map_err(at(Step::FilterSystemCalls))?;
     }
-    // 19. After the change of user, which would clear it.
+    // 20. After the change of user, which would clear it.
     end_with_monitor().map_err(at(Step::EndWithParent))?;
-    // 20
+    // 21
     let errno = exec(prepared);
     Err((Step::Exec, errno, 0))
 }
@@ -206,6 +213,12 @@ fn enter(view: &View) -> Result<(), Failed> {
     // 7
     unmount(c".", UnmountFlags::DETACH).map_err(at(Step::DetachHost))?;
     chdir(c"/").map_err(at(Step::DetachHost))
+}
+
+/// Its control group becomes the top of those that it sees: /proc/self/cgroup would name the server's and other sites'.
+fn own_control_groups() -> Result<(), Errno> {
+    // SAFETY: this process has one thread, and none of its memory or descriptors are concerned.
+    answered(unsafe { libc::unshare(libc::CLONE_NEWCGROUP) }.into())
 }
 
 /// Whoever has a session keyring may read the keys in it and add others: the monitor's would be root's keys for every site to
@@ -243,17 +256,14 @@ fn reset_signals() -> Result<(), Errno> {
     answered(answer.into())
 }
 
-/// Lower both the limit and what it may be raised to.
-fn limit(resource: Resource, max: u64) -> Result<(), Errno> {
-    let present = getrlimit(resource).maximum;
-    let max = Some(present.map_or(max, |present| present.min(max)));
-    setrlimit(
-        resource,
-        Rlimit {
-            current: max,
-            maximum: max,
-        },
-    )
+/// Where the whole host has no memory left, sites are ended before databases, the front and the monitor.
+fn go_first_without_memory() -> Result<(), Errno> {
+    let file = open(OOM_SCORE, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    match rustix::io::write(&file, SITE_OOM_SCORE) {
+        // It may only be raised, and is higher already.
+        Ok(_) | Err(Errno::ACCESS) => Ok(()),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// 0 to 3 as planned, the pipe and the program behind them until exec closes both; nothing else.
@@ -297,7 +307,7 @@ fn empty_bounding_set() -> Result<(), Errno> {
 /// Be killed when the monitor ends, and notice if it already has: then nobody reads the report any more.
 fn end_with_monitor() -> Result<(), Errno> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    // SAFETY: step 11 has put the pipe there.
+    // SAFETY: step 12 has put the pipe there.
     let reporter = unsafe { BorrowedFd::borrow_raw(REPORTER) };
     let mut polled = [PollFd::from_borrowed_fd(reporter, PollFlags::empty())];
     let now = Timespec {
@@ -345,12 +355,16 @@ pub(super) fn errno() -> Errno {
 pub(super) const RECORD_BYTES: usize = 12;
 /// The lowest number for descriptors that wait to be put in place.
 pub(super) const FIRST_FREE: RawFd = 16;
-/// Where the pipe stands from step 11 to exec, close-on-exec.
+/// Where the pipe stands from step 12 to exec, close-on-exec.
 const REPORTER: RawFd = 4;
-/// Where the program stands from step 11 to exec, close-on-exec.
+/// Where the program stands from step 12 to exec, close-on-exec.
 const PROGRAM: RawFd = 5;
 /// The exit status after a step that failed.
 const FAILED_STATUS: libc::c_int = 125;
+/// Of this process. Opened in the sandbox's own /proc.
+const OOM_SCORE: &CStr = c"/proc/self/oom_score_adj";
+/// As if it used a fifth of the host's memory more than it does.
+const SITE_OOM_SCORE: &[u8] = b"200";
 /// Linux has 64 signals.
 const SIGNAL_MAX: libc::c_int = 64;
 

@@ -25,7 +25,7 @@ fn main() {
         println!("skipped: only root can start a sandbox");
         return;
     }
-    let cases: [(&str, fn()); 17] = [
+    let cases: [(&str, fn()); 18] = [
         (
             "a home's parents are root's alone",
             homes::parents_are_roots,
@@ -43,6 +43,7 @@ fn main() {
             "descriptors and environment",
             sandbox::descriptors_and_environment,
         ),
+        ("limits", sandbox::limits),
         ("keys", sandbox::keys),
         ("no socket lingers", sandbox::no_socket_lingers),
         ("processes", sandbox::processes),

@@ -119,8 +119,30 @@ fn limits() {
         "death-signal={:?}",
         parent_process_death_signal().unwrap().map(|s| s.as_raw())
     );
-    println!("core={:?}", getrlimit(Resource::Core).maximum);
-    println!("open-files={:?}", getrlimit(Resource::Nofile).maximum);
+    for (name, resource) in [
+        ("core", Resource::Core),
+        ("open-files", Resource::Nofile),
+        ("processes", Resource::Nproc),
+        ("data", Resource::Data),
+        ("locked", Resource::Memlock),
+        ("messages", Resource::Msgqueue),
+        ("signals", Resource::Sigpending),
+        ("real-time", Resource::Rtprio),
+        ("nice", Resource::Nice),
+    ] {
+        let limit = getrlimit(resource);
+        let number =
+            |limit: Option<u64>| limit.map_or("none".to_owned(), |limit| limit.to_string());
+        println!(
+            "limit-{name}={}/{}",
+            number(limit.current),
+            number(limit.maximum)
+        );
+    }
+    for file in ["oom_score_adj", "cgroup"] {
+        let text = std::fs::read_to_string(format!("/proc/self/{file}")).unwrap();
+        println!("{file}={}", text.trim_end().replace('\n', "|"));
+    }
     let all = Rlimit {
         current: None,
         maximum: None,

@@ -12,6 +12,7 @@ use hostel_sys::cred::{Gid, Uid, User};
 use hostel_sys::fdpass::message_pair;
 use hostel_sys::home::open_home;
 use hostel_sys::layers::Layers;
+use hostel_sys::rlimit::Limits;
 use hostel_sys::signal::Ending;
 use hostel_sys::spawn::{Child, Plan, Program, Progress, Step, StepFailed, spawn};
 use hostel_sys::view::{View, ViewPlan};
@@ -113,7 +114,12 @@ impl Scene {
                 self.log.as_fd(),
                 self.control.1.as_fd(),
             ],
-            open_files_max: 1024,
+            limits: Limits {
+                open_files: 1024,
+                processes: Some(100),
+                data_bytes: Some(256 << 20),
+            },
+            group: None,
             view,
             layers: Layers::ALL,
         })
@@ -201,12 +207,35 @@ pub(crate) fn identity_and_privileges() {
             ("mount", "PermissionDenied"),
             ("chroot", "PermissionDenied"),
             ("bind-low-port", "PermissionDenied"),
-            ("core", "Some(0)"),
-            ("open-files", "Some(1024)"),
             ("raise-core", "PermissionDenied"),
             ("raise-files", "PermissionDenied"),
         ],
     );
+}
+
+pub(crate) fn limits() {
+    let answers = Scene::new("limits").probe(&[]);
+    is(
+        &answers,
+        &[
+            ("limit-core", "0/0"),
+            ("limit-open-files", "1024/1024"),
+            ("limit-processes", "100/100"),
+            ("limit-data", "268435456/268435456"),
+            ("limit-locked", "65536/65536"),
+            ("limit-messages", "819200/819200"),
+            ("limit-signals", "1024/1024"),
+            ("limit-real-time", "0/0"),
+            ("limit-nice", "0/0"),
+            ("oom_score_adj", "200"),
+        ],
+    );
+    // Whatever hierarchies there are, it stands at the top of each.
+    let groups: Vec<&str> = answers["cgroup"].split('|').collect();
+    assert!(!groups.is_empty());
+    for group in groups {
+        assert!(group.ends_with(":/"), "{group}");
+    }
 }
 
 pub(crate) fn descriptors_and_environment() {
@@ -441,7 +470,7 @@ pub(crate) fn a_failing_step_is_told() {
     };
     assert_eq!(
         told.to_string(),
-        "step 20 (exec the program): No such file or directory (os error 2)"
+        "step 21 (exec the program): No such file or directory (os error 2)"
     );
 
     let child = scene.spawn(
