@@ -16,6 +16,30 @@ pub(crate) fn check(server: &Server, sites: &[CheckedSite]) -> Vec<Error> {
     errors
 }
 
+/// What is no error and yet weaker than it looks, one line each.
+///
+/// Users with one primary group reach each other's files wherever something of theirs runs outside of Hostel (a shell, cron):
+/// what is group-readable, the logs among it. Inside of a site's view there is no file of another.
+pub fn warnings(server: &Server) -> Vec<String> {
+    let mut groups = BTreeMap::<u32, BTreeMap<u32, &str>>::new();
+    for site in &server.sites {
+        let users = groups.entry(site.user.gid.0).or_default();
+        users.entry(site.user.uid.0).or_insert(&site.name);
+    }
+    groups.retain(|_, users| users.len() > 1);
+    let warning = |(gid, users): (u32, BTreeMap<u32, &str>)| {
+        let count = users.len();
+        let mut names: Vec<_> = users.values().map(|name| format!("'{name}'")).collect();
+        names.truncate(NAMES_MAX);
+        let more = if count > NAMES_MAX { ", …" } else { "" };
+        format!(
+            "the users of {count} sites ({}{more}) share the primary group {gid}: outside of Hostel each can read what the others' groups may, logs too (hint: give each a group of its own, as useradd --user-group does)",
+            names.join(" and ")
+        )
+    };
+    groups.into_iter().map(warning).collect()
+}
+
 fn domains(sites: &[CheckedSite], errors: &mut Vec<Error>) {
     let mut owners = HashMap::<&str, (&CheckedSite, Option<u32>)>::new();
     for checked in sites {
@@ -145,3 +169,6 @@ fn name_of(file: &Path) -> String {
         .to_string_lossy()
         .into_owned()
 }
+
+/// So many names stand in one line.
+const NAMES_MAX: usize = 8;

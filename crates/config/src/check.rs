@@ -11,7 +11,7 @@ use crate::raw::{RawServer, RawSite};
 use crate::server;
 use crate::site::{self, CheckedSite};
 use crate::table::Server;
-use crate::users::UserLookUp;
+use crate::users::{IdBounds, UserLookUp};
 
 /// Read and check the configuration of an instance: the file at `path` and the sites that it names.
 ///
@@ -23,7 +23,11 @@ pub fn load(path: &Path, users: &dyn UserLookUp) -> Result<Server, Errors> {
     let Some(mut server) = load_server(path, users, &mut errors) else {
         return Err(Errors(errors));
     };
-    let sites = load_sites(&server.sites_directory, users, &mut errors);
+    let bounds = IdBounds {
+        uid_min: server.uid_min,
+        gid_min: server.gid_min,
+    };
+    let sites = load_sites(&server.sites_directory, bounds, users, &mut errors);
     errors.extend(between::check(&server, &sites));
     if !errors.is_empty() {
         errors.sort();
@@ -74,6 +78,7 @@ fn with_server_file<T>(
 
 fn load_sites(
     directory: &Path,
+    bounds: IdBounds,
     users: &dyn UserLookUp,
     errors: &mut Vec<Error>,
 ) -> Vec<CheckedSite> {
@@ -94,7 +99,7 @@ fn load_sites(
             Err(error) => errors.push(error),
             Ok(text) => {
                 let (raw, mut report) = RawSite::read(&file, &text);
-                sites.extend(raw.and_then(|raw| site::check(raw, users, &mut report)));
+                sites.extend(raw.and_then(|raw| site::check(raw, bounds, users, &mut report)));
                 errors.append(&mut report.errors);
             }
         }

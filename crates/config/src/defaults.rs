@@ -42,6 +42,8 @@ pub(crate) const REQUEST_SECONDS_MAX: u32 = 300;
 pub(crate) const BODY_BYTES_MAX: &str = "128M";
 /// One large download of a slow client.
 pub(crate) const ANSWER_BYTES_MAX: &str = "1G";
+/// A few downloads of slow clients beside uploads; a small part of most disks.
+pub(crate) const SPILL_BYTES_MAX: &str = "4G";
 /// Long enough for someone who reads a page and clicks.
 pub(crate) const IDLE_SECONDS: u32 = 60;
 /// Often enough to bound what leaks in an extension, rarely enough to cost nothing.
@@ -58,4 +60,4 @@ pub(crate) const PROCESSES_MAX: u32 = 512;
 /// Room for large uploads, little beside a disk.
 pub(crate) const TEMPORARY_BYTES_MAX: u64 = 2 << 30;
 /// Far beyond a day of a busy site.
-pub(crate) const LOG_BYTES_MAX: u64 = 1 << 30;
+pub(crate) const LOG_BYTES_MAX: &str = "1G";

@@ -28,6 +28,7 @@ mod site;
 pub mod table;
 mod users;
 
+pub use between::warnings;
 pub use check::{load, run_directory};
 pub use errors::{Error, Errors};
 pub use raw::{Key, SERVER_KEYS, SITE_KEYS};

@@ -74,6 +74,10 @@ keys! {
     run: String = "\"/run/hostel\"";
     /// The user as which the front runs: the process that speaks to the network. A system user of its own, without any files.
     user: String = "\"hostel\"";
+    /// The lowest uid that a site's user may have, 1 or more. Debian gives its own system users lower ones than 100.
+    uid_min: i64 = "100";
+    /// The lowest gid that the primary group of a site's user may have, 1 or more.
+    gid_min: i64 = "100";
     /// How much `server.log` says: `"error"`, `"warning"`, `"info"` or `"debug"`.
     log_level: String = "\"info\"";
     /// The directory of php.ini; PHP's modules are those of its `conf.d`. Debian's packages manage `/etc/php/8.2/embed`
@@ -89,7 +93,8 @@ keys! {
     /// The domain names that lead to this site, at least one, at most 200. `*.blog.example` stands for every name beneath
     /// `blog.example`; an exact name of any site goes before it. Names outside of ASCII are written in punycode (`xn--…`).
     domains: Strings = "(required)";
-    /// The user as which everything of this site runs. It must exist, with a uid of 100 or more, and not be the front's.
+    /// The user as which everything of this site runs. It must exist, with a uid and a primary group that `uid_min` and
+    /// `gid_min` of hostel.toml allow, and be neither root nor the front's. Give each site's user a group of its own.
     user: String = "(the site's name)";
     /// Whether another site may have the same user. Both must say so: such sites can read and change each other.
     share_user: bool = "false";
@@ -105,6 +110,9 @@ keys! {
     /// The script, relative to the root, that answers for paths that lead to nothing (where the script exists), so that
     /// applications with addresses of their own need no setting. `""` for none.
     front_controller: String = "\"/index.php\"";
+    /// Whether files that belong to somebody else than the site's user and root are served and run too. Then whoever can
+    /// put a file or a hard link beneath the root, such as a member of its group, decides what visitors see.
+    foreign_owners: bool = "false";
 
     /// The most PHP workers, 1 to 256, and so the most requests at the same time.
     workers_max: i64 = "10";
@@ -120,6 +128,12 @@ keys! {
     body_bytes_max: RawSize = "\"128M\"";
     /// The largest answer that is held for a slow client, in memory and on disk, at least 64K; beyond it the worker waits.
     answer_bytes_max: RawSize = "\"1G\"";
+    /// The most disk space for bodies of requests and for answers that wait for slow clients, all together, at least 64K.
+    /// Beyond it bodies that do not fit into memory are refused with status 503, and workers wait for their clients.
+    spill_bytes_max: RawSize = "\"4G\"";
+    /// The largest size of each of the site's two log files, at least 64K; beyond it nothing more is written until the log is
+    /// rotated (move the file away, then SIGUSR1 to hostel-monitor).
+    log_bytes_max: RawSize = "\"1G\"";
     /// After how many seconds without a request a worker may end, 1 to 86400; after ten times that, the site sleeps.
     idle_seconds: i64 = "60";
     /// After how many requests a worker is replaced; 0 for never.
@@ -167,6 +181,8 @@ mod tests {
             ("logs", quoted(d::LOGS)),
             ("run", quoted(d::RUN)),
             ("user", quoted(d::USER)),
+            ("uid_min", d::ID_MIN.to_string()),
+            ("gid_min", d::ID_MIN.to_string()),
             ("log_level", quoted(d::LOG_LEVEL)),
             ("php_ini", quoted(d::PHP_INI)),
         ] {
@@ -184,6 +200,8 @@ mod tests {
             ("request_seconds_max", d::REQUEST_SECONDS_MAX.to_string()),
             ("body_bytes_max", quoted(d::BODY_BYTES_MAX)),
             ("answer_bytes_max", quoted(d::ANSWER_BYTES_MAX)),
+            ("spill_bytes_max", quoted(d::SPILL_BYTES_MAX)),
+            ("log_bytes_max", quoted(d::LOG_BYTES_MAX)),
             ("idle_seconds", d::IDLE_SECONDS.to_string()),
             ("requests_per_worker", d::REQUESTS_PER_WORKER.to_string()),
             ("cpu_weight", d::WEIGHT.to_string()),

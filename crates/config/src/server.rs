@@ -12,6 +12,7 @@ use crate::names;
 use crate::paths;
 use crate::raw::RawServer;
 use crate::read::At;
+use crate::site::within;
 use crate::table::{LogLevel, Server};
 use crate::users::{self, UserLookUp};
 
@@ -41,6 +42,18 @@ pub(crate) fn check(
         .log_level
         .unwrap_or_else(|| At::nowhere(defaults::LOG_LEVEL.to_owned()));
     let log_level = fine(level(&log_level.value), log_level.line, report);
+    let mut id_min = |key, given: Option<At<i64>>| {
+        let Some(given) = given else {
+            return defaults::ID_MIN;
+        };
+        // 0 is root's, as user and as group.
+        let value = within(key, given.value, 1, ID_MIN_MAX);
+        fine(value, given.line, report).unwrap_or(defaults::ID_MIN)
+    };
+    let (uid_min, gid_min) = (
+        id_min("uid_min", raw.uid_min),
+        id_min("gid_min", raw.gid_min),
+    );
     let user = raw
         .user
         .unwrap_or_else(|| At::nowhere(defaults::USER.to_owned()));
@@ -55,8 +68,8 @@ pub(crate) fn check(
         user: found.unwrap_or_else(|| users::missing(&user.value)),
         log_level: log_level.unwrap_or(LogLevel::Information),
         php_ini_directory: fine(paths::text(&php_ini?), None, report)?,
-        uid_min: defaults::ID_MIN,
-        gid_min: defaults::ID_MIN,
+        uid_min,
+        gid_min,
         open_ports: defaults::OPEN_PORTS.to_vec(),
         sites: Vec::new(),
     })
@@ -129,5 +142,7 @@ fn level(name: &str) -> Result<LogLevel, Fault> {
     }
 }
 
+/// Above stand `nobody` and numbers that mean "none".
+const ID_MIN_MAX: u32 = 60_000;
 /// The name of a Unix socket has 107 bytes; `/status.sock` has 12 of them.
 const RUN_BYTES_MAX: usize = 95;

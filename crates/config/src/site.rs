@@ -15,7 +15,7 @@ use crate::raw::RawSite;
 use crate::read::{At, RawSize};
 use crate::resources;
 use crate::table::{Egress, Limits, Site};
-use crate::users::{self, UserLookUp};
+use crate::users::{self, IdBounds, UserLookUp};
 
 /// A site, with what is needed to compare it with others and to say where it stands.
 #[derive(Debug)]
@@ -32,6 +32,7 @@ pub(crate) struct CheckedSite {
 /// One site by itself; `None` where too little is known to compare it with others.
 pub(crate) fn check(
     raw: RawSite,
+    bounds: IdBounds,
     look_up: &dyn UserLookUp,
     report: &mut Report,
 ) -> Option<CheckedSite> {
@@ -42,7 +43,7 @@ pub(crate) fn check(
     let (domains, domain_lines) = domains(raw.domains, report);
 
     let user = raw.user.unwrap_or_else(|| At::nowhere(name.clone()));
-    let found = users::site(&user.value, user.line.is_none(), look_up);
+    let found = users::site(&user.value, user.line.is_none(), bounds, look_up);
     let found = fine(found, user.line, report);
 
     let home = raw
@@ -79,7 +80,7 @@ pub(crate) fn check(
         index,
         script_extensions,
         front_controller,
-        foreign_owners: false,
+        foreign_owners: raw.foreign_owners.is_some_and(|allow| allow.value),
         egress: Egress::Usual,
         services: Vec::new(),
         limits,
@@ -137,6 +138,11 @@ fn check_limits(raw: &RawSite, report: &mut Report) -> Limits {
         let given = given.as_ref().unwrap_or(&default);
         fine(sized(key, &given.value, min), given.line, report).unwrap_or_default()
     };
+    let disk_bytes = [
+        ("spill_bytes_max", &raw.spill_bytes_max, d::SPILL_BYTES_MAX),
+        ("log_bytes_max", &raw.log_bytes_max, d::LOG_BYTES_MAX),
+    ]
+    .map(|(key, given, default)| bytes(key, given, default, DISK_BYTES_MIN));
     Limits {
         workers_max,
         queue_max,
@@ -147,8 +153,9 @@ fn check_limits(raw: &RawSite, report: &mut Report) -> Limits {
             "answer_bytes_max",
             &raw.answer_bytes_max,
             d::ANSWER_BYTES_MAX,
-            ANSWER_BYTES_MIN,
+            DISK_BYTES_MIN,
         ),
+        spill_bytes_max: disk_bytes[0],
         idle_time: Duration::from_secs(idle.into()),
         requests_per_worker,
         memory_max: resources::memory_max(raw.memory_max.as_ref(), report),
@@ -158,7 +165,7 @@ fn check_limits(raw: &RawSite, report: &mut Report) -> Limits {
         processes_max: resources::processes_max(raw.processes_max.as_ref(), report),
         temporary_bytes_max: d::TEMPORARY_BYTES_MAX,
         home_bytes_max: None,
-        log_bytes_max: d::LOG_BYTES_MAX,
+        log_bytes_max: disk_bytes[1],
     }
 }
 
@@ -287,7 +294,7 @@ pub(crate) fn sized(key: &str, raw: &RawSize, min: u64) -> Result<u64, Fault> {
     Ok(size)
 }
 
-/// Less than this would stop a worker within one frame.
-const ANSWER_BYTES_MIN: u64 = 64 * 1024;
+/// With less a worker would stop within one frame, and a log within one burst.
+const DISK_BYTES_MIN: u64 = 64 * 1024;
 /// A tebibyte: beyond, it is a mistake.
 const BYTES_MAX: u64 = 1 << 40;

@@ -139,6 +139,8 @@ pub struct Limits {
     pub body_bytes_max: u64,
     /// The largest answer that is held for a slow client; at least 64 KiB.
     pub answer_bytes_max: u64,
+    /// The most bytes on disk for bodies of requests and answers that wait, together.
+    pub spill_bytes_max: u64,
     /// After how long without a request a worker may be ended: 1 second to a day.
     pub idle_time: Duration,
     /// After how many requests a worker is replaced; 0 for never.

@@ -43,8 +43,20 @@ pub(crate) fn front(name: &str, users: &dyn UserLookUp) -> Result<User, Fault> {
     Ok(user)
 }
 
+/// The lowest numbers that a site's user and its primary group may have; never 0.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct IdBounds {
+    pub(crate) uid_min: u32,
+    pub(crate) gid_min: u32,
+}
+
 /// The user of a site; `is_default` where it is just the site's name.
-pub(crate) fn site(name: &str, is_default: bool, users: &dyn UserLookUp) -> Result<User, Fault> {
+pub(crate) fn site(
+    name: &str,
+    is_default: bool,
+    bounds: IdBounds,
+    users: &dyn UserLookUp,
+) -> Result<User, Fault> {
     let user = look_up(name, users, || {
         let create = format!("create it: useradd --user-group --shell /usr/sbin/nologin {name}");
         if is_default {
@@ -57,10 +69,10 @@ pub(crate) fn site(name: &str, is_default: bool, users: &dyn UserLookUp) -> Resu
     if user.uid.0 == 0 {
         return Err(wrong("it is root").hint("give the site a user of its own"));
     }
-    if user.uid.0 < SITE_UID_MIN {
+    if user.uid.0 < bounds.uid_min {
         let why = format!(
-            "its uid {} is below {SITE_UID_MIN}, as are those of the system's own users",
-            user.uid
+            "its uid {} is below {}, as are those of the system's own users ('uid_min')",
+            user.uid, bounds.uid_min
         );
         return Err(wrong(&why).hint("give the site a user of its own"));
     }
@@ -71,6 +83,19 @@ pub(crate) fn site(name: &str, is_default: bool, users: &dyn UserLookUp) -> Resu
     }
     if user.gid.0 == 0 {
         return Err(wrong("its group is root's").hint(format!("usermod --gid GROUP {name}")));
+    }
+    if user.gid.0 < bounds.gid_min || user.gid.0 == NOBODY {
+        let why = if user.gid.0 == NOBODY {
+            "its group stands for groups that do not exist".to_owned()
+        } else {
+            format!(
+                "the gid {} of its group is below {}, as are those of the system's own groups ('gid_min')",
+                user.gid, bounds.gid_min
+            )
+        };
+        return Err(wrong(&why).hint(format!(
+            "give the user a group of its own: groupadd {name}; usermod --gid {name} {name}"
+        )));
     }
     Ok(user)
 }
@@ -115,7 +140,5 @@ pub(crate) fn missing(name: &str) -> User {
     }
 }
 
-/// Below are the numbers that Debian itself hands out.
-const SITE_UID_MIN: u32 = 100;
-/// `nobody`: owns what has no owner, in user namespaces and on network file systems.
+/// `nobody` and `nogroup`: own what has no owner, in user namespaces and on network file systems.
 const NOBODY: u32 = 65_534;

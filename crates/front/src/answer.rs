@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::handoff::{HandoffError, Outcome};
 use crate::reply::ReplyHeaders;
-use crate::spill::{Body, Spill};
+use crate::spill::{Body, Claim, Share, Spill};
 
 /// The answer to a request, from its head on.
 pub struct Answer {
@@ -41,22 +41,22 @@ pub struct AnswerCut;
 #[derive(Debug)]
 pub(crate) struct Budget {
     memory: Cell<usize>,
-    spilled: Cell<u64>,
+    spill_share: Rc<Share>,
     answer_bytes_max: u64,
 }
 
 impl Budget {
-    pub(crate) fn new(answer_bytes_max: u64) -> Self {
+    pub(crate) fn new(answer_bytes_max: u64, spill_share: &Rc<Share>) -> Self {
         Self {
             memory: Cell::new(0),
-            spilled: Cell::new(0),
+            spill_share: Rc::clone(spill_share),
             answer_bytes_max,
         }
     }
 
-    /// Bytes of answers that wait in memory and in spill files.
-    pub(crate) fn held(&self) -> (usize, u64) {
-        (self.memory.get(), self.spilled.get())
+    /// Bytes of answers that wait in memory.
+    pub(crate) fn memory_held(&self) -> usize {
+        self.memory.get()
     }
 }
 
@@ -86,7 +86,7 @@ struct Spilled {
     read: u64,
     written: u64,
     /// The most that the file ever held, which is what it takes of the disk.
-    high: u64,
+    claim: Claim,
     is_writing: bool,
     /// The disk gave an error: no more is written here.
     is_broken: bool,
@@ -288,7 +288,7 @@ impl Channel {
                         file: Arc::new(file),
                         read: 0,
                         written: 0,
-                        high: 0,
+                        claim: self.budget.spill_share.claim(),
                         is_writing: false,
                         is_broken: false,
                     });
@@ -301,14 +301,10 @@ impl Channel {
             (spilled.read, spilled.written) = (0, 0);
         }
         let offset = spilled.written;
-        let high = spilled.high.max(offset + bytes);
-        let site = self.budget.spilled.get() + (high - spilled.high);
-        let max = self.budget.answer_bytes_max;
-        if spilled.is_broken || high > max || site > max.saturating_mul(SITE_SPILL_FACTOR) {
+        let end = offset + bytes;
+        if spilled.is_broken || end > self.budget.answer_bytes_max || !spilled.claim.grow_to(end) {
             return None;
         }
-        spilled.high = high;
-        self.budget.spilled.set(site);
         spilled.is_writing = true;
         Some((Ok(Arc::clone(&spilled.file)), offset))
     }
@@ -344,13 +340,8 @@ impl Channel {
 impl Drop for Channel {
     fn drop(&mut self) {
         let state = self.state.get_mut();
-        let (bytes, high) = (
-            state.memory_bytes,
-            state.spilled.as_ref().map_or(0, |spilled| spilled.high),
-        );
+        let bytes = state.memory_bytes;
         self.release_memory(bytes);
-        let left = self.budget.spilled.get().saturating_sub(high);
-        self.budget.spilled.set(left);
     }
 }
 
@@ -457,7 +448,5 @@ fn wake(waker: &mut Option<Waker>) {
 pub const ANSWER_MEMORY_MAX: usize = 256 * 1024;
 /// Bytes of all answers of one site that wait in memory.
 const SITE_MEMORY_MAX: usize = 64 * 1024 * 1024;
-/// All answers of one site together may spill so many times what one may.
-const SITE_SPILL_FACTOR: u64 = 4;
 /// Bytes that are handed on as one piece.
 const CHUNK_BYTES: usize = 64 * 1024;

@@ -6,13 +6,14 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::rc::Rc;
 
 use tokio::time::Instant;
 
 use crate::chunked::{ChunkError, Chunks};
 use crate::connection::{Connection, ReadError};
 use crate::head::BodyLength;
-use crate::spill::{Body, Spill};
+use crate::spill::{Body, Claim, Share, Spill};
 
 /// Why a body was not taken in. The connection cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +30,9 @@ pub enum BodyError {
     /// The client left.
     #[error("the client left within the body")]
     ClientLeft,
+    /// All that the site may have on disk is taken.
+    #[error("the site has no room on disk for the body: 'spill_bytes_max' is reached")]
+    NoRoom,
     /// The spill file could not be made or written.
     #[error("the body could not be kept in a temporary file")]
     Spill(#[source] io::Error),
@@ -42,23 +46,32 @@ impl BodyError {
             Self::Malformed(_) => Some(400),
             Self::TimedOut => Some(408),
             Self::ClientLeft => None,
+            Self::NoRoom => Some(503),
             Self::Spill(_) => Some(500),
         }
     }
 }
 
-/// Read the body that follows a head, at most `bytes_max` of it.
+/// Read the body that follows a head, at most `bytes_max` of it and no more than the site's share of the disk could hold.
 pub(crate) async fn take_in(
     connection: &mut Connection,
     length: BodyLength,
     bytes_max: u64,
     spill: &Spill,
+    share: &Rc<Share>,
 ) -> Result<Body, BodyError> {
+    let bytes_max = bytes_max.min(share.bytes_max());
+    let intake = Intake {
+        memory: Vec::new(),
+        file: None,
+        claim: share.claim(),
+        length: 0,
+    };
     match length {
         BodyLength::Nothing => Ok(Body::Empty),
         BodyLength::Sized(length) if length > bytes_max => Err(BodyError::TooLarge),
-        BodyLength::Sized(length) => take_in_sized(connection, length, spill).await,
-        BodyLength::Chunked => take_in_chunks(connection, bytes_max, spill).await,
+        BodyLength::Sized(length) => take_in_sized(connection, length, intake, spill).await,
+        BodyLength::Chunked => take_in_chunks(connection, bytes_max, intake, spill).await,
     }
 }
 
@@ -79,9 +92,9 @@ pub(crate) async fn skip(connection: &mut Connection, length: u64) -> Result<(),
 async fn take_in_sized(
     connection: &mut Connection,
     length: u64,
+    mut intake: Intake,
     spill: &Spill,
 ) -> Result<Body, BodyError> {
-    let mut intake = Intake::default();
     intake.memory.reserve_exact(first(MEMORY_BYTES_MAX, length));
     let mut left = length;
     while left > 0 {
@@ -100,10 +113,10 @@ async fn take_in_sized(
 async fn take_in_chunks(
     connection: &mut Connection,
     bytes_max: u64,
+    mut intake: Intake,
     spill: &Spill,
 ) -> Result<Body, BodyError> {
     let mut chunks = Chunks::default();
-    let mut intake = Intake::default();
     loop {
         let mut used = 0;
         while used < connection.input.len() && !chunks.is_complete() {
@@ -134,10 +147,10 @@ async fn read_more(connection: &mut Connection) -> Result<(), BodyError> {
 }
 
 /// A body on its way in: memory first, then a file.
-#[derive(Default)]
 struct Intake {
     memory: Vec<u8>,
     file: Option<File>,
+    claim: Claim,
     length: u64,
 }
 
@@ -159,6 +172,10 @@ impl Intake {
         let Some(mut file) = self.file.take() else {
             return Ok(());
         };
+        // All that was taken so far goes to the file.
+        if !self.claim.grow_to(self.length) {
+            return Err(BodyError::NoRoom);
+        }
         let memory = std::mem::take(&mut self.memory);
         let written = tokio::task::spawn_blocking(move || {
             file.write_all(&memory)?;
@@ -181,6 +198,7 @@ impl Intake {
             Some(file) => Body::Spilled {
                 file,
                 length: self.length,
+                claim: self.claim,
             },
             None if self.memory.is_empty() => Body::Empty,
             None => Body::Memory(self.memory),

@@ -25,7 +25,7 @@ use crate::handoff::HandoffError;
 use crate::logs::Level;
 use crate::pool::Parted;
 use crate::sites::Site;
-use crate::spill::Body;
+use crate::spill::{Body, Claim};
 use crate::worker::{Job, Stop, Worker};
 
 /// Serve one worker until it ends, breaks the rules or is not needed any more.
@@ -188,6 +188,7 @@ enum Source {
         file: Arc<File>,
         offset: u64,
         length: u64,
+        claim: Claim,
     },
 }
 
@@ -196,9 +197,18 @@ impl Source {
     fn back(self) -> Option<Body> {
         match self {
             Self::Sent(body) => Some(body),
-            Self::Spilled { file, length, .. } => {
+            Self::Spilled {
+                file,
+                length,
+                claim,
+                ..
+            } => {
                 let file = Arc::into_inner(file)?;
-                Some(Body::Spilled { file, length })
+                Some(Body::Spilled {
+                    file,
+                    length,
+                    claim,
+                })
             }
         }
     }
@@ -228,10 +238,15 @@ impl<'s> Exchange<'s> {
         link.is_begun = false;
         link.push_frame(number, to_worker::REQUEST, &job.payload);
         let body = match job.body {
-            Body::Spilled { file, length } => Source::Spilled {
+            Body::Spilled {
+                file,
+                length,
+                claim,
+            } => Source::Spilled {
                 file: Arc::new(file),
                 offset: 0,
                 length,
+                claim,
             },
             Body::Memory(bytes) => {
                 for part in bytes.chunks(limits::FRAME_BYTES_MAX) {
@@ -423,6 +438,7 @@ impl<'s> Exchange<'s> {
             file,
             offset,
             length,
+            ..
         } = &mut self.body
         else {
             return Ok(());

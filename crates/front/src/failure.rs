@@ -49,6 +49,7 @@ impl From<PathError> for Failure {
 impl From<BodyError> for Failure {
     fn from(error: BodyError) -> Self {
         match error.status() {
+            Some(503) => Self::Failed(RETRY, error.to_string()),
             Some(status @ 500..) => Self::Failed(status.into(), error.to_string()),
             Some(status) => Self::refused(status),
             None => Self::ClientLeft,

@@ -12,6 +12,7 @@ pub(crate) struct LogFile {
     file: Option<File>,
     buffer: Vec<u8>,
     file_bytes: u64,
+    bytes_max: u64,
     full: bool,
     failing: bool,
     rate: Rate,
@@ -31,8 +32,8 @@ pub(crate) struct Rate {
 /// Something about a log file that belongs into the server's log, said once.
 #[derive(Debug)]
 pub(crate) enum Trouble {
-    /// The file has reached its largest size.
-    Full,
+    /// The file has reached its largest size, which is this.
+    Full(u64),
     /// The file cannot be written.
     Failed(io::Error),
 }
@@ -73,11 +74,13 @@ impl Rate {
 }
 
 impl LogFile {
-    pub(crate) fn new(rate: Rate) -> Self {
+    /// A log whose files take at most `bytes_max` bytes and one line that says so.
+    pub(crate) fn new(rate: Rate, bytes_max: u64) -> Self {
         Self {
             file: None,
             buffer: Vec::new(),
             file_bytes: 0,
+            bytes_max,
             full: false,
             failing: false,
             rate,
@@ -94,8 +97,13 @@ impl LogFile {
         };
         self.file_bytes = file.metadata().map_or(0, |metadata| metadata.len());
         self.file = Some(file);
-        self.full = false;
+        // It said so itself when it became full.
+        self.full = self.file_bytes >= self.bytes_max;
         self.failing = false;
+        if self.full {
+            self.buffer.clear();
+            return Err(Trouble::Full(self.bytes_max));
+        }
         flushed
     }
 
@@ -149,6 +157,18 @@ impl LogFile {
         if self.buffer.is_empty() {
             return Ok(());
         }
+        let room = self.bytes_max.saturating_sub(self.file_bytes);
+        let becomes_full = self.buffer.len() as u64 > room;
+        if becomes_full {
+            keep_whole_lines(&mut self.buffer, room);
+            append_time(&mut self.buffer);
+            let text = format!(
+                " this log has reached its bound of {} bytes; nothing more is written until it is rotated\n",
+                self.bytes_max
+            );
+            self.buffer.extend_from_slice(text.as_bytes());
+            self.full = true;
+        }
         let length = self.buffer.len() as u64;
         let written = file.write_all(&self.buffer);
         self.buffer.clear();
@@ -163,9 +183,8 @@ impl LogFile {
         }
         self.failing = false;
         self.file_bytes += length;
-        if self.file_bytes >= FILE_BYTES_MAX {
-            self.full = true;
-            return Err(Trouble::Full);
+        if becomes_full {
+            return Err(Trouble::Full(self.bytes_max));
         }
         Ok(())
     }
@@ -180,6 +199,14 @@ impl LogFile {
                 .extend_from_slice(format!(" {suppressed} lines suppressed\n").as_bytes());
         }
     }
+}
+
+/// Cut what is behind the last whole line within so many bytes.
+fn keep_whole_lines(buffer: &mut Vec<u8>, room: u64) {
+    let room = usize::try_from(room).unwrap_or(usize::MAX);
+    let fits = buffer.get(..room).unwrap_or(buffer);
+    let end = fits.iter().rposition(|byte| *byte == b'\n');
+    buffer.truncate(end.map_or(0, |last| last + 1));
 }
 
 /// Append text with every control character but the tab as `\xHH`.
@@ -209,8 +236,6 @@ const BUFFER_BYTES: usize = 64 * 1024;
 const WAITING_BYTES_MAX: usize = 256 * 1024;
 /// Lines of the front's own in a second; a site that crashes worker after worker has one for each.
 const NOTICES_MAX: u64 = 100;
-/// The largest size of one file. Rotation gives another one.
-const FILE_BYTES_MAX: u64 = 1 << 30;
 
 #[cfg(test)]
 mod tests {
@@ -234,7 +259,7 @@ mod tests {
 
     #[test]
     fn control_characters_cannot_make_a_line() {
-        let mut log = LogFile::new(Rate::new(10, 1000));
+        let mut log = LogFile::new(Rate::new(10, 1000), u64::MAX);
         log.replace(temporary()).unwrap();
         log.line(b"> ", b"a\r\nforged\0\x7f\tb\x1b").unwrap();
         assert_eq!(written(&mut log), "> a\\x0D\\x0Aforged\\x00\\x7F\tb\\x1B\n");
@@ -242,7 +267,7 @@ mod tests {
 
     #[test]
     fn lines_beyond_the_rate_are_counted_and_dropped() {
-        let mut log = LogFile::new(Rate::new(2, 1000));
+        let mut log = LogFile::new(Rate::new(2, 1000), u64::MAX);
         log.replace(temporary()).unwrap();
         for line in [b"1", b"2", b"3", b"4"] {
             log.line(b"", line).unwrap();
@@ -258,7 +283,7 @@ mod tests {
 
     #[test]
     fn neither_notices_nor_lines_drown_the_other() {
-        let mut log = LogFile::new(Rate::new(2, 1000));
+        let mut log = LogFile::new(Rate::new(2, 1000), u64::MAX);
         log.replace(temporary()).unwrap();
         for _ in 0..3 {
             log.line(b"", b"line").unwrap();
@@ -273,19 +298,31 @@ mod tests {
 
     #[test]
     fn a_full_file_stops_and_says_so_once() {
-        let mut log = LogFile::new(Rate::new(10, 1000));
-        let file = temporary();
-        file.set_len(FILE_BYTES_MAX - 1).unwrap();
-        log.replace(file).unwrap();
-        log.line(b"", b"last").unwrap();
-        assert!(matches!(log.flush(), Err(Trouble::Full)));
+        let mut log = LogFile::new(Rate::new(10, 1000), 10);
+        log.replace(temporary()).unwrap();
+        log.line(b"", b"first").unwrap();
+        log.line(b"", b"second").unwrap();
+        assert!(matches!(log.flush(), Err(Trouble::Full(10))));
         log.line(b"", b"beyond").unwrap();
         assert!(log.buffer.is_empty() && log.flush().is_ok());
+        let text = written(&mut log);
+        assert!(text.starts_with("first\n") && text.ends_with(" until it is rotated\n"));
+        assert_eq!(text.lines().count(), 2, "{text}");
+
+        // The same file again, as when the site slept: not a line more.
+        let same = log.file.as_ref().unwrap().try_clone().unwrap();
+        assert!(matches!(log.replace(same), Err(Trouble::Full(10))));
+        log.line(b"", b"beyond").unwrap();
+        assert_eq!(written(&mut log), text);
+        // Another one, as after a rotation.
+        log.replace(temporary()).unwrap();
+        log.line(b"", b"again").unwrap();
+        assert_eq!(written(&mut log), "again\n");
     }
 
     #[test]
     fn lines_wait_for_their_first_file_within_bounds() {
-        let mut log = LogFile::new(Rate::new(u64::MAX, u64::MAX));
+        let mut log = LogFile::new(Rate::new(u64::MAX, u64::MAX), u64::MAX);
         for _ in 0..1000 {
             log.line(b"", &[b'x'; 999]).unwrap();
         }

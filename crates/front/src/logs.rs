@@ -63,12 +63,15 @@ impl Level {
 }
 
 impl SiteLog {
-    /// The logs of a site of this name, without files yet.
-    pub fn new(name: &str) -> Self {
+    /// The logs of a site of this name, without files yet; each takes at most `bytes_max` bytes.
+    pub fn new(name: &str, bytes_max: u64) -> Self {
         Self {
             name: name.to_owned(),
-            access: RefCell::new(LogFile::new(Rate::new(ACCESS_LINES, ACCESS_BYTES))),
-            error: RefCell::new(LogFile::new(Rate::new(ERROR_LINES, ERROR_BYTES))),
+            access: RefCell::new(LogFile::new(
+                Rate::new(ACCESS_LINES, ACCESS_BYTES),
+                bytes_max,
+            )),
+            error: RefCell::new(LogFile::new(Rate::new(ERROR_LINES, ERROR_BYTES), bytes_max)),
             is_written: Cell::new(false),
         }
     }
@@ -79,7 +82,10 @@ impl Logs {
     pub fn new(level: Level) -> Self {
         Self {
             level: Cell::new(level),
-            server: RefCell::new(LogFile::new(Rate::new(ERROR_LINES, ERROR_BYTES))),
+            server: RefCell::new(LogFile::new(
+                Rate::new(ERROR_LINES, ERROR_BYTES),
+                SERVER_LOG_BYTES_MAX,
+            )),
             written: RefCell::default(),
         }
     }
@@ -186,11 +192,11 @@ impl Logs {
         let name = &log.name;
         match outcome {
             Ok(()) => {}
-            Err(Trouble::Full) => self.server(
+            Err(Trouble::Full(bytes_max)) => self.server(
                 Level::Warning,
                 format_args!(
-                    "site {name}: the {which} log has reached 1 GiB and is not written until it is \
-                     rotated (then send SIGUSR1 to the monitor)"
+                    "site {name}: the {which} log has reached {bytes_max} bytes ('log_bytes_max') and is not \
+                     written until it is rotated (then send SIGUSR1 to the monitor)"
                 ),
             ),
             Err(Trouble::Failed(error)) => self.server(
@@ -214,5 +220,7 @@ const ACCESS_BYTES: u64 = 64 << 20;
 /// Lines and bytes that one error log takes in a second.
 const ERROR_LINES: u64 = 1000;
 const ERROR_BYTES: u64 = 1 << 20;
+/// The front's part of the server's log: beyond this it writes nothing until it is rotated.
+const SERVER_LOG_BYTES_MAX: u64 = 1 << 30;
 /// Lines of one message.
 const MESSAGE_LINES_MAX: usize = 64;

@@ -182,7 +182,8 @@ impl Request<'_> {
         let bytes_max = self.site.entry.body_bytes_max;
         // Where this fails, nobody knows where the next request begins.
         self.unread = Unread::Much;
-        let body = body::take_in(self.connection, length, bytes_max, &self.front.spill).await?;
+        let (spill, share) = (&self.front.spill, &self.site.spill_share);
+        let body = body::take_in(self.connection, length, bytes_max, spill, share).await?;
         self.unread = Unread::Nothing;
         self.site.counters.bytes_received.add(body.length());
         Ok(body)

@@ -19,7 +19,7 @@ use crate::logs::{Level, Logs, SiteLog};
 use crate::lookup::{FileBudget, PathMap, SiteUnavailable};
 use crate::monitor::Monitor;
 use crate::pool::Pool;
-use crate::spill::Spill;
+use crate::spill::{Share, Spill};
 
 /// What every site needs of the server.
 #[derive(Clone)]
@@ -150,6 +150,7 @@ pub struct Site {
     pub(crate) map: PathMap,
     pub(crate) pool: Pool,
     pub(crate) budget: Rc<Budget>,
+    pub(crate) spill_share: Rc<Share>,
     state: RefCell<State>,
     running: Cell<u32>,
     is_leaving: Cell<bool>,
@@ -172,10 +173,12 @@ enum State {
 impl Site {
     /// A site that sleeps.
     pub fn new(entry: SiteEntry, services: Services) -> Self {
+        let spill_share = Share::new(entry.spill_bytes_max);
         Self {
-            log: Rc::new(SiteLog::new(&entry.name)),
+            log: Rc::new(SiteLog::new(&entry.name, entry.log_bytes_max)),
             pool: Pool::new(&entry),
-            budget: Rc::new(Budget::new(entry.answer_bytes_max)),
+            budget: Rc::new(Budget::new(entry.answer_bytes_max, &spill_share)),
+            spill_share,
             entry,
             services,
             counters: Counters::default(),

@@ -61,7 +61,6 @@ pub fn document(front: &Front, started: u64) -> Value {
 fn describe(site: &Site) -> Value {
     let census = site.pool.census();
     let counters = &site.counters;
-    let (answers_memory, answers_spilled) = site.budget.held();
     json!({
         "id": site.entry.id.0,
         "name": site.entry.name,
@@ -80,7 +79,8 @@ fn describe(site: &Site) -> Value {
             "crashed": site.pool.crashed.sum(),
         },
         "queue": { "length": census.queued, "peak": census.queue_peak, "max": site.entry.queue_max },
-        "answers_held": { "memory_bytes": answers_memory, "spilled_bytes": answers_spilled },
+        "answers_held": { "memory_bytes": site.budget.memory_held() },
+        "spill": { "bytes": site.spill_share.bytes(), "bytes_max": site.spill_share.bytes_max() },
         "requests": counters.requests.sum(),
         "errors": counters.errors.sum(),
         "bytes_received": counters.bytes_received.sum(),

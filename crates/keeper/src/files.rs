@@ -27,6 +27,7 @@ pub(crate) struct Files {
     script_extensions: Vec<String>,
     front_controller: Vec<u8>,
     user: Uid,
+    foreign_owners: bool,
 }
 
 /// Why home cannot be served.
@@ -60,6 +61,7 @@ impl Files {
             script_extensions: settings.script_extensions.clone(),
             front_controller: settings.front_controller.clone().into_bytes(),
             user,
+            foreign_owners: settings.foreign_owners,
         })
     }
 
@@ -143,7 +145,8 @@ impl Files {
         }
         // A hard link keeps the owner of its file, so one to another user's file stops here.
         let owner = Uid(metadata.uid());
-        if metadata.is_file() && (owner == self.user || owner == Uid::ROOT) {
+        let is_own = owner == self.user || owner == Uid::ROOT;
+        if metadata.is_file() && (is_own || self.foreign_owners) {
             return Ok(Entry::File(handle));
         }
         Err(Refusal::Forbidden)

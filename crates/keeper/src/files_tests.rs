@@ -39,6 +39,7 @@ impl Home {
             index: vec!["index.php".into(), "index.html".into()],
             script_extensions: vec!["php".into()],
             front_controller: "/index.php".into(),
+            foreign_owners: false,
             php_ini_directory: "/etc/php/8.2/embed".into(),
             requests_per_worker: 0,
             php_values: Vec::new(),

@@ -275,6 +275,7 @@ fn settings(site: &Site, server: &Server) -> SiteSettings {
         index: site.index.clone(),
         script_extensions: site.script_extensions.clone(),
         front_controller: site.front_controller.clone(),
+        foreign_owners: site.foreign_owners,
         php_ini_directory: server.php_ini_directory.clone(),
         requests_per_worker: site.limits.requests_per_worker,
         php_values: site.php_values.clone(),

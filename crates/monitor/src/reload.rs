@@ -97,6 +97,7 @@ mod tests {
                 request_time_max: Duration::from_secs(1),
                 body_bytes_max: 1,
                 answer_bytes_max: 1 << 16,
+                spill_bytes_max: 1 << 20,
                 idle_time: Duration::from_secs(1),
                 requests_per_worker: 0,
                 memory_max: None,

@@ -158,6 +158,8 @@ impl Site {
             request_ms_max: milliseconds(limits.request_time_max),
             body_bytes_max: limits.body_bytes_max,
             answer_bytes_max: limits.answer_bytes_max,
+            spill_bytes_max: limits.spill_bytes_max,
+            log_bytes_max: limits.log_bytes_max,
             idle_ms: milliseconds(limits.idle_time),
         }
     }

@@ -30,6 +30,7 @@ pub(crate) struct Rules {
     document_root: Vec<u8>,
     extensions: Vec<Vec<u8>>,
     user: Uid,
+    foreign_owners: bool,
     /// Devices of file systems whose files never are scripts.
     refused_devices: Vec<u64>,
     /// The document root as it was found last: device and inode.
@@ -47,6 +48,7 @@ impl Rules {
                 .map(|extension| extension.as_bytes().to_vec())
                 .collect(),
             user: Uid::effective(),
+            foreign_owners: settings.foreign_owners,
             refused_devices: ["/proc", "/dev", "/dev/shm"]
                 .into_iter()
                 .filter_map(device)
@@ -91,8 +93,9 @@ impl Rules {
             FileType::Directory => return Err(Refusal::NotThere),
             _ => return Err(Refusal::Forbidden),
         }
-        let of_user_or_root = found.st_uid == self.user.0 || found.st_uid == Uid::ROOT.0;
-        if of_user_or_root && !self.refused_devices.contains(&found.st_dev) {
+        let may_own =
+            self.foreign_owners || found.st_uid == self.user.0 || found.st_uid == Uid::ROOT.0;
+        if may_own && !self.refused_devices.contains(&found.st_dev) {
             Ok(())
         } else {
             Err(Refusal::Forbidden)

@@ -112,6 +112,11 @@ pub struct SiteEntry {
     pub body_bytes_max: u64,
     /// The largest answer that is held for a slow client (memory and spill file); beyond it the worker waits.
     pub answer_bytes_max: u64,
+    /// The most bytes on disk for bodies of its requests and for its answers that wait, together. Bodies beyond it are refused;
+    /// of answers the worker waits.
+    pub spill_bytes_max: u64,
+    /// The most bytes in each of its two log files; beyond it nothing is written until there is another file.
+    pub log_bytes_max: u64,
     /// After how many milliseconds without a request a worker may be ended, and after ten times that the whole site.
     pub idle_ms: u32,
 }
@@ -235,6 +240,8 @@ impl SiteEntry {
             .u32(self.request_ms_max)
             .u64(self.body_bytes_max)
             .u64(self.answer_bytes_max)
+            .u64(self.spill_bytes_max)
+            .u64(self.log_bytes_max)
             .u32(self.idle_ms)
     }
 
@@ -256,6 +263,8 @@ impl SiteEntry {
             request_ms_max: r.u32("request_ms_max")?,
             body_bytes_max: r.u64("body_bytes_max")?,
             answer_bytes_max: r.u64("answer_bytes_max")?,
+            spill_bytes_max: r.u64("spill_bytes_max")?,
+            log_bytes_max: r.u64("log_bytes_max")?,
             idle_ms: r.u32("idle_ms")?,
         })
     }
@@ -331,6 +340,8 @@ mod tests {
             request_ms_max: 300_000,
             body_bytes_max: 1 << 27,
             answer_bytes_max: 1 << 30,
+            spill_bytes_max: 1 << 32,
+            log_bytes_max: 1 << 30,
             idle_ms: 60_000,
         }
     }

@@ -38,6 +38,8 @@ pub struct SiteSettings {
     pub script_extensions: Vec<String>,
     /// The script, relative to the root and with a leading slash, that answers for paths that lead to nothing; empty for none.
     pub front_controller: String,
+    /// Whether files of owners other than the site's user and root are served and run.
+    pub foreign_owners: bool,
     /// The directory of php.ini as PHPRC names it, such as `/etc/php/8.2/embed`; modules are read from its `conf.d`.
     pub php_ini_directory: String,
     /// After how many requests a worker is replaced; 0 for never.
@@ -106,6 +108,7 @@ impl SiteSettings {
         write_texts(w, &self.index);
         write_texts(w, &self.script_extensions);
         w.text(&self.front_controller)
+            .bool(self.foreign_owners)
             .text(&self.php_ini_directory)
             .u32(self.requests_per_worker);
         w.count(self.php_values.len());
@@ -130,6 +133,7 @@ impl SiteSettings {
             front_controller: r
                 .text(limits::PATH_BYTES_MAX, "front controller")?
                 .to_owned(),
+            foreign_owners: r.bool("foreign owners")?,
             php_ini_directory: r
                 .text(limits::PATH_BYTES_MAX, "php.ini directory")?
                 .to_owned(),
@@ -171,6 +175,7 @@ pub(crate) mod tests {
             index: vec!["index.php".into(), "index.html".into()],
             script_extensions: vec!["php".into()],
             front_controller: "/index.php".into(),
+            foreign_owners: false,
             php_ini_directory: "/etc/php/8.2/embed".into(),
             requests_per_worker: 1000,
             php_values: vec![PhpValue {

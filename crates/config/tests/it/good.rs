@@ -19,6 +19,7 @@ fn nothing_but_domains_must_be_written() {
     assert_eq!(server.run, Path::new("/run/hostel"));
     assert_eq!(server.user.uid.0, 990);
     assert_eq!(server.log_level, LogLevel::Information);
+    assert_eq!((server.uid_min, server.gid_min), (100, 100));
     assert_eq!(server.php_ini_directory, "/etc/php/8.2/embed");
     let [site] = &server.sites[..] else {
         panic!("one site: {:?}", server.sites);
@@ -37,6 +38,9 @@ fn nothing_but_domains_must_be_written() {
     assert_eq!(site.limits.request_time_max, Duration::from_secs(300));
     assert_eq!(site.limits.body_bytes_max, 128 << 20);
     assert_eq!(site.limits.answer_bytes_max, 1 << 30);
+    assert_eq!(site.limits.spill_bytes_max, 4 << 30);
+    assert_eq!(site.limits.log_bytes_max, 1 << 30);
+    assert!(!site.foreign_owners);
     assert_eq!(site.limits.idle_time, Duration::from_secs(60));
     assert_eq!(site.limits.requests_per_worker, 1000);
     assert_eq!(site.limits.memory_max, None);
@@ -62,6 +66,7 @@ fn everything_may_be_written() {
     assert_eq!(server.run, instance.path("run"));
     assert_eq!(server.user.name, "bob");
     assert_eq!(server.log_level.number(), 3);
+    assert_eq!((server.uid_min, server.gid_min), (1000, 1));
     let site = &server.sites[0];
     assert_eq!(site.name, "blog.example");
     assert_eq!(site.home, "/home/alice/sites");
@@ -73,6 +78,9 @@ fn everything_may_be_written() {
     assert_eq!((site.limits.cpu_weight, site.limits.io_weight), (1, 10_000));
     assert_eq!(site.limits.cpu_max, Some(150));
     assert_eq!(site.limits.processes_max, 64);
+    assert_eq!(site.limits.spill_bytes_max, 10 << 20);
+    assert_eq!(site.limits.log_bytes_max, 65_536);
+    assert!(site.foreign_owners);
     let value = |name: &str, value: &str, admin| PhpValue {
         name: name.to_owned(),
         value: value.to_owned(),
@@ -101,6 +109,22 @@ fn two_sites_that_say_so_may_have_one_user_and_home() {
     let server = instance.load().unwrap();
     assert_eq!(server.sites.len(), 2);
     assert_eq!(server.sites[0].user, server.sites[1].user);
+}
+
+#[test]
+fn sites_whose_users_share_a_group_are_warned_of() {
+    let site = |name: &str| {
+        format!("# file: sites.d/{name}.toml\ndomains = ['{name}.example']\nuser = '{name}'\n")
+    };
+    let instance = Instance::of_case(&(site("alice") + &site("users") + &site("users2")));
+    let warnings = hostel_config::warnings(&instance.load().unwrap());
+    let [warning] = &warnings[..] else {
+        panic!("one warning: {warnings:?}");
+    };
+    assert!(
+        warning.contains("'users' and 'users2'") && warning.contains("group 100"),
+        "{warning}"
+    );
 }
 
 #[test]
@@ -135,6 +159,8 @@ logs = "/srv/logs/"
 run = "run"
 user = "bob"
 log_level = "debug"
+uid_min = 1000
+gid_min = 1
 php_ini = "/etc/php/8.2/fpm"
 # file: sites.d/blog.example.toml
 domains = ["blog.example", "*.blog.example"]
@@ -150,6 +176,9 @@ queue_seconds_max = 1
 request_seconds_max = 86400
 body_bytes_max = 0
 answer_bytes_max = "64K"
+spill_bytes_max = "10M"
+log_bytes_max = 65536
+foreign_owners = true
 idle_seconds = 1
 requests_per_worker = 0
 memory_max = "256M"

@@ -31,7 +31,10 @@ async fn answer(
     lines: &[&str],
     steps: &[Step],
 ) -> (Result<Sent, DeliverError>, String) {
-    let channel = Channel::new(&Rc::new(Budget::new(1_000_000)));
+    let channel = Channel::new(&Rc::new(Budget::new(
+        1_000_000,
+        &crate::spill::Share::new(0),
+    )));
     let mut headers = ReplyHeaders::default();
     for line in lines {
         headers.push(line.as_bytes()).unwrap();

@@ -1,11 +1,12 @@
 //! The rules of the worker's channel, each of them broken by a scripted worker.
 
+use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use hostel_front::handoff::{HandoffError, Outcome};
-use hostel_front::spill::Body;
+use hostel_front::spill::{Body, Share};
 use hostel_wire::front_keeper::KeeperToFront;
 use hostel_wire::front_worker::{FrameHead, from_worker, to_worker};
 use hostel_wire::keeper_zygote::Death;
@@ -13,6 +14,15 @@ use hostel_wire::limits;
 use tokio::io::AsyncWriteExt;
 
 use crate::front::{Player, Stage, end, head, make_frame, patient_entry, play, read};
+
+fn spilled(file: File, length: u64) -> Body {
+    let claim = Share::new(length).claim();
+    Body::Spilled {
+        file,
+        length,
+        claim,
+    }
+}
 
 /// What a worker sends instead of an answer must cost its request, itself, and nobody else.
 fn refuses(bytes: impl FnOnce(&Player) -> Vec<u8> + 'static, expected: HandoffError) {
@@ -463,7 +473,7 @@ fn small_and_large_bodies_arrive_whole() {
         let mut file = stage.front.spill.create().unwrap();
         file.write_all(&large).unwrap();
         let length = large.len() as u64;
-        let request = stage.request(Body::Spilled { file, length });
+        let request = stage.request(spilled(file, length));
         worker.request().await;
         let (body, is_complete) = worker.body().await;
         assert!(body == large && is_complete);
@@ -480,7 +490,7 @@ fn a_script_that_is_missing_gives_the_body_back() {
         let file = stage.front.spill.create().unwrap();
         file.write_all_at(&vec![b'b'; 3_000_000], 0).unwrap();
         let length = 3_000_000;
-        let request = stage.request(Body::Spilled { file, length });
+        let request = stage.request(spilled(file, length));
         let keeper = stage.wake().await;
         let mut worker = keeper.start_worker().await;
         worker.request().await;
@@ -545,6 +555,7 @@ async fn send_large(stage: &Stage, bytes: usize) -> (Vec<u8>, bool) {
 fn a_slow_client_does_not_hold_the_worker() {
     let mut entry = patient_entry();
     entry.answer_bytes_max = 100_000_000;
+    entry.spill_bytes_max = 100_000_000;
     play(async {
         let stage = Stage::new(entry);
         let (_, was_done) = send_large(&stage, 5_000_000).await;
@@ -560,6 +571,18 @@ fn beyond_the_bound_the_worker_waits_for_the_client() {
         let stage = Stage::new(entry);
         let (_, was_done) = send_large(&stage, 5_000_000).await;
         assert!(!was_done, "more was held than may be");
+    });
+}
+
+#[test]
+fn beyond_the_sites_share_of_the_disk_the_worker_waits_too() {
+    let mut entry = patient_entry();
+    entry.answer_bytes_max = 100_000_000;
+    entry.spill_bytes_max = 1_000_000;
+    play(async {
+        let stage = Stage::new(entry);
+        let (_, was_done) = send_large(&stage, 5_000_000).await;
+        assert!(!was_done, "more was held than the site may have");
     });
 }
 

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use hostel_front::accept;
 use hostel_wire::front_keeper::{FileIdentity, KeeperToFront, Resolution};
+use hostel_wire::front_monitor::SiteEntry;
 use hostel_wire::front_worker::{RequestHead, from_worker, to_worker};
 use hostel_wire::keeper_zygote::Death;
 use tokio::net::TcpListener;
@@ -17,7 +18,11 @@ use crate::front::{Peer, Player, Stage, end, head, patient_entry, play};
 
 /// A front that listens.
 async fn listen() -> (Stage, SocketAddr) {
-    let stage = Stage::new(patient_entry());
+    listen_with(patient_entry()).await
+}
+
+async fn listen_with(entry: SiteEntry) -> (Stage, SocketAddr) {
+    let stage = Stage::new(entry);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     spawn_local(accept::serve(listener, Rc::clone(&stage.front)));
@@ -312,6 +317,52 @@ fn a_body_arrives_whole_whatever_its_size_and_form() {
             worker.write(&answer).await;
         }
         assert_eq!(visit.await.unwrap(), [200, 200]);
+    });
+}
+
+#[test]
+fn bodies_have_no_more_of_the_disk_than_the_sites_share() {
+    let mut entry = patient_entry();
+    entry.spill_bytes_max = 400_000;
+    play(async {
+        let (stage, address) = listen_with(entry).await;
+        let post = |length: usize| {
+            client(address, move |client| {
+                let head = format!(
+                    "POST /a.php HTTP/1.1\r\nHost: x.example\r\nContent-Length: {length}\r\n\r\n"
+                );
+                client.send(head.as_bytes());
+                client.send(&vec![b'x'; length]);
+                client.answer()
+            })
+        };
+        let first = post(300_000);
+        let keeper = stage.wake().await;
+        let mut worker = keeper.start_worker().await;
+        worker.request().await;
+        // While the first body lies on the disk a second one has no room, but one that fits into memory does not ask.
+        let refused = post(200_000).await.unwrap();
+        assert_eq!(refused.status, 503);
+        assert!(stage.error_log().contains("spill_bytes_max"));
+        let small = post(1000);
+        assert!(worker.body().await.1);
+        let answer = worker.answer(b"1");
+        worker.write(&answer).await;
+        assert_eq!(first.await.unwrap().status, 200);
+        worker.request().await;
+        worker.body().await;
+        let answer = worker.answer(b"2");
+        worker.write(&answer).await;
+        assert_eq!(small.await.unwrap().status, 200);
+        // What could never fit is not even read.
+        assert_eq!(post(500_000).await.unwrap().status, 413);
+        // And the first one's part was given back.
+        let again = post(300_000);
+        worker.request().await;
+        worker.body().await;
+        let answer = worker.answer(b"3");
+        worker.write(&answer).await;
+        assert_eq!(again.await.unwrap().status, 200);
     });
 }
 

@@ -89,6 +89,8 @@ pub(crate) fn entry() -> SiteEntry {
         request_ms_max: 1000,
         body_bytes_max: 1_000_000,
         answer_bytes_max: 1_000_000,
+        spill_bytes_max: 4_000_000,
+        log_bytes_max: 1_000_000,
         idle_ms: 60_000,
     }
 }

@@ -70,6 +70,7 @@ impl Sandbox {
             index: vec!["index.php".into(), "index.html".into()],
             script_extensions: vec!["php".into()],
             front_controller: String::new(),
+            foreign_owners: false,
             php_ini_directory: "/etc/php/8.2/embed".into(),
             requests_per_worker: 0,
             php_values: Vec::new(),

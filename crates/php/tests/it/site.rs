@@ -223,6 +223,7 @@ fn settings(directory: &Path, wishes: &Wishes<'_>) -> SiteSettings {
         index: vec!["index.php".into()],
         script_extensions: vec!["php".into()],
         front_controller: String::new(),
+        foreign_owners: false,
         php_ini_directory: wishes
             .php_ini
             .map_or(system, |_| text(directory.join("ini"))),
