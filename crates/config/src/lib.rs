@@ -15,6 +15,7 @@
 mod between;
 mod check;
 mod defaults;
+mod egress;
 mod errors;
 mod files;
 mod names;

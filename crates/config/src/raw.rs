@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use crate::errors::Report;
-use crate::read::{At, Document, RawPhp, RawSize};
+use crate::read::{At, Document, RawEgress, RawPhp, RawSize};
 
 /// A key, for the manual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +80,8 @@ keys! {
     gid_min: i64 = "100";
     /// How much `server.log` says: `"error"`, `"warning"`, `"info"` or `"debug"`.
     log_level: String = "\"info\"";
+    /// The TCP ports that `hostel firewall apply` leaves open to others, besides those of `http`, such as ssh's. At most 256.
+    open_ports: Vec<At<i64>> = "[22]";
     /// The directory of php.ini; PHP's modules are those of its `conf.d`. Debian's packages manage `/etc/php/8.2/embed`
     /// (`phpenmod`, `phpdismod`); `/etc/php/8.2/fpm` takes php-fpm's settings over.
     php_ini: String = "\"/etc/php/8.2/embed\"";
@@ -113,6 +115,18 @@ keys! {
     /// Whether files that belong to somebody else than the site's user and root are served and run too. Then whoever can
     /// put a file or a hard link beneath the root, such as a member of its group, decides what visitors see.
     foreign_owners: bool = "false";
+    /// Where the site may connect to. `"usual"`: the world but for mail servers (port 25) and cloud metadata addresses; on this
+    /// host DNS, databases (ports 3306, 5432, 6379, 11211), Hostel's own ports and `services`. `"all"`: mail servers too.
+    /// `"none"`: Hostel's own ports and `services` only. A list of at most 256 places, such as
+    /// `["127.0.0.1:3306", "api.example.org:443"]`: these, TCP and UDP, besides what `"none"` has, and if there is a name among
+    /// them, the name servers of this host. Names are looked up again and again while the server runs; addresses in private
+    /// networks must be written as such. `"none"` and lists need nftables; without it such a site does not start.
+    /// What the site listens on is closed to other users whatever stands here.
+    egress: RawEgress = "\"usual\"";
+    /// Services on this host that the site may connect to whatever `egress` says, TCP and UDP: addresses with ports, at
+    /// most 256. `"0.0.0.0:443"` and `"[::]:443"` mean that port of every address of this host. Ports that processes of the site's
+    /// own listen on must be listed too, if others of its processes are to reach them.
+    services: Strings = "[]";
 
     /// The most PHP workers, 1 to 256, and so the most requests at the same time.
     workers_max: i64 = "10";
@@ -184,6 +198,7 @@ mod tests {
             ("uid_min", d::ID_MIN.to_string()),
             ("gid_min", d::ID_MIN.to_string()),
             ("log_level", quoted(d::LOG_LEVEL)),
+            ("open_ports", format!("{:?}", d::OPEN_PORTS)),
             ("php_ini", quoted(d::PHP_INI)),
         ] {
             assert_eq!(default(SERVER_KEYS, name), expected, "{name}");

@@ -64,7 +64,9 @@ impl<'t> Document<'t> {
         let found = T::from_toml(value.get_ref(), &|span| line_of(self.text, span));
         if found.is_none() {
             let (what, is) = match (T::WHAT, kind_of(value.get_ref())) {
-                (LIST, "a list") => (LIST, "a list with other things in it"),
+                (what, "a list") if what.contains("list") => {
+                    (what, "a list with other things in it")
+                }
                 kinds => kinds,
             };
             let fault = Fault::new(format!("'{key}' must be {what}, but is {is}"));
@@ -127,6 +129,36 @@ impl Kind for Vec<At<String>> {
             })
         };
         value.as_array()?.iter().map(item).collect()
+    }
+}
+
+impl Kind for Vec<At<i64>> {
+    const WHAT: &'static str = NUMBERS;
+    fn from_toml(value: &DeValue<'_>, line_of: &dyn Fn(Range<usize>) -> u32) -> Option<Self> {
+        let item = |item: &toml::Spanned<DeValue<'_>>| {
+            Some(At {
+                value: i64::from_toml(item.get_ref(), line_of)?,
+                line: Some(line_of(item.span())),
+            })
+        };
+        value.as_array()?.iter().map(item).collect()
+    }
+}
+
+/// A word, or a list of places; `egress` understands both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RawEgress {
+    Word(String),
+    List(Vec<At<String>>),
+}
+
+impl Kind for RawEgress {
+    const WHAT: &'static str = "a word or a list of strings";
+    fn from_toml(value: &DeValue<'_>, line_of: &dyn Fn(Range<usize>) -> u32) -> Option<Self> {
+        match value.as_str() {
+            Some(word) => Some(Self::Word(word.to_owned())),
+            None => Vec::from_toml(value, line_of).map(Self::List),
+        }
     }
 }
 
@@ -218,8 +250,9 @@ impl RawPhp {
     }
 }
 
-/// How the one kind that has kinds within it is called.
+/// How kinds that have kinds within them are called.
 const LIST: &str = "a list of strings";
+const NUMBERS: &str = "a list of whole numbers";
 
 fn kind_of(value: &DeValue<'_>) -> &'static str {
     match value {

@@ -7,6 +7,7 @@ use hostel_wire::limits;
 
 use crate::check::{at_most, fine};
 use crate::defaults;
+use crate::egress;
 use crate::errors::{Fault, Report};
 use crate::names;
 use crate::paths;
@@ -70,7 +71,7 @@ pub(crate) fn check(
         php_ini_directory: fine(paths::text(&php_ini?), None, report)?,
         uid_min,
         gid_min,
-        open_ports: defaults::OPEN_PORTS.to_vec(),
+        open_ports: egress::open_ports(raw.open_ports, report),
         sites: Vec::new(),
     })
 }

@@ -7,6 +7,7 @@ use hostel_wire::limits;
 
 use crate::check::{at_most, fine};
 use crate::defaults;
+use crate::egress;
 use crate::errors::{Fault, Report};
 use crate::names;
 use crate::paths;
@@ -14,7 +15,7 @@ use crate::php;
 use crate::raw::RawSite;
 use crate::read::{At, RawSize};
 use crate::resources;
-use crate::table::{Egress, Limits, Site};
+use crate::table::{Limits, Site};
 use crate::users::{self, IdBounds, UserLookUp};
 
 /// A site, with what is needed to compare it with others and to say where it stands.
@@ -81,8 +82,8 @@ pub(crate) fn check(
         script_extensions,
         front_controller,
         foreign_owners: raw.foreign_owners.is_some_and(|allow| allow.value),
-        egress: Egress::Usual,
-        services: Vec::new(),
+        egress: egress::egress(raw.egress, report),
+        services: egress::services(raw.services, report),
         limits,
         php_values,
     };

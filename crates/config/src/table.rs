@@ -36,17 +36,17 @@ pub struct Server {
     pub sites: Vec<Site>,
 }
 
-/// Where a site may connect to. Its own address and port (wp-cron calls its own site), DNS and its [`Site::services`] are
-/// always among it; another site's listening sockets and cloud metadata addresses never are, unless named.
+/// Where a site may connect to, besides Hostel's own ports on this host (wp-cron calls its own site) and its [`Site::services`],
+/// which are always among it. Cloud metadata addresses never are, unless listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Egress {
-    /// The world but for mail servers (port 25); on this host the usual databases. The default.
+    /// The world but for mail servers (port 25); on this host DNS and the usual databases. The default.
     Usual,
-    /// The world, mail servers included; on this host the usual databases.
+    /// The world, mail servers included; on this host DNS and the usual databases.
     All,
     /// Nowhere else.
     None,
-    /// To these places only.
+    /// To these places only, in order, none twice; with a name among them, to this host's name servers too.
     Listed(Vec<Destination>),
 }
 
@@ -62,7 +62,7 @@ pub struct Destination {
 /// The host part of a [`Destination`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Host {
-    /// An address.
+    /// An address; never unspecified, never multicast, never IPv4 written as IPv6.
     Address(std::net::IpAddr),
     /// A domain name: lower-case, without a dot at its end.
     Name(String),
@@ -116,7 +116,8 @@ pub struct Site {
     pub foreign_owners: bool,
     /// Where it may connect to.
     pub egress: Egress,
-    /// Services on this host that it may connect to whatever `egress` says.
+    /// Services on this host that it may connect to whatever `egress` says; an unspecified address means every address of
+    /// this host.
     pub services: Vec<SocketAddr>,
     /// Its limits.
     pub limits: Limits,

@@ -21,6 +21,8 @@ pub const PATH_BYTES_MAX: usize = 4096;
 pub const LIST_MAX: usize = 16;
 /// One of those names.
 pub const LIST_NAME_BYTES_MAX: usize = 64;
+/// Places that one site may connect to, in each of its lists.
+pub const DESTINATIONS_MAX: usize = 256;
 /// PHP settings of one site.
 pub const PHP_VALUES_MAX: usize = 200;
 /// The name of a PHP setting.

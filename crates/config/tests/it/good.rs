@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use hostel_config::LogLevel;
+use hostel_config::{Destination, Egress, Host, LogLevel};
 use hostel_wire::monitor_keeper::PhpValue;
 
 use crate::system::Instance;
@@ -48,6 +48,8 @@ fn nothing_but_domains_must_be_written() {
     assert_eq!(site.limits.cpu_max, None);
     assert_eq!(site.limits.processes_max, 512);
     assert!(site.php_values.is_empty());
+    assert_eq!((&site.egress, &site.services), (&Egress::Usual, &vec![]));
+    assert_eq!(server.open_ports, [22]);
 }
 
 #[test]
@@ -81,6 +83,20 @@ fn everything_may_be_written() {
     assert_eq!(site.limits.spill_bytes_max, 10 << 20);
     assert_eq!(site.limits.log_bytes_max, 65_536);
     assert!(site.foreign_owners);
+    assert_eq!(server.open_ports, [22, 2222]);
+    let place = |host, port| Destination { host, port };
+    let address = |text: &str| Host::Address(text.parse().unwrap());
+    assert_eq!(
+        site.egress,
+        Egress::Listed(vec![
+            place(address("127.0.0.1"), 3306),
+            place(address("192.0.2.1"), 443),
+            place(address("2001:db8::1"), 443),
+            place(Host::Name("api.example.org".to_owned()), 443),
+        ])
+    );
+    let services = ["0.0.0.0:443", "[::1]:9200"].map(|text| text.parse().unwrap());
+    assert_eq!(site.services, services);
     let value = |name: &str, value: &str, admin| PhpValue {
         name: name.to_owned(),
         value: value.to_owned(),
@@ -162,6 +178,7 @@ log_level = "debug"
 uid_min = 1000
 gid_min = 1
 php_ini = "/etc/php/8.2/fpm"
+open_ports = [2222, 22]
 # file: sites.d/blog.example.toml
 domains = ["blog.example", "*.blog.example"]
 user = "alice"
@@ -170,6 +187,8 @@ root = "/home/alice/sites/current/public"
 index = []
 script_extensions = ["php", "phtml"]
 front_controller = "app.phtml"
+egress = ["[::ffff:192.0.2.1]:443", "[2001:db8::1]:443", "API.example.org:443", "127.0.0.1:3306"]
+services = ["[::1]:9200", "0.0.0.0:443"]
 workers_max = 256
 queue_max = 0
 queue_seconds_max = 1
