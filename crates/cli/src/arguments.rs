@@ -39,6 +39,12 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Attack the server from inside of each site's sandbox, and tell what was stopped by what
+    ///
+    /// Needs root; the server may run or not. For each site a fresh sandbox is started just as the server does it, with attack scripts
+    /// in it; another site, in a fresh sandbox too, is the victim. Success is judged from outside. Nothing is left
+    /// behind. Ends with status 1 if an attack got through, with 2 if the suite could not be run.
+    Prove(crate::prove::Options),
     /// Run the server, in the foreground
     ///
     /// Needs root. This process becomes the monitor. SIGTERM finishes running requests and ends everything; SIGHUP reads the

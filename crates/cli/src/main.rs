@@ -5,7 +5,7 @@
 //! bounded. It serves nothing itself: `serve` becomes the monitor.
 //!
 //! - `arguments`: what may be typed. `commands`: one file each. `host`: what this machine has and lacks.
-//! - `processes`: the processes of a site, from /proc. `output`: the only place that prints.
+//! - `prove`: the attack suite. `processes`: the processes of a site, from /proc. `output`: the only place that prints.
 
 #![forbid(unsafe_code)]
 
@@ -14,6 +14,7 @@ mod commands;
 mod host;
 mod output;
 mod processes;
+mod prove;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
         Command::Check { json } => commands::check::run(&arguments.config, json),
+        Command::Prove(options) => prove::run(&arguments.config, &options),
         Command::Serve => commands::serve::run(&arguments.config),
         Command::Status { json } => commands::status::run(&arguments.config, json),
     }

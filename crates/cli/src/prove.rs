@@ -1,0 +1,210 @@
+//! `hostel prove`: the product's own attack suite, run from inside of each site's sandbox.
+//!
+//! Run by an administrator as root. For each site a fresh sandbox is started by the monitor's own plan, with the attack scripts as its document
+//! root; another site is the victim. Nothing that they say is believed: success is seen by canaries. It
+//! leaves nothing behind and attacks no running sandbox.
+//!
+//! - `attack`: what an attack is. `attacks`: the table. `php/`: the scripts.
+//! - `ground`, `stage`: what a run stands on. `sandbox`, `exchange`: a site's sandbox, spoken to as the front does.
+//! - `victim`, `canaries`: what is watched. `scene`: one attack and its judgement. `outcome`, `report`: what is said of it.
+
+#[allow(dead_code, reason = "the table grows into it")]
+mod attack;
+mod attacks;
+mod canaries;
+mod exchange;
+mod ground;
+mod outcome;
+mod report;
+mod sandbox;
+mod scene;
+mod stage;
+mod victim;
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use hostel_config::Site;
+use hostel_sys::cred::Uid;
+use hostel_sys::layers::Layers;
+use hostel_sys::signal::Signals;
+use rustix::process::Signal;
+
+use crate::output;
+use canaries::ServerCanaries;
+use ground::{Ground, GroundError};
+use report::SiteReport;
+use scene::{Scene, SceneError};
+
+/// What was asked for.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Options {
+    /// Prove this site alone; else each site is proven
+    #[arg(long, value_name = "SITE")]
+    site: Option<String>,
+    /// Attack this site; else the next one in the configuration
+    #[arg(long, value_name = "SITE")]
+    victim: Option<String>,
+    /// Print one JSON document instead
+    #[arg(long)]
+    json: bool,
+    /// Try attacks on addresses other than loopback too
+    #[arg(long)]
+    network: bool,
+    /// List the attacks and try none
+    #[arg(long)]
+    list: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ProveError {
+    #[error("only root can start the sandboxes of sites\n  hint: sudo hostel prove")]
+    NotRoot,
+    #[error(transparent)]
+    Ground(#[from] GroundError),
+    #[error("no site is called '{0}'\n  hint: hostel status lists them")]
+    NoSite(String),
+    #[error("the configuration has no sites: there is nothing to prove")]
+    NoSites,
+    #[error("cannot put canaries into the server's directories")]
+    Canaries(#[source] io::Error),
+    #[error("cannot take signals as events")]
+    Signals(#[source] io::Error),
+    #[error("stopped by a signal; nothing is left behind")]
+    Interrupted,
+    #[error(transparent)]
+    Scene(#[from] SceneError),
+}
+
+/// Status 1 if an attack got through, 2 if the suite could not be run.
+pub(crate) fn run(config: &Path, options: &Options) -> ExitCode {
+    if options.list {
+        list();
+        return ExitCode::SUCCESS;
+    }
+    match prove(config, options) {
+        Ok(reports) => {
+            if options.json {
+                output::json(&report::document(&reports));
+            } else {
+                report::print(&reports);
+            }
+            ExitCode::from(u8::from(report::has_got_through(&reports)))
+        }
+        Err(error) => {
+            output::error(&format!("hostel prove: {}", with_causes(&error)));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn prove(config: &Path, options: &Options) -> Result<Vec<SiteReport>, ProveError> {
+    if Uid::effective() != Uid::ROOT {
+        return Err(ProveError::NotRoot);
+    }
+    let ground = Ground::prepare(config, options.network)?;
+    let pairs = pairs(&ground.server.sites, options)?;
+    let mut signals =
+        Signals::new(&[Signal::INT, Signal::TERM, Signal::HUP]).map_err(ProveError::Signals)?;
+    let mut server = ServerCanaries::new(&ground.server, config, &ground.stage.run)
+        .map_err(ProveError::Canaries)?;
+    let mut reports = Vec::new();
+    for (site, victim) in pairs {
+        let mut scene = Scene::new(&ground, site, victim, Layers::ALL);
+        let report = prove_site(&mut scene, &mut server, &mut signals);
+        scene.clear();
+        reports.push(report?);
+    }
+    Ok(reports)
+}
+
+fn prove_site(
+    scene: &mut Scene<'_>,
+    server: &mut ServerCanaries,
+    signals: &mut Signals,
+) -> Result<SiteReport, ProveError> {
+    let mut report = SiteReport::new(scene.site, scene.other);
+    let count = attacks::all().count();
+    for (number, attack) in (1..).zip(attacks::all()) {
+        if signals.take().map_err(ProveError::Signals)?.is_some() {
+            return Err(ProveError::Interrupted);
+        }
+        let verdict = scene.run(attack, attack.steps, server)?;
+        output::error(&format!(
+            "{} {number}/{count} {}: {}",
+            scene.site.name,
+            attack.id,
+            verdict.outcome.name()
+        ));
+        report.attacks.push((attack, verdict));
+    }
+    Ok(report)
+}
+
+/// Each site that is to be proven, with its victim: another site of another user.
+fn pairs<'a>(
+    sites: &'a [Site],
+    options: &Options,
+) -> Result<Vec<(&'a Site, Option<&'a Site>)>, ProveError> {
+    let named = |name: &String| {
+        let mut sites = sites.iter();
+        let found = sites.find(|site| site.name == *name);
+        found.ok_or_else(|| ProveError::NoSite(name.clone()))
+    };
+    let victim = options.victim.as_ref().map(named).transpose()?;
+    let attackers: Vec<&Site> = match &options.site {
+        Some(name) => vec![named(name)?],
+        None => sites.iter().collect(),
+    };
+    if attackers.is_empty() {
+        return Err(ProveError::NoSites);
+    }
+    let other = |attacker: &'a Site| {
+        let is_other = |site: &&Site| site.user.uid != attacker.user.uid;
+        let after = sites.iter().skip_while(|site| site.name != attacker.name);
+        victim
+            .filter(is_other)
+            .or_else(|| after.chain(sites).find(is_other))
+    };
+    Ok(attackers
+        .into_iter()
+        .map(|attacker| (attacker, other(attacker)))
+        .collect())
+}
+
+fn list() {
+    let mut rows = vec![
+        ["ID", "GROUP", "STOPPED BY", "ATTACK"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    for attack in attacks::all() {
+        let stoppers: Vec<&str> = attack
+            .stoppers
+            .iter()
+            .map(|stopper| stopper.name())
+            .collect();
+        rows.push(vec![
+            attack.id.to_owned(),
+            attack.group.name().to_owned(),
+            stoppers.join(", "),
+            attack.title.to_owned(),
+        ]);
+    }
+    output::table(&rows);
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        let more = source.to_string();
+        // A transparent error says the same twice.
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = source.source();
+    }
+    text
+}

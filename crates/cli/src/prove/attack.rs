@@ -1,0 +1,160 @@
+//! What an attack is: one entry of a table, see `attacks`.
+//!
+//! An entry says what is tried, what should stop it, and how success would be seen from outside. It never asks the attacker.
+
+use hostel_sys::layers::Layer;
+
+use super::scene::{Ran, Scene};
+
+/// One attack.
+pub(crate) struct Attack {
+    /// Its name in reports and documents, `group-what`; never used again for another one.
+    pub(crate) id: &'static str,
+    pub(crate) group: Group,
+    /// Whom it is against. Without another site, those against a victim are not tried.
+    pub(crate) against: Against,
+    /// What is tried, in a few words.
+    pub(crate) title: &'static str,
+    /// Each of these stops it alone. The control leaves all the layers among them out.
+    pub(crate) stoppers: &'static [Stopper],
+    /// What the kernel must have for that. Without it, an attack that gets through counts as "not stopped here".
+    pub(crate) needs: &'static [Need],
+    /// What is done, in this order.
+    pub(crate) steps: &'static [Step],
+    /// How success is seen, besides by the canaries.
+    pub(crate) judge: Judge,
+    /// How it is shown that success would be seen.
+    pub(crate) control: Control,
+}
+
+/// Attacks of one kind stand together in a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Group {
+    Files,
+    Processes,
+    Memory,
+    Network,
+    Resources,
+    Privileges,
+    Settings,
+    Routing,
+}
+
+impl Group {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Files,
+        Self::Processes,
+        Self::Memory,
+        Self::Network,
+        Self::Resources,
+        Self::Privileges,
+        Self::Settings,
+        Self::Routing,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Files => "files",
+            Self::Processes => "processes",
+            Self::Memory => "memory and IPC",
+            Self::Network => "network",
+            Self::Resources => "resources",
+            Self::Privileges => "privileges",
+            Self::Settings => "PHP settings",
+            Self::Routing => "HTTP routing",
+        }
+    }
+}
+
+/// Whom an attack is against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Against {
+    /// Another site.
+    Victim,
+    /// The server: monitor, front, their files.
+    Server,
+    /// The machine, or limits that hold for the attacker itself.
+    Host,
+}
+
+/// What stops an attack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stopper {
+    /// A layer of the sandbox.
+    Layer(Layer),
+    /// Something that is no layer which a spawn could leave out, in a few words.
+    Rule(&'static str),
+}
+
+impl Stopper {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Layer(layer) => layer.name(),
+            Self::Rule(rule) => rule,
+        }
+    }
+}
+
+/// Something that not every kernel has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Landlock of at least this version: 1 files, 3 truncate, 4 TCP, 5 ioctl, 6 signals and abstract sockets.
+    Landlock(u32),
+}
+
+/// One step of an attack.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Step {
+    /// The attacker runs this script, in a worker of its own.
+    Attacker(Script),
+    /// The victim runs this script, in a worker of its own.
+    Victim(Script),
+    /// The attacker runs `hostel-probe` with these arguments, from a script; `{NAME}` stands for what the stage knows by
+    /// that name (see `scene::targets`).
+    Probe(&'static [&'static str]),
+    /// The attacker's keeper is killed, and its sandbox with it.
+    EndAttacker,
+}
+
+/// A PHP script that was compiled in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Script {
+    /// Its path in the document root of the stage.
+    pub(crate) path: &'static str,
+    pub(crate) source: &'static str,
+}
+
+/// How success is seen. The canaries are looked at in any case: a secret in what the attacker said, something of the victim's
+/// or the server's that appeared, changed or went, a process of theirs that ended, a connection to one of their sockets.
+#[derive(Clone, Copy)]
+pub(crate) enum Judge {
+    /// By the canaries alone.
+    Canaries,
+    /// By a look from outside too: it says what was reached, `None` for nothing.
+    Look(fn(&Scene<'_>, &Ran) -> Option<String>),
+}
+
+/// How it is shown that the judge would see success.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Control {
+    /// The same steps, without the layers of `stoppers`.
+    WithoutLayers,
+    /// These steps, which do the same thing in a way that is permitted; described for the document.
+    Permitted(&'static str, &'static [Step]),
+}
+
+/// A script of `php/`, compiled in.
+macro_rules! php {
+    ($name:literal) => {
+        $crate::prove::attack::Script {
+            path: concat!($name, ".php"),
+            source: include_str!(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/src/prove/php/",
+                $name,
+                ".php"
+            )),
+        }
+    };
+}
+pub(crate) use php;

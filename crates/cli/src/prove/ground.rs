@@ -1,0 +1,74 @@
+//! What every attack of one run stands on: the configuration, the programs, the stage, and what this kernel lacks.
+//!
+//! Made once by `hostel prove`, as root.
+
+use std::path::Path;
+
+use hostel_config::{Errors, Server, SystemUsers};
+use hostel_monitor::directories::Directories;
+use hostel_monitor::launch::{LaunchError, Programs};
+use hostel_sys::secure::SecureError;
+
+use super::attack::Need;
+use super::attacks;
+use super::stage::{Stage, StageError};
+
+/// The ground.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    pub(crate) server: Server,
+    pub(crate) directories: Directories,
+    pub(crate) programs: Programs,
+    pub(crate) stage: Stage,
+    /// Whether attacks on addresses other than loopback were allowed.
+    #[allow(dead_code, reason = "the table grows into it")]
+    pub(crate) network: bool,
+}
+
+/// Why nothing can be proven.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GroundError {
+    #[error("the configuration has errors\n{0}")]
+    Configuration(Errors),
+    #[error(transparent)]
+    Directory(#[from] SecureError),
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    #[error(transparent)]
+    Stage(#[from] StageError),
+}
+
+impl Ground {
+    /// Read the configuration and prepare the stage.
+    pub(crate) fn prepare(config: &Path, network: bool) -> Result<Self, GroundError> {
+        let server =
+            hostel_config::load(config, &SystemUsers).map_err(GroundError::Configuration)?;
+        let directories = Directories::open(&server)?;
+        let programs = Programs::open()?;
+        let stage = Stage::new(&server.run, attacks::files())?;
+        Ok(Self {
+            server,
+            directories,
+            programs,
+            stage,
+            network,
+        })
+    }
+
+    /// Whether a user's or group's number belongs to a site.
+    pub(crate) fn is_identity(&self, number: u32) -> bool {
+        let mut sites = self.server.sites.iter();
+        sites.any(|site| site.user.uid.0 == number || site.user.gid.0 == number)
+    }
+
+    /// What of these this kernel lacks, in words.
+    pub(crate) fn lacking(&self, needs: &[Need]) -> Option<String> {
+        needs.iter().find_map(|need| match need {
+            Need::Landlock(version) => {
+                let present = 0;
+                (present < *version)
+                    .then(|| format!("Landlock of version {version}; the kernel has {present}"))
+            }
+        })
+    }
+}
