@@ -7,7 +7,7 @@ use super::read;
 use crate::run::{Result, cargo, output};
 
 /// Each crate, and which of ours it may depend on.
-const TABLE: [(&str, &[&str]); 8] = [
+const TABLE: [(&str, &[&str]); 9] = [
     ("hostel-wire", &[]),
     ("hostel-sys", &[]),
     ("hostel-config", &["hostel-sys", "hostel-wire"]),
@@ -18,6 +18,7 @@ const TABLE: [(&str, &[&str]); 8] = [
     ("hostel-front", &["hostel-sys", "hostel-wire"]),
     ("hostel-keeper", &["hostel-sys", "hostel-wire"]),
     ("hostel-php", &["hostel-sys", "hostel-wire"]),
+    ("hostel-probe", &[]),
     // The command line starts sandboxes too, for `hostel prove`: by the monitor's own code, or it would prove something else.
     (
         "hostel-cli",
