@@ -7,9 +7,9 @@ use crate::outcome::Outcome;
 
 /// The words behind an attack's name, in order.
 #[derive(Debug)]
-pub(crate) struct Arguments(pub(crate) Vec<String>);
+pub(crate) struct Arguments<'a>(pub(crate) &'a [String]);
 
-impl Arguments {
+impl Arguments<'_> {
     /// The word at this place.
     pub(crate) fn text(&self, place: usize) -> Result<&str, Outcome> {
         let word = self.0.get(place).map(String::as_str);

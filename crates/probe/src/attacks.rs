@@ -14,7 +14,7 @@ pub(crate) struct Attack {
     /// The words that it takes.
     pub(crate) arguments: &'static str,
     /// Tries it.
-    pub(crate) run: fn(&Arguments) -> Tried,
+    pub(crate) run: fn(&Arguments<'_>) -> Tried,
 }
 
 macro_rules! attacks {
@@ -30,6 +30,7 @@ attacks! {
     "vm-read" "PROCESS" trace::vm_read;
     "vm-write" "PROCESS" trace::vm_write;
     "memory-search" "PROCESS TEXT" trace::search;
+    "memory-advise" "PROCESS" trace::advise;
     "memory-open" "PROCESS" trace::open_memory;
     "descriptor-take" "PROCESS" trace::take_descriptor;
     "descriptors-see" "PROCESS" trace::open_descriptors;
@@ -53,6 +54,7 @@ attacks! {
     "pivot-root" "" mounts::pivot_root;
     "chroot" "" mounts::chroot;
     "open-by-handle" "DIRECTORY" mounts::open_by_handle;
+    "handle-of" "FILE" mounts::handle_of;
 
     "setuid" "" privileges::set_user;
     "setgid" "" privileges::set_group;
@@ -64,9 +66,11 @@ attacks! {
     "limits-raise" "" privileges::raise_limits;
     "oom-score" "" privileges::out_of_memory_score;
     "program-change" "" privileges::change_program;
+    "dumpable" "" privileges::dumpable;
     "memory-lock" "MIB" privileges::lock_memory;
 
     "key-add" "NAME" keys::add;
+    "key-request" "NAME" keys::request;
     "keyring-join" "NAME" keys::join;
     "keyring-persistent" "" keys::persistent;
     "key-search" "NAME" keys::search;
@@ -81,6 +85,7 @@ attacks! {
     "swap-on" "" machine::swap_on;
     "swap-off" "" machine::swap_off;
     "time-set" "" machine::set_time;
+    "clock-set" "" machine::set_clock;
     "clock-adjust" "" machine::adjust_clock;
     "host-name" "" machine::set_host_name;
     "domain-name" "" machine::set_domain_name;
@@ -100,6 +105,10 @@ attacks! {
     "modify-ldt" "" surface::modify_ldt;
     "call-32" "" surface::call_32;
     "call-x32" "" surface::call_x32;
+    "memory-policy" "" surface::memory_policy;
+    "pages-move" "" surface::move_pages;
+    "vmsplice" "" surface::vmsplice;
+    "old-call" "" surface::old_call;
     "undo" "" surface::undo;
 
     "realtime" "" schedule::realtime;

@@ -11,21 +11,21 @@ use crate::call::{call, descriptor};
 use crate::outcome::{Outcome, Tried};
 
 /// Open a file for reading and show its beginning.
-pub(crate) fn read(arguments: &Arguments) -> Tried {
+pub(crate) fn read(arguments: &Arguments<'_>) -> Tried {
     let mut bytes = [0; SHOWN_MAX];
     let length = File::open(arguments.text(0)?)?.read(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes[..length]).into_owned())
 }
 
 /// Open a file for writing, without writing or emptying it.
-pub(crate) fn open_for_writing(arguments: &Arguments) -> Tried {
+pub(crate) fn open_for_writing(arguments: &Arguments<'_>) -> Tried {
     let path = arguments.text(0)?;
     File::options().write(true).open(path)?;
     Ok(format!("opened {path} for writing"))
 }
 
 /// Read a setting and write the same again.
-pub(crate) fn write_same(arguments: &Arguments) -> Tried {
+pub(crate) fn write_same(arguments: &Arguments<'_>) -> Tried {
     let path = arguments.text(0)?;
     let value = fs::read(path)?;
     fs::write(path, value)?;
@@ -33,7 +33,7 @@ pub(crate) fn write_same(arguments: &Arguments) -> Tried {
 }
 
 /// Make a device file that leads to nothing (/dev/null), and remove it.
-pub(crate) fn make_device(arguments: &Arguments) -> Tried {
+pub(crate) fn make_device(arguments: &Arguments<'_>) -> Tried {
     let path = arguments.path(0)?;
     let (mode, null) = (
         libc::S_IFCHR | 0o600,
@@ -51,7 +51,7 @@ pub(crate) fn make_device(arguments: &Arguments) -> Tried {
 }
 
 /// Leave one's control group for the highest that can be seen.
-pub(crate) fn leave_control_group(_: &Arguments) -> Tried {
+pub(crate) fn leave_control_group(_: &Arguments<'_>) -> Tried {
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
     let places = mounts.lines().filter(|line| line.contains(" - cgroup"));
     let mut last = Errno::NOENT;
@@ -66,7 +66,7 @@ pub(crate) fn leave_control_group(_: &Arguments) -> Tried {
 }
 
 /// Type a byte that does nothing (NUL) into the terminal, as if its user had.
-pub(crate) fn type_into_terminal(_: &Arguments) -> Tried {
+pub(crate) fn type_into_terminal(_: &Arguments<'_>) -> Tried {
     let opened = call!(
         libc::SYS_openat,
         libc::AT_FDCWD,
@@ -88,13 +88,13 @@ pub(crate) fn type_into_terminal(_: &Arguments) -> Tried {
 }
 
 /// Whether a path exists, even where it cannot be opened.
-pub(crate) fn exists(arguments: &Arguments) -> Tried {
+pub(crate) fn exists(arguments: &Arguments<'_>) -> Tried {
     let status = fs::symlink_metadata(arguments.text(0)?)?;
     Ok(format!("is there, {} bytes", status.len()))
 }
 
 /// Ask a descriptor that was inherited to say what it is: more than the three usual ones is too many.
-pub(crate) fn inherited(_: &Arguments) -> Tried {
+pub(crate) fn inherited(_: &Arguments<'_>) -> Tried {
     let entries = fs::read_dir("/proc/self/fd")?.flatten();
     let mut seen: Vec<String> = Vec::new();
     for entry in entries {

@@ -8,7 +8,7 @@ use crate::outcome::{Outcome, Tried};
 use crate::sockets::hold;
 
 /// Read shared memory by its key.
-pub(crate) fn read_memory(arguments: &Arguments) -> Tried {
+pub(crate) fn read_memory(arguments: &Arguments<'_>) -> Tried {
     let id = call!(libc::SYS_shmget, arguments.number::<i32>(0)?, 0, 0)?;
     let memory = attach(id, libc::SHM_RDONLY)?;
     let mut bytes = [0_u8; MEMORY_BYTES];
@@ -19,7 +19,7 @@ pub(crate) fn read_memory(arguments: &Arguments) -> Tried {
 }
 
 /// The victim's half of it.
-pub(crate) fn hold_memory(arguments: &Arguments) -> Tried {
+pub(crate) fn hold_memory(arguments: &Arguments<'_>) -> Tried {
     let (key, text) = (arguments.number::<i32>(0)?, short(arguments, 1)?);
     let bytes = i64::try_from(MEMORY_BYTES).unwrap_or(0);
     let id = call!(libc::SYS_shmget, key, bytes, libc::IPC_CREAT | OPEN_TO_ALL)?;
@@ -40,7 +40,7 @@ fn attach(id: i64, flags: i32) -> Result<*mut u8, Outcome> {
 }
 
 /// Take a message from a queue by its key.
-pub(crate) fn read_queue(arguments: &Arguments) -> Tried {
+pub(crate) fn read_queue(arguments: &Arguments<'_>) -> Tried {
     let id = call!(libc::SYS_msgget, arguments.number::<i32>(0)?, 0)?;
     let mut message = [0_u8; 8 + MEMORY_BYTES];
     let room = i64::try_from(MEMORY_BYTES).unwrap_or(0);
@@ -57,7 +57,7 @@ pub(crate) fn read_queue(arguments: &Arguments) -> Tried {
 }
 
 /// The victim's half of it.
-pub(crate) fn hold_queue(arguments: &Arguments) -> Tried {
+pub(crate) fn hold_queue(arguments: &Arguments<'_>) -> Tried {
     let (key, text) = (arguments.number::<i32>(0)?, short(arguments, 1)?);
     let id = call!(libc::SYS_msgget, key, libc::IPC_CREAT | OPEN_TO_ALL)?;
     // The kind of message, of eight bytes, then the text.
@@ -69,14 +69,14 @@ pub(crate) fn hold_queue(arguments: &Arguments) -> Tried {
 }
 
 /// Read a semaphore by its key.
-pub(crate) fn read_semaphore(arguments: &Arguments) -> Tried {
+pub(crate) fn read_semaphore(arguments: &Arguments<'_>) -> Tried {
     let id = call!(libc::SYS_semget, arguments.number::<i32>(0)?, 0, 0)?;
     let value = call!(libc::SYS_semctl, id, 0, libc::GETVAL, 0)?;
     Ok(format!("{value}"))
 }
 
 /// The victim's half of it, with a number of up to 32767.
-pub(crate) fn hold_semaphore(arguments: &Arguments) -> Tried {
+pub(crate) fn hold_semaphore(arguments: &Arguments<'_>) -> Tried {
     let (key, value) = (arguments.number::<i32>(0)?, arguments.number::<u16>(1)?);
     let id = call!(libc::SYS_semget, key, 1, libc::IPC_CREAT | OPEN_TO_ALL)?;
     call!(libc::SYS_semctl, id, 0, libc::SETVAL, i64::from(value))?;
@@ -84,7 +84,7 @@ pub(crate) fn hold_semaphore(arguments: &Arguments) -> Tried {
 }
 
 /// Take a message from a POSIX queue by its name, which has no slash here.
-pub(crate) fn read_posix_queue(arguments: &Arguments) -> Tried {
+pub(crate) fn read_posix_queue(arguments: &Arguments<'_>) -> Tried {
     let name = arguments.path(0)?;
     let flags = libc::O_RDONLY | libc::O_NONBLOCK;
     let queue = descriptor(call!(libc::SYS_mq_open, name.as_c_str(), flags, 0, 0)?)?;
@@ -103,7 +103,7 @@ pub(crate) fn read_posix_queue(arguments: &Arguments) -> Tried {
 }
 
 /// The victim's half of it.
-pub(crate) fn hold_posix_queue(arguments: &Arguments) -> Tried {
+pub(crate) fn hold_posix_queue(arguments: &Arguments<'_>) -> Tried {
     let (name, text) = (arguments.path(0)?, short(arguments, 1)?);
     // flags, messages at most, bytes of each at most, messages now; eight bytes each, then room.
     let mut attributes = structure(&[0, 0, 1, 0, 1024, 0]);
@@ -129,7 +129,7 @@ fn held(remove: impl FnOnce() -> Result<i64, Errno>) -> Tried {
     Ok("held it".to_owned())
 }
 
-fn short(arguments: &Arguments, place: usize) -> Result<&[u8], Outcome> {
+fn short<'a>(arguments: &'a Arguments<'_>, place: usize) -> Result<&'a [u8], Outcome> {
     match arguments.text(place)?.as_bytes() {
         text if text.len() < MEMORY_BYTES => Ok(text),
         _ => Err(Outcome::Impossible("the text is too long".to_owned())),

@@ -10,7 +10,7 @@ use crate::call::call;
 use crate::outcome::Tried;
 
 /// Add a key to the keyring of the user, where other sandboxes of this user find it. Gone when this program ends.
-pub(crate) fn add(arguments: &Arguments) -> Tried {
+pub(crate) fn add(arguments: &Arguments<'_>) -> Tried {
     let name = arguments.path(0)?;
     let ring = i64::from(libc::KEY_SPEC_PROCESS_KEYRING);
     let id = call!(
@@ -24,8 +24,15 @@ pub(crate) fn add(arguments: &Arguments) -> Tried {
     Ok(format!("made key {id}"))
 }
 
+/// Ask for a key by name, which makes the kernel look in all keyrings.
+pub(crate) fn request(arguments: &Arguments<'_>) -> Tried {
+    let name = arguments.path(0)?;
+    let id = call!(libc::SYS_request_key, c"user", name.as_c_str(), 0, 0)?;
+    Ok(read(id)?)
+}
+
 /// Join a named session keyring, which whoever knows the name shares.
-pub(crate) fn join(arguments: &Arguments) -> Tried {
+pub(crate) fn join(arguments: &Arguments<'_>) -> Tried {
     let name = arguments.path(0)?;
     let id = call!(
         libc::SYS_keyctl,
@@ -36,7 +43,7 @@ pub(crate) fn join(arguments: &Arguments) -> Tried {
 }
 
 /// The keyring that outlives all processes of the user.
-pub(crate) fn persistent(_: &Arguments) -> Tried {
+pub(crate) fn persistent(_: &Arguments<'_>) -> Tried {
     let get = operation(libc::KEYCTL_GET_PERSISTENT);
     let id = call!(
         libc::SYS_keyctl,
@@ -48,7 +55,7 @@ pub(crate) fn persistent(_: &Arguments) -> Tried {
 }
 
 /// Look for a key by name in the session's and the user's keyrings, and read it.
-pub(crate) fn search(arguments: &Arguments) -> Tried {
+pub(crate) fn search(arguments: &Arguments<'_>) -> Tried {
     let name = arguments.path(0)?;
     let rings = [
         libc::KEY_SPEC_SESSION_KEYRING,
@@ -66,7 +73,7 @@ pub(crate) fn search(arguments: &Arguments) -> Tried {
 }
 
 /// Read every key that /proc/keys shows.
-pub(crate) fn read_listed(_: &Arguments) -> Tried {
+pub(crate) fn read_listed(_: &Arguments<'_>) -> Tried {
     let text = fs::read_to_string("/proc/keys")?;
     let ids = text.lines().filter(|line| line.contains(" user "));
     let numbers = ids.filter_map(|line| i64::from_str_radix(line.split(' ').next()?, 16).ok());

@@ -6,8 +6,8 @@
 //! that would change the machine are given arguments that fail after the permission check, loads are bounded by their
 //! arguments and end with it, and no signal goes to more than one process.
 //!
-//! `hostel-probe NAME [ARGUMENT…]` tries one attack, prints one line and ends with 0 (it succeeded), 1 (it was
-//! stopped) or 2 (it could not be tried). `hostel-probe` alone lists the names.
+//! `hostel-probe NAME [ARGUMENT…]` tries one attack, prints one line as the suite's PHP scripts do and ends with 0 (it succeeded), 1
+//! (it was stopped) or 2 (it could not be tried). `hostel-probe` alone lists the names.
 //!
 //! - `attacks`: the table of names. `arguments`, `outcome`: what goes in and comes out. `call`: system calls as they are.
 //! - one file per family: `trace`, `namespaces`, `mounts`, `privileges`, `keys`, `machine`, `surface`, `schedule`, `signals`,
@@ -44,20 +44,20 @@ use arguments::Arguments;
 use outcome::Outcome;
 
 fn main() -> ExitCode {
-    let mut words = std::env::args().skip(1);
-    let Some(name) = words.next() else {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let Some((name, arguments)) = words.split_first() else {
         for attack in attacks::ALL {
             println!("{} {}", attack.name, attack.arguments);
         }
         return ExitCode::SUCCESS;
     };
     let outcome = match attacks::ALL.iter().find(|attack| attack.name == name) {
-        Some(attack) => match (attack.run)(&Arguments(words.collect())) {
+        Some(attack) => match (attack.run)(&Arguments(arguments)) {
             Ok(got) => Outcome::Got(got),
             Err(outcome) => outcome,
         },
         None => Outcome::Impossible(format!("there is no attack {name}")),
     };
-    println!("{outcome}");
+    println!("{}", outcome.line(&words.join(" ")));
     outcome.status()
 }

@@ -11,14 +11,14 @@ use crate::outcome::{Outcome, Tried};
 use crate::target::target;
 
 /// Leave a namespace for a new one.
-pub(crate) fn unshare(arguments: &Arguments) -> Tried {
+pub(crate) fn unshare(arguments: &Arguments<'_>) -> Tried {
     let (flag, name) = kind(arguments)?;
     call!(libc::SYS_unshare, flag)?;
     Ok(format!("is in a new {name} namespace"))
 }
 
 /// A child in a new namespace, by clone.
-pub(crate) fn clone(arguments: &Arguments) -> Tried {
+pub(crate) fn clone(arguments: &Arguments<'_>) -> Tried {
     let (flag, name) = kind(arguments)?;
     // SAFETY: without a stack and CLONE_VM this is a fork; there is one thread.
     let pid = unsafe { libc::syscall(libc::SYS_clone, flag | libc::SIGCHLD, 0, 0, 0, 0) };
@@ -26,7 +26,7 @@ pub(crate) fn clone(arguments: &Arguments) -> Tried {
 }
 
 /// A child in a new namespace, by clone3, whose flags no filter can see.
-pub(crate) fn clone3(arguments: &Arguments) -> Tried {
+pub(crate) fn clone3(arguments: &Arguments<'_>) -> Tried {
     let (flag, name) = kind(arguments)?;
     // flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls
     let mut settings = [0_u64; 8];
@@ -50,7 +50,7 @@ fn child(pid: libc::c_long, name: &str) -> Tried {
 }
 
 /// Enter the namespace of a file such as /proc/1/ns/mnt.
-pub(crate) fn enter(arguments: &Arguments) -> Tried {
+pub(crate) fn enter(arguments: &Arguments<'_>) -> Tried {
     let path = arguments.text(0)?;
     let file = File::open(path)?;
     call!(libc::SYS_setns, file.as_raw_fd(), 0)?;
@@ -58,7 +58,7 @@ pub(crate) fn enter(arguments: &Arguments) -> Tried {
 }
 
 /// Enter all namespaces of a process by its descriptor.
-pub(crate) fn enter_process(arguments: &Arguments) -> Tried {
+pub(crate) fn enter_process(arguments: &Arguments<'_>) -> Tried {
     let pidfd = descriptor(call!(libc::SYS_pidfd_open, target(arguments, 0)?, 0)?)?;
     let flags = libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
     call!(libc::SYS_setns, &pidfd, flags)?;
@@ -66,7 +66,7 @@ pub(crate) fn enter_process(arguments: &Arguments) -> Tried {
 }
 
 /// The way by which most holes in the kernel are reached: root in a user namespace, and there a mount.
-pub(crate) fn user_root(_: &Arguments) -> Tried {
+pub(crate) fn user_root(_: &Arguments<'_>) -> Tried {
     // SAFETY: both only ask.
     let (uid, gid) = (unsafe { libc::getuid() }, unsafe { libc::getgid() });
     call!(libc::SYS_unshare, libc::CLONE_NEWUSER | libc::CLONE_NEWNS)?;
@@ -78,7 +78,7 @@ pub(crate) fn user_root(_: &Arguments) -> Tried {
     Ok("is root in a user namespace and has mounted a file system".to_owned())
 }
 
-fn kind(arguments: &Arguments) -> Result<(i32, &str), Outcome> {
+fn kind<'a>(arguments: &'a Arguments<'_>) -> Result<(i32, &'a str), Outcome> {
     let name = arguments.text(0)?;
     let flag = match name {
         "user" => libc::CLONE_NEWUSER,

@@ -1,6 +1,5 @@
 //! What came of an attack.
 
-use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
@@ -18,6 +17,8 @@ pub(crate) enum Outcome {
     Passed(Errno),
     /// The kernel forbade it, or what it is aimed at does not exist here.
     Refused(Errno),
+    /// It got some of what it wanted, and then the kernel refused more.
+    Bounded(String, Errno),
     /// The kernel ended the process that tried.
     Killed(i32),
     /// It could not be tried.
@@ -25,25 +26,27 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
+    /// The line that says so, of the attack that is named: as the suite's PHP scripts say it.
+    pub(crate) fn line(&self, attack: &str) -> String {
+        let done = |text: &str| format!("try\t{attack}\tdone\t{}", text.escape_default());
+        let failed = |text: &str| format!("try\t{attack}\tfailed\t{text}");
+        let errno = |errno: &Errno| io::Error::from_raw_os_error(errno.raw_os_error());
+        match self {
+            Self::Got(what) => done(what),
+            Self::Passed(with) => done(&format!("permitted, and then: {}", errno(with))),
+            Self::Refused(with) => failed(&errno(with).to_string()),
+            Self::Bounded(had, with) => failed(&format!("had {had}, then {}", errno(with))),
+            Self::Killed(signal) => failed(&format!("ended by signal {signal}")),
+            Self::Impossible(why) => format!("not tried\t{}", why.escape_default()),
+        }
+    }
+
     /// The exit status: 0 where the attack succeeded, 1 where it was stopped, 2 where it was not tried.
     pub(crate) fn status(&self) -> ExitCode {
         match self {
             Self::Got(_) | Self::Passed(_) => ExitCode::SUCCESS,
-            Self::Refused(_) | Self::Killed(_) => ExitCode::from(1),
+            Self::Refused(_) | Self::Bounded(..) | Self::Killed(_) => ExitCode::from(1),
             Self::Impossible(_) => ExitCode::from(2),
-        }
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let errno = |errno: &Errno| io::Error::from_raw_os_error(errno.raw_os_error());
-        match self {
-            Self::Got(what) => write!(f, "got: {}", what.escape_default()),
-            Self::Passed(with) => write!(f, "passed: {}", errno(with)),
-            Self::Refused(with) => write!(f, "refused: {}", errno(with)),
-            Self::Killed(signal) => write!(f, "killed: signal {signal}"),
-            Self::Impossible(why) => write!(f, "impossible: {}", why.escape_default()),
         }
     }
 }
@@ -84,9 +87,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_one_line() {
-        let outcome = Outcome::Got("two\nlines".to_owned());
-        assert_eq!(outcome.to_string(), "got: two\\nlines");
+    fn an_answer_is_one_line_of_four_fields() {
+        let line = Outcome::Got("two\nlines\tand a tab".to_owned()).line("read /x");
+        assert_eq!(line, "try\tread /x\tdone\ttwo\\nlines\\tand a tab");
     }
 
     #[test]

@@ -12,25 +12,25 @@ use crate::call::{call, structure};
 use crate::outcome::{Outcome, Tried, WrongOnPurpose};
 
 /// Become root.
-pub(crate) fn set_user(_: &Arguments) -> Tried {
+pub(crate) fn set_user(_: &Arguments<'_>) -> Tried {
     call!(libc::SYS_setresuid, 0, 0, 0)?;
     Ok(status("Uid:"))
 }
 
 /// Root's group.
-pub(crate) fn set_group(_: &Arguments) -> Tried {
+pub(crate) fn set_group(_: &Arguments<'_>) -> Tried {
     call!(libc::SYS_setresgid, 0, 0, 0)?;
     Ok(status("Gid:"))
 }
 
 /// Root's group as one more.
-pub(crate) fn set_groups(_: &Arguments) -> Tried {
+pub(crate) fn set_groups(_: &Arguments<'_>) -> Tried {
     call!(libc::SYS_setgroups, 1, &structure(&[0])[..])?;
     Ok(status("Groups:"))
 }
 
 /// Every capability.
-pub(crate) fn capabilities(_: &Arguments) -> Tried {
+pub(crate) fn capabilities(_: &Arguments<'_>) -> Tried {
     let header = structure(&[CAPABILITY_VERSION, 0]);
     let (low, high) = (1 << SYS_ADMIN | 1 << DAC_OVERRIDE, 0);
     // Effective, permitted, inheritable; twice, for the low and the high half.
@@ -40,7 +40,7 @@ pub(crate) fn capabilities(_: &Arguments) -> Tried {
 }
 
 /// A capability that a program keeps over exec.
-pub(crate) fn ambient(_: &Arguments) -> Tried {
+pub(crate) fn ambient(_: &Arguments<'_>) -> Tried {
     let header = structure(&[CAPABILITY_VERSION, 0]);
     let bit = 1 << DAC_OVERRIDE;
     let wanted = structure(&[bit, bit, bit, 0, 0, 0]);
@@ -58,13 +58,13 @@ pub(crate) fn ambient(_: &Arguments) -> Tried {
 }
 
 /// Keep capabilities when the user changes.
-pub(crate) fn secure_bits(_: &Arguments) -> Tried {
+pub(crate) fn secure_bits(_: &Arguments<'_>) -> Tried {
     call!(libc::SYS_prctl, libc::PR_SET_SECUREBITS, 0, 0, 0, 0)?;
     Ok("may set secure bits".to_owned())
 }
 
 /// Run a set-user-id program, by default `su`, which waits for a password, and look as whom it runs.
-pub(crate) fn set_user_program(arguments: &Arguments) -> Tried {
+pub(crate) fn set_user_program(arguments: &Arguments<'_>) -> Tried {
     let path = arguments.text(0).unwrap_or("/usr/bin/su");
     let mut command = Command::new(path);
     let command = command
@@ -101,7 +101,7 @@ pub(crate) fn set_user_program(arguments: &Arguments) -> Tried {
 }
 
 /// Raise what a hard limit allows.
-pub(crate) fn raise_limits(_: &Arguments) -> Tried {
+pub(crate) fn raise_limits(_: &Arguments<'_>) -> Tried {
     let mut raised = Vec::new();
     for (name, resource) in LIMITS {
         let mut limit = [0_u8; 16];
@@ -132,7 +132,7 @@ pub(crate) fn raise_limits(_: &Arguments) -> Tried {
 }
 
 /// Be the last that the kernel ends when memory runs out.
-pub(crate) fn out_of_memory_score(_: &Arguments) -> Tried {
+pub(crate) fn out_of_memory_score(_: &Arguments<'_>) -> Tried {
     let path = "/proc/self/oom_score_adj";
     let now: i32 = fs::read_to_string(path)?.trim().parse().unwrap_or(0);
     let wanted = (now - 100).max(-1000);
@@ -141,14 +141,23 @@ pub(crate) fn out_of_memory_score(_: &Arguments) -> Tried {
 }
 
 /// Make the kernel believe that it runs another program, of a descriptor that is not open.
-pub(crate) fn change_program(_: &Arguments) -> Tried {
+pub(crate) fn change_program(_: &Arguments<'_>) -> Tried {
     let exe = i64::from(libc::PR_SET_MM_EXE_FILE);
     let answer = call!(libc::SYS_prctl, libc::PR_SET_MM, exe, -1, 0, 0);
     answer.passed_with(&[Errno::BADF], "changed")
 }
 
+/// Let others of the same user read this process.
+pub(crate) fn dumpable(_: &Arguments<'_>) -> Tried {
+    call!(libc::SYS_prctl, libc::PR_SET_DUMPABLE, 1, 0, 0, 0)?;
+    match call!(libc::SYS_prctl, libc::PR_GET_DUMPABLE, 0, 0, 0, 0)? {
+        1 => Ok("can be read by others of its user".to_owned()),
+        _ => Err(Errno::PERM.into()),
+    }
+}
+
 /// Lock more memory than the usual limit of 8 MiB, so much as is said, and let go of it again.
-pub(crate) fn lock_memory(arguments: &Arguments) -> Tried {
+pub(crate) fn lock_memory(arguments: &Arguments<'_>) -> Tried {
     let mebibytes: usize = arguments.number(0)?;
     if mebibytes > LOCKED_MAX {
         return Err(Outcome::Impossible(format!("at most {LOCKED_MAX}")));

@@ -15,7 +15,7 @@ use crate::call::{call, descriptor, end, errno};
 use crate::outcome::{Outcome, Tried};
 
 /// Processes, which all wait and end with this one.
-pub(crate) fn fork(arguments: &Arguments) -> Tried {
+pub(crate) fn fork(arguments: &Arguments<'_>) -> Tried {
     let (wanted, seconds) = (
         bounded(arguments, 0, PROCESSES_MAX)?,
         bounded(arguments, 1, HELD_MAX)?,
@@ -39,7 +39,7 @@ pub(crate) fn fork(arguments: &Arguments) -> Tried {
 }
 
 /// Threads, which all wait and end with this process.
-pub(crate) fn threads(arguments: &Arguments) -> Tried {
+pub(crate) fn threads(arguments: &Arguments<'_>) -> Tried {
     let wanted = bounded(arguments, 0, PROCESSES_MAX)?;
     take("threads", wanted, |_| {
         let builder = std::thread::Builder::new().stack_size(THREAD_STACK);
@@ -51,7 +51,7 @@ pub(crate) fn threads(arguments: &Arguments) -> Tried {
 }
 
 /// Descriptors.
-pub(crate) fn descriptors(arguments: &Arguments) -> Tried {
+pub(crate) fn descriptors(arguments: &Arguments<'_>) -> Tried {
     let wanted = bounded(arguments, 0, DESCRIPTORS_MAX)?;
     let null = File::open("/dev/null")?;
     let mut held: Vec<OwnedFd> = Vec::new();
@@ -62,7 +62,7 @@ pub(crate) fn descriptors(arguments: &Arguments) -> Tried {
 }
 
 /// Memory, in MiB, all of it written to.
-pub(crate) fn memory(arguments: &Arguments) -> Tried {
+pub(crate) fn memory(arguments: &Arguments<'_>) -> Tried {
     let wanted = bounded(arguments, 0, MEBIBYTES_MAX)?;
     let mut held: Vec<Vec<u8>> = Vec::new();
     take("MiB of memory", wanted, |_| {
@@ -77,7 +77,7 @@ pub(crate) fn memory(arguments: &Arguments) -> Tried {
 }
 
 /// A file, in MiB, without a name as soon as it is open.
-pub(crate) fn file(arguments: &Arguments) -> Tried {
+pub(crate) fn file(arguments: &Arguments<'_>) -> Tried {
     let (path, wanted) = (arguments.text(0)?, bounded(arguments, 1, MEBIBYTES_MAX)?);
     let mut file = File::options().write(true).create_new(true).open(path)?;
     fs::remove_file(path)?;
@@ -89,7 +89,7 @@ pub(crate) fn file(arguments: &Arguments) -> Tried {
 }
 
 /// Empty files in a directory, removed again.
-pub(crate) fn inodes(arguments: &Arguments) -> Tried {
+pub(crate) fn inodes(arguments: &Arguments<'_>) -> Tried {
     let wanted = bounded(arguments, 1, FILES_MAX)?;
     let directory = Path::new(arguments.text(0)?).join("hostel-probe");
     fs::create_dir(&directory)?;
@@ -103,7 +103,7 @@ pub(crate) fn inodes(arguments: &Arguments) -> Tried {
 }
 
 /// Pipes of 1 MiB, full.
-pub(crate) fn pipes(arguments: &Arguments) -> Tried {
+pub(crate) fn pipes(arguments: &Arguments<'_>) -> Tried {
     let wanted = bounded(arguments, 0, BUFFERS_MAX)?;
     let piece = vec![1_u8; MEBIBYTE];
     let mut held = Vec::new();
@@ -118,7 +118,7 @@ pub(crate) fn pipes(arguments: &Arguments) -> Tried {
 }
 
 /// Unix sockets, full of what nobody reads.
-pub(crate) fn socket_buffers(arguments: &Arguments) -> Tried {
+pub(crate) fn socket_buffers(arguments: &Arguments<'_>) -> Tried {
     let wanted = bounded(arguments, 0, BUFFERS_MAX)?;
     let piece = [1_u8; 16 << 10];
     let mut held = Vec::new();
@@ -133,7 +133,7 @@ pub(crate) fn socket_buffers(arguments: &Arguments) -> Tried {
 }
 
 /// Instances of inotify, each with a watch.
-pub(crate) fn watches(arguments: &Arguments) -> Tried {
+pub(crate) fn watches(arguments: &Arguments<'_>) -> Tried {
     let wanted = bounded(arguments, 0, BUFFERS_MAX)?;
     let mut held: Vec<OwnedFd> = Vec::new();
     take("watches", wanted, |_| {
@@ -150,7 +150,7 @@ pub(crate) fn watches(arguments: &Arguments) -> Tried {
 }
 
 /// System V queues, removed again.
-pub(crate) fn queues(arguments: &Arguments) -> Tried {
+pub(crate) fn queues(arguments: &Arguments<'_>) -> Tried {
     let wanted = bounded(arguments, 0, BUFFERS_MAX)?;
     let mut held = Vec::new();
     let answer = take("queues", wanted, |_| {
@@ -164,7 +164,7 @@ pub(crate) fn queues(arguments: &Arguments) -> Tried {
 }
 
 /// Outlive whoever started this: a grandchild in a session of its own writes the time into a file, for so many seconds.
-pub(crate) fn daemon(arguments: &Arguments) -> Tried {
+pub(crate) fn daemon(arguments: &Arguments<'_>) -> Tried {
     let (path, seconds) = (arguments.text(0)?, bounded(arguments, 1, DAEMON_MAX)?);
     // SAFETY: this program has one thread.
     match unsafe { libc::fork() } {
@@ -201,14 +201,13 @@ pub(crate) fn daemon(arguments: &Arguments) -> Tried {
 fn take(what: &str, wanted: u64, mut one: impl FnMut(u64) -> Result<(), Errno>) -> Tried {
     for number in 0..wanted {
         if let Err(errno) = one(number) {
-            println!("had {number} {what}");
-            return Err(errno.into());
+            return Err(Outcome::Bounded(format!("{number} {what}"), errno));
         }
     }
     Ok(format!("had {wanted} {what}"))
 }
 
-fn bounded(arguments: &Arguments, place: usize, max: u64) -> Result<u64, Outcome> {
+fn bounded(arguments: &Arguments<'_>, place: usize, max: u64) -> Result<u64, Outcome> {
     match arguments.number(place)? {
         number if number <= max => Ok(number),
         number => Err(Outcome::Impossible(format!(

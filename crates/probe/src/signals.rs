@@ -11,21 +11,21 @@ use crate::outcome::Tried;
 use crate::target::target;
 
 /// kill
-pub(crate) fn kill(arguments: &Arguments) -> Tried {
+pub(crate) fn kill(arguments: &Arguments<'_>) -> Tried {
     let (pid, signal) = (target(arguments, 0)?, arguments.number::<i32>(1)?);
     call!(libc::SYS_kill, pid, signal)?;
     Ok(format!("sent signal {signal} to process {pid}"))
 }
 
 /// tgkill
-pub(crate) fn kill_thread(arguments: &Arguments) -> Tried {
+pub(crate) fn kill_thread(arguments: &Arguments<'_>) -> Tried {
     let (pid, signal) = (target(arguments, 0)?, arguments.number::<i32>(1)?);
     call!(libc::SYS_tgkill, pid, pid, signal)?;
     Ok(format!("sent signal {signal} to process {pid}"))
 }
 
 /// By a descriptor of the process.
-pub(crate) fn by_descriptor(arguments: &Arguments) -> Tried {
+pub(crate) fn by_descriptor(arguments: &Arguments<'_>) -> Tried {
     let (pid, signal) = (target(arguments, 0)?, arguments.number::<i32>(1)?);
     let pidfd = descriptor(call!(libc::SYS_pidfd_open, pid, 0)?)?;
     call!(libc::SYS_pidfd_send_signal, &pidfd, signal, 0, 0)?;
@@ -33,7 +33,7 @@ pub(crate) fn by_descriptor(arguments: &Arguments) -> Tried {
 }
 
 /// By way of a socket that tells its owner when it is readable, the owner being the other process.
-pub(crate) fn by_socket(arguments: &Arguments) -> Tried {
+pub(crate) fn by_socket(arguments: &Arguments<'_>) -> Tried {
     let (pid, signal) = (target(arguments, 0)?, arguments.number::<i32>(1)?);
     let (near, far) = UnixStream::pair()?;
     let number = near.as_raw_fd();
@@ -46,7 +46,7 @@ pub(crate) fn by_socket(arguments: &Arguments) -> Tried {
 }
 
 /// By way of a file that another opens (a lease), which sends to its holder's chosen owner.
-pub(crate) fn by_lease(arguments: &Arguments) -> Tried {
+pub(crate) fn by_lease(arguments: &Arguments<'_>) -> Tried {
     let (pid, signal) = (target(arguments, 0)?, arguments.number::<i32>(1)?);
     let path = arguments.text(2)?;
     let file = File::options()

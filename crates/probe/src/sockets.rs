@@ -14,7 +14,7 @@ use crate::call::{call, descriptor, structure};
 use crate::outcome::{Outcome, Tried, WrongOnPurpose};
 
 /// A socket of a kind, by its name in [`KINDS`].
-pub(crate) fn open(arguments: &Arguments) -> Tried {
+pub(crate) fn open(arguments: &Arguments<'_>) -> Tried {
     let name = arguments.text(0)?;
     let kind = KINDS.iter().find(|kind| kind.0 == name);
     let Some((_, family, kind, protocol)) = kind else {
@@ -25,7 +25,7 @@ pub(crate) fn open(arguments: &Arguments) -> Tried {
 }
 
 /// Let closing wait. Read back, since the call may be answered without being done.
-pub(crate) fn linger(_: &Arguments) -> Tried {
+pub(crate) fn linger(_: &Arguments<'_>) -> Tried {
     let (near, _far) = unix::UnixStream::pair()?;
     let (number, level) = (near.as_raw_fd(), libc::SOL_SOCKET);
     let mut wanted = structure(&[1, 1]);
@@ -54,17 +54,17 @@ pub(crate) fn linger(_: &Arguments) -> Tried {
 }
 
 /// Mark packets, by which a host's routing and firewall rules may choose.
-pub(crate) fn mark(_: &Arguments) -> Tried {
+pub(crate) fn mark(_: &Arguments<'_>) -> Tried {
     option(libc::SOL_SOCKET, libc::SO_MARK, "marks packets")
 }
 
 /// Priorities that only the host gives.
-pub(crate) fn priority(_: &Arguments) -> Tried {
+pub(crate) fn priority(_: &Arguments<'_>) -> Tried {
     option(libc::SOL_SOCKET, libc::SO_PRIORITY, "sends before others")
 }
 
 /// Bind to addresses of others.
-pub(crate) fn transparent(_: &Arguments) -> Tried {
+pub(crate) fn transparent(_: &Arguments<'_>) -> Tried {
     option(
         libc::SOL_IP,
         libc::IP_TRANSPARENT,
@@ -73,7 +73,7 @@ pub(crate) fn transparent(_: &Arguments) -> Tried {
 }
 
 /// Buffers beyond what is allowed.
-pub(crate) fn force_buffer(_: &Arguments) -> Tried {
+pub(crate) fn force_buffer(_: &Arguments<'_>) -> Tried {
     option(
         libc::SOL_SOCKET,
         libc::SO_RCVBUFFORCE,
@@ -96,14 +96,14 @@ fn option(level: i32, option: i32, got: &str) -> Tried {
 }
 
 /// List the host's packet filter.
-pub(crate) fn packet_filter(_: &Arguments) -> Tried {
+pub(crate) fn packet_filter(_: &Arguments<'_>) -> Tried {
     // struct nfgenmsg: every family.
     let message = request(NFT_GET_TABLE, REQUEST | DUMP, &[0; 4]);
     ask(libc::NETLINK_NETFILTER, &message).passed_with(&[], "lists the packet filter's tables")
 }
 
 /// Add an address to the network, but without saying which.
-pub(crate) fn add_address(_: &Arguments) -> Tried {
+pub(crate) fn add_address(_: &Arguments<'_>) -> Tried {
     // struct ifaddrmsg: family, length of the prefix, flags, scope, interface 0.
     let message = request(
         libc::RTM_NEWADDR,
@@ -139,14 +139,14 @@ fn ask(protocol: i32, message: &[u8]) -> Result<(), Errno> {
 }
 
 /// Listen on a port beneath 1024.
-pub(crate) fn low_port(arguments: &Arguments) -> Tried {
+pub(crate) fn low_port(arguments: &Arguments<'_>) -> Tried {
     let port: u16 = arguments.number(0)?;
     TcpListener::bind(("127.0.0.1", port))?;
     Ok(format!("listened on port {port}"))
 }
 
 /// Connect by TCP, and print what the other side says.
-pub(crate) fn connect(arguments: &Arguments) -> Tried {
+pub(crate) fn connect(arguments: &Arguments<'_>) -> Tried {
     let address = address(arguments)?;
     let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -154,7 +154,7 @@ pub(crate) fn connect(arguments: &Arguments) -> Tried {
 }
 
 /// Send a datagram with a text, and print what comes back.
-pub(crate) fn datagram(arguments: &Arguments) -> Tried {
+pub(crate) fn datagram(arguments: &Arguments<'_>) -> Tried {
     let (address, text) = (address(arguments)?, arguments.text(2)?);
     let any = if address.is_ipv4() {
         "0.0.0.0:0"
@@ -169,13 +169,13 @@ pub(crate) fn datagram(arguments: &Arguments) -> Tried {
     Ok(String::from_utf8_lossy(&bytes[..length]).into_owned())
 }
 
-fn address(arguments: &Arguments) -> Result<SocketAddr, Outcome> {
+fn address(arguments: &Arguments<'_>) -> Result<SocketAddr, Outcome> {
     let host: IpAddr = arguments.number(0)?;
     Ok(SocketAddr::new(host, arguments.number(1)?))
 }
 
 /// Connect to a socket without a path, and print what the other side says.
-pub(crate) fn connect_abstract(arguments: &Arguments) -> Tried {
+pub(crate) fn connect_abstract(arguments: &Arguments<'_>) -> Tried {
     let name = unix::SocketAddr::from_abstract_name(arguments.text(0)?)?;
     let stream = unix::UnixStream::connect_addr(&name)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -183,7 +183,7 @@ pub(crate) fn connect_abstract(arguments: &Arguments) -> Tried {
 }
 
 /// The victim's half: listen on a socket without a path and tell whoever comes a text, until standard input ends.
-pub(crate) fn hold_abstract(arguments: &Arguments) -> Tried {
+pub(crate) fn hold_abstract(arguments: &Arguments<'_>) -> Tried {
     let name = unix::SocketAddr::from_abstract_name(arguments.text(0)?)?;
     let listener = unix::UnixListener::bind_addr(&name)?;
     let text = arguments.text(1)?.to_owned();
@@ -191,7 +191,7 @@ pub(crate) fn hold_abstract(arguments: &Arguments) -> Tried {
 }
 
 /// The victim's half: listen on a port of an address and tell whoever comes a text, until standard input ends.
-pub(crate) fn hold_port(arguments: &Arguments) -> Tried {
+pub(crate) fn hold_port(arguments: &Arguments<'_>) -> Tried {
     let listener = TcpListener::bind(address(arguments)?)?;
     let text = arguments.text(2)?.to_owned();
     serve(move || Ok(listener.accept()?.0), text)
@@ -234,8 +234,9 @@ const ACKNOWLEDGE: u16 = 4;
 const DUMP: u16 = 0x300;
 /// NFNL_SUBSYS_NFTABLES, NFT_MSG_GETTABLE
 const NFT_GET_TABLE: u16 = 10 << 8 | 1;
+const MPTCP: i32 = 262;
 /// Name, family, kind, protocol.
-const KINDS: [(&str, i32, i32, i32); 12] = [
+const KINDS: [(&str, i32, i32, i32); 14] = [
     ("raw", libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP),
     ("raw6", libc::AF_INET6, libc::SOCK_RAW, libc::IPPROTO_ICMPV6),
     // Of protocol 0, which receives nothing.
@@ -263,5 +264,8 @@ const KINDS: [(&str, i32, i32, i32); 12] = [
     ("alg", libc::AF_ALG, libc::SOCK_SEQPACKET, 0),
     ("key", libc::AF_KEY, libc::SOCK_RAW, 2),
     ("can", libc::AF_CAN, libc::SOCK_RAW, 1),
+    // These pass rules that were written for TCP.
+    ("mptcp", libc::AF_INET, libc::SOCK_STREAM, MPTCP),
+    ("sctp", libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_SCTP),
     ("bluetooth", libc::AF_BLUETOOTH, libc::SOCK_RAW, 1),
 ];

@@ -7,7 +7,7 @@ use crate::call::{call, descriptor, structure};
 use crate::outcome::{Outcome, Tried};
 
 /// A map of one entry for programs inside of the kernel.
-pub(crate) fn bpf(_: &Arguments) -> Tried {
+pub(crate) fn bpf(_: &Arguments<'_>) -> Tried {
     // map_type, key_size, value_size, max_entries; the rest is 0.
     let mut attributes = structure(&[BPF_MAP_ARRAY, 4, 4, 1]);
     attributes.resize(72, 0);
@@ -16,7 +16,7 @@ pub(crate) fn bpf(_: &Arguments) -> Tried {
 }
 
 /// Count how long this program runs, outside of the kernel.
-pub(crate) fn perf(_: &Arguments) -> Tried {
+pub(crate) fn perf(_: &Arguments<'_>) -> Tried {
     let mut attributes = structure(&[PERF_SOFTWARE, 64]);
     attributes.resize(64, 0);
     attributes[40] = PERF_EXCLUDE_KERNEL | PERF_EXCLUDE_HYPERVISOR;
@@ -26,33 +26,33 @@ pub(crate) fn perf(_: &Arguments) -> Tried {
 }
 
 /// Answer page faults oneself, for which kernel exploits use it.
-pub(crate) fn userfaultfd(_: &Arguments) -> Tried {
+pub(crate) fn userfaultfd(_: &Arguments<'_>) -> Tried {
     descriptor(call!(libc::SYS_userfaultfd, USER_MODE_ONLY)?)?;
     Ok("answers its page faults".to_owned())
 }
 
 /// System calls that no filter sees.
-pub(crate) fn io_uring(_: &Arguments) -> Tried {
+pub(crate) fn io_uring(_: &Arguments<'_>) -> Tried {
     let mut parameters = [0_u8; 120];
     descriptor(call!(libc::SYS_io_uring_setup, 1, &mut parameters[..])?)?;
     Ok("has a ring".to_owned())
 }
 
 /// Watch all of a file system.
-pub(crate) fn fanotify(_: &Arguments) -> Tried {
+pub(crate) fn fanotify(_: &Arguments<'_>) -> Tried {
     descriptor(call!(libc::SYS_fanotify_init, FAN_REPORT_FID, 0)?)?;
     Ok("may watch".to_owned())
 }
 
 /// Addresses that are not random, for this program and what it starts.
-pub(crate) fn personality(_: &Arguments) -> Tried {
+pub(crate) fn personality(_: &Arguments<'_>) -> Tried {
     call!(libc::SYS_personality, libc::ADDR_NO_RANDOMIZE)?;
     Ok("has fixed addresses".to_owned())
 }
 
 /// Segments of old programs.
 #[cfg(target_arch = "x86_64")]
-pub(crate) fn modify_ldt(_: &Arguments) -> Tried {
+pub(crate) fn modify_ldt(_: &Arguments<'_>) -> Tried {
     let mut table = [0_u8; 64];
     // 0 reads.
     let read = call!(libc::SYS_modify_ldt, 0, &mut table[..], 64)?;
@@ -61,7 +61,7 @@ pub(crate) fn modify_ldt(_: &Arguments) -> Tried {
 
 /// Ask for the process id by the way of 32-bit programs, whose numbers a filter could mistake.
 #[cfg(target_arch = "x86_64")]
-pub(crate) fn call_32(_: &Arguments) -> Tried {
+pub(crate) fn call_32(_: &Arguments<'_>) -> Tried {
     use crate::call::in_child;
     in_child(|| {
         let answer: i32;
@@ -83,31 +83,69 @@ pub(crate) fn call_32(_: &Arguments) -> Tried {
 
 /// Ask for the process id by the x32 way.
 #[cfg(target_arch = "x86_64")]
-pub(crate) fn call_x32(_: &Arguments) -> Tried {
+pub(crate) fn call_x32(_: &Arguments<'_>) -> Tried {
     let pid = call!(X32 | libc::SYS_getpid)?;
     Ok(format!("is process {pid}"))
 }
 
 /// There is no such call.
 #[cfg(not(target_arch = "x86_64"))]
-pub(crate) fn modify_ldt(_: &Arguments) -> Tried {
+pub(crate) fn modify_ldt(_: &Arguments<'_>) -> Tried {
     Err(Errno::NOSYS.into())
 }
 
 /// There is no such call.
 #[cfg(not(target_arch = "x86_64"))]
-pub(crate) fn call_32(_: &Arguments) -> Tried {
+pub(crate) fn call_32(_: &Arguments<'_>) -> Tried {
     Err(Errno::NOSYS.into())
 }
 
 /// There is no such call.
 #[cfg(not(target_arch = "x86_64"))]
-pub(crate) fn call_x32(_: &Arguments) -> Tried {
+pub(crate) fn call_x32(_: &Arguments<'_>) -> Tried {
+    Err(Errno::NOSYS.into())
+}
+
+/// Choose where on the machine memory lies: as before.
+pub(crate) fn memory_policy(_: &Arguments<'_>) -> Tried {
+    call!(libc::SYS_set_mempolicy, 0, 0, 0)?;
+    Ok("chooses where memory lies".to_owned())
+}
+
+/// Ask where on the machine no pages lie.
+pub(crate) fn move_pages(_: &Arguments<'_>) -> Tried {
+    call!(libc::SYS_move_pages, 0, 0, 0, 0, 0, 0)?;
+    Ok("asks where memory lies".to_owned())
+}
+
+/// Put a page of memory into a pipe, as the holes named Dirty Pipe and vmsplice did.
+pub(crate) fn vmsplice(_: &Arguments<'_>) -> Tried {
+    let (_reader, writer) = rustix::pipe::pipe()?;
+    let page = [0_u8; 16];
+    let pieces = [std::io::IoSlice::new(&page)];
+    let number = std::os::fd::AsRawFd::as_raw_fd(&writer);
+    // SAFETY: the list has one entry, which lives until the pipe is closed.
+    match unsafe { libc::syscall(libc::SYS_vmsplice, number, pieces.as_ptr(), 1, 0) } {
+        -1 => Err(crate::call::errno().into()),
+        _ => Ok("shares its memory with a pipe".to_owned()),
+    }
+}
+
+/// How many kinds of file systems there are, by a call of old programs.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn old_call(_: &Arguments<'_>) -> Tried {
+    let kinds = call!(libc::SYS_sysfs, 3)?;
+    Ok(format!("{kinds} kinds of file systems"))
+}
+
+/// There is no such call.
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) fn old_call(_: &Arguments<'_>) -> Tried {
     Err(Errno::NOSYS.into())
 }
 
 /// Take back the filter or the promise to gain nothing: no kernel offers that, and this tries.
-pub(crate) fn undo(_: &Arguments) -> Tried {
+pub(crate) fn undo(_: &Arguments<'_>) -> Tried {
     let before = state()?;
     // The kernel refuses these; whether it did is read afterwards.
     let _ = call!(libc::SYS_prctl, libc::PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0);

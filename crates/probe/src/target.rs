@@ -8,7 +8,7 @@ use crate::arguments::Arguments;
 use crate::outcome::Outcome;
 
 /// The process that the word at this place names. Never a group of them, never this one.
-pub(crate) fn target(arguments: &Arguments, place: usize) -> Result<libc::pid_t, Outcome> {
+pub(crate) fn target(arguments: &Arguments<'_>, place: usize) -> Result<libc::pid_t, Outcome> {
     let missing = |name| Outcome::Impossible(format!("there is no {name} here"));
     let ancestors = ancestors();
     let [.., worker, zygote, KEEPER] = ancestors[..] else {
@@ -34,7 +34,7 @@ pub(crate) fn target(arguments: &Arguments, place: usize) -> Result<libc::pid_t,
     }
 }
 
-fn numbered(arguments: &Arguments, place: usize) -> Result<libc::pid_t, Outcome> {
+fn numbered(arguments: &Arguments<'_>, place: usize) -> Result<libc::pid_t, Outcome> {
     match arguments.number::<libc::pid_t>(place)? {
         // 0 and what is below mean many processes to the kernel.
         pid if pid > 0 && pid.cast_unsigned() != std::process::id() => Ok(pid),

@@ -12,29 +12,29 @@ use crate::outcome::{Outcome, Tried, WrongOnPurpose};
 use crate::target::target;
 
 /// Become its tracer; the kernel lets go of it when this program ends, and it is not stopped meanwhile.
-pub(crate) fn seize(arguments: &Arguments) -> Tried {
+pub(crate) fn seize(arguments: &Arguments<'_>) -> Tried {
     let pid = target(arguments, 0)?;
     call!(libc::SYS_ptrace, i64::from(libc::PTRACE_SEIZE), pid, 0, 0)?;
     Ok(format!("traces process {pid}"))
 }
 
 /// Be traced by one's parent, by which set-uid programs were tricked (CVE-2019-13272).
-pub(crate) fn trace_me(_: &Arguments) -> Tried {
+pub(crate) fn trace_me(_: &Arguments<'_>) -> Tried {
     in_child(|| call!(libc::SYS_ptrace, i64::from(libc::PTRACE_TRACEME), 0, 0, 0).map(drop))?;
     Ok("made its parent its tracer".to_owned())
 }
 
 /// Read from an address that nothing is mapped at.
-pub(crate) fn vm_read(arguments: &Arguments) -> Tried {
+pub(crate) fn vm_read(arguments: &Arguments<'_>) -> Tried {
     vm(arguments, libc::SYS_process_vm_readv)
 }
 
 /// Write to an address that nothing is mapped at.
-pub(crate) fn vm_write(arguments: &Arguments) -> Tried {
+pub(crate) fn vm_write(arguments: &Arguments<'_>) -> Tried {
     vm(arguments, libc::SYS_process_vm_writev)
 }
 
-fn vm(arguments: &Arguments, number: libc::c_long) -> Tried {
+fn vm(arguments: &Arguments<'_>, number: libc::c_long) -> Tried {
     let pid = target(arguments, 0)?;
     let own = [0; 8];
     let local = [IoSlice::new(&own)];
@@ -53,7 +53,7 @@ fn vm(arguments: &Arguments, number: libc::c_long) -> Tried {
 }
 
 /// Look through its memory for a text, and print what stands there.
-pub(crate) fn search(arguments: &Arguments) -> Tried {
+pub(crate) fn search(arguments: &Arguments<'_>) -> Tried {
     let (pid, wanted) = (target(arguments, 0)?, arguments.text(1)?);
     let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
     let mut memory = fs::File::open(format!("/proc/{pid}/mem"))?;
@@ -83,15 +83,22 @@ pub(crate) fn search(arguments: &Arguments) -> Tried {
     Err(Outcome::Refused(Errno::NOENT))
 }
 
+/// Advise the kernel about none of its memory.
+pub(crate) fn advise(arguments: &Arguments<'_>) -> Tried {
+    let pidfd = descriptor(call!(libc::SYS_pidfd_open, target(arguments, 0)?, 0)?)?;
+    call!(libc::SYS_process_madvise, &pidfd, 0, 0, libc::MADV_COLD, 0)?;
+    Ok("may advise about its memory".to_owned())
+}
+
 /// Open its memory for writing.
-pub(crate) fn open_memory(arguments: &Arguments) -> Tried {
+pub(crate) fn open_memory(arguments: &Arguments<'_>) -> Tried {
     let path = format!("/proc/{}/mem", target(arguments, 0)?);
     fs::File::options().read(true).write(true).open(&path)?;
     Ok(format!("opened {path} for writing"))
 }
 
 /// Take a copy of its descriptor 0.
-pub(crate) fn take_descriptor(arguments: &Arguments) -> Tried {
+pub(crate) fn take_descriptor(arguments: &Arguments<'_>) -> Tried {
     let pid = target(arguments, 0)?;
     let pidfd = descriptor(call!(libc::SYS_pidfd_open, pid, 0)?)?;
     let taken = descriptor(call!(libc::SYS_pidfd_getfd, &pidfd, 0, 0)?)?;
@@ -99,7 +106,7 @@ pub(crate) fn take_descriptor(arguments: &Arguments) -> Tried {
 }
 
 /// Open what it has open, by way of /proc.
-pub(crate) fn open_descriptors(arguments: &Arguments) -> Tried {
+pub(crate) fn open_descriptors(arguments: &Arguments<'_>) -> Tried {
     let directory = format!("/proc/{}/fd", target(arguments, 0)?);
     let targets = fs::read_dir(directory)?.flatten().map(|entry| entry.path());
     let seen: Vec<String> = targets
@@ -112,14 +119,14 @@ pub(crate) fn open_descriptors(arguments: &Arguments) -> Tried {
 }
 
 /// Compare kernel addresses with it.
-pub(crate) fn compare(arguments: &Arguments) -> Tried {
+pub(crate) fn compare(arguments: &Arguments<'_>) -> Tried {
     let (pid, own) = (target(arguments, 0)?, std::process::id());
     let answer = call!(libc::SYS_kcmp, own, pid, KCMP_VM, 0, 0)?;
     Ok(format!("its memory compares as {answer}"))
 }
 
 /// Open the program that it runs for writing, as runc's hole did (CVE-2019-5736). Nothing is written.
-pub(crate) fn open_program(arguments: &Arguments) -> Tried {
+pub(crate) fn open_program(arguments: &Arguments<'_>) -> Tried {
     let path = format!("/proc/{}/exe", target(arguments, 0)?);
     let opened = fs::File::options().write(true).open(&path);
     let answer = opened.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO));
@@ -128,7 +135,7 @@ pub(crate) fn open_program(arguments: &Arguments) -> Tried {
 }
 
 /// Change its resource limits to what they are.
-pub(crate) fn change_limits(arguments: &Arguments) -> Tried {
+pub(crate) fn change_limits(arguments: &Arguments<'_>) -> Tried {
     let pid = target(arguments, 0)?;
     let mut limits = structure(&[0; 4]);
     let resource = i64::from(libc::RLIMIT_NOFILE);
