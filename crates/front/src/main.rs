@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::rc::Rc;
 
@@ -16,7 +16,9 @@ use hostel_front::monitor::{self, Monitor, MonitorError};
 use hostel_front::sites::{SWEEP, Services, Sites};
 use hostel_front::spill::Spill;
 use hostel_front::{accept, status};
-use hostel_sys::{child, cred, process};
+use hostel_sys::cred::Dropped;
+use hostel_sys::front_sandbox::{Enforced, FrontSandboxError};
+use hostel_sys::{child, cred, front_sandbox, process};
 use hostel_wire::front_monitor::ToMonitor;
 use hostel_wire::view;
 use tokio::net::{TcpListener, UnixListener};
@@ -40,6 +42,8 @@ enum FrontError {
     #[error("cannot listen: {0}")]
     Listen(io::Error),
     #[error(transparent)]
+    Sandbox(#[from] FrontSandboxError),
+    #[error(transparent)]
     Monitor(#[from] MonitorError),
 }
 
@@ -59,7 +63,7 @@ fn start() -> Result<(), FrontError> {
     // 1: nobody of the same user can look into this process. Exec had reset it.
     process::set_non_dumpable().map_err(FrontError::Dumpable)?;
     // 2: the proof that whatever follows is done without privileges.
-    cred::prove_dropped()?;
+    let dropped = cred::prove_dropped()?;
     // 3: end with the monitor. The change of user, which came before, would have undone it.
     process::end_with_parent(parent).map_err(FrontError::Parent)?;
     // 4: the one descriptor that the monitor gave.
@@ -72,14 +76,19 @@ fn start() -> Result<(), FrontError> {
         .max_blocking_threads(DISK_THREADS_MAX)
         .build()
         .map_err(FrontError::Runtime)?;
-    LocalSet::new().block_on(&runtime, run(control))
+    LocalSet::new().block_on(&runtime, run(control, dropped))
 }
 
-async fn run(control: OwnedFd) -> Result<(), FrontError> {
+async fn run(control: OwnedFd, dropped: Dropped) -> Result<(), FrontError> {
     let monitor = Rc::new(Monitor::new(control).map_err(FrontError::Control)?);
     let logs = Rc::new(Logs::new(Level::Information));
     // 6: settings, sockets, files, the table.
     let beginning = monitor::begin(&monitor, &logs).await?;
+    // 7: what is not open now is never opened, and nothing is started; before any byte of a client's.
+    let enforced = front_sandbox::enter(beginning.spill.as_fd(), &dropped)?;
+    if enforced != Enforced::Whole {
+        logs.server(Level::Warning, format_args!("{}", weaker(enforced)));
+    }
     let services = Services {
         logs: Rc::clone(&logs),
         spill: Rc::new(Spill::new(beginning.spill)),
@@ -89,7 +98,7 @@ async fn run(control: OwnedFd) -> Result<(), FrontError> {
     let spill = Rc::clone(&services.spill);
     let front = Rc::new(Front::new(Sites::new(services), Rc::clone(&logs), spill));
     front.sites.replace(beginning.table);
-    // 7: the tasks.
+    // 8: the tasks.
     let mut listeners = JoinSet::new();
     for listener in beginning.listeners {
         let listener = std::net::TcpListener::from(listener);
@@ -106,7 +115,7 @@ async fn run(control: OwnedFd) -> Result<(), FrontError> {
         spawn_local(status::serve(listener, Rc::clone(&front)));
     }
     spawn_local(Rc::clone(&front).sweep());
-    // 8: serve, until the monitor says that it is enough.
+    // 9: serve, until the monitor says that it is enough.
     monitor.send(ToMonitor::Ready);
     logs.server(Level::Information, format_args!("ready"));
     let ended = serve(&front, &monitor, listeners).await;
@@ -152,6 +161,19 @@ async fn follow_on(front: &Rc<Front>, monitor: &Monitor) -> MonitorError {
     loop {
         if let Err(error) = monitor::follow(front, monitor).await {
             return error;
+        }
+    }
+}
+
+/// What a kernel that lacks Landlock, or its newer rules, means for this process.
+fn weaker(enforced: Enforced) -> &'static str {
+    match enforced {
+        Enforced::Whole => "the front's sandbox is whole",
+        Enforced::Partly => {
+            "this kernel has no rules of Landlock's for ports, sockets and signals: the front is kept from them by its filter of system calls alone"
+        }
+        Enforced::Not => {
+            "this kernel has no Landlock, or it is switched off: the front is kept from files by its filter of system calls and its user alone"
         }
     }
 }

@@ -5,6 +5,7 @@
 //! - [`clock`]: the time of day as logs have it; monitor.
 //! - [`cred`]: users, giving up privileges, the proof of it; every process.
 //! - [`fdpass`]: messages with descriptors; every process.
+//! - [`front_sandbox`]: what the front denies itself; front.
 //! - [`home`]: a site's home, opened safely; monitor, command line.
 //! - [`layers`]: the layers of a sandbox by name; monitor, command line.
 //! - [`process`]: first acts of every program.
@@ -25,6 +26,7 @@ pub mod child;
 pub mod clock;
 pub mod cred;
 pub mod fdpass;
+pub mod front_sandbox;
 pub mod home;
 pub mod layers;
 mod mount;

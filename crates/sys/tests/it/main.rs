@@ -9,6 +9,7 @@
     reason = "the output of a test and of its probe"
 )]
 
+mod front;
 mod homes;
 mod probe;
 mod sandbox;
@@ -17,15 +18,17 @@ mod secure;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 fn main() {
-    if std::env::args().nth(1).as_deref() == Some("probe") {
-        probe::run();
-        return;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["probe", "front", spill] => return front::run(spill),
+        ["probe", ..] => return probe::run(),
+        _ => {}
     }
     if !rustix::process::geteuid().is_root() {
         println!("skipped: only root can start a sandbox");
         return;
     }
-    let cases: [(&str, fn()); 18] = [
+    let cases: [(&str, fn()); 19] = [
         (
             "a home's parents are root's alone",
             homes::parents_are_roots,
@@ -56,6 +59,7 @@ fn main() {
         ),
         ("a step that fails is told", sandbox::a_failing_step_is_told),
         ("the front's kind of spawn", sandbox::without_a_view),
+        ("the front's own sandbox", sandbox::front_closed_in),
     ];
     let filter = std::env::args()
         .skip(1)

@@ -501,3 +501,26 @@ pub(crate) fn without_a_view() {
         ],
     );
 }
+
+pub(crate) fn front_closed_in() {
+    let scene = Scene::new("front-closed");
+    let spill = scene.place.directory("spill", UID, 0o700);
+    let attempts = ["front".to_owned(), spill.to_str().unwrap().to_owned()];
+    let child = scene.spawn(Program::Descriptor(scene.program.as_fd()), None, &attempts);
+    let answers = scene.answers(child);
+    is(
+        &answers,
+        &[("unnamed", "yes"), ("thread", "ran"), ("pair", "yes")],
+    );
+    for refused in [
+        "named", "read", "list", "make", "exec", "connect", "listen", "unix", "signal",
+    ] {
+        is(&answers, &[(refused, "no")]);
+    }
+    // The filter sees no paths: elsewhere is Landlock's part.
+    if answers["whole"] == "true" {
+        is(&answers, &[("unnamed-elsewhere", "no")]);
+    } else {
+        println!("not tried: unnamed files elsewhere, since this kernel's Landlock is not whole");
+    }
+}
