@@ -17,6 +17,7 @@ mod zygote;
 use std::io;
 use std::process::ExitCode;
 
+use hostel_sys::layers::{Layer, Layers};
 use hostel_sys::signal::Signals;
 use hostel_sys::{child, cred, process};
 use hostel_wire::view;
@@ -67,7 +68,8 @@ fn start() -> Result<Keeper, StartError> {
     // 3: end with the monitor. Its id is 0 in here, since it is outside of the namespace.
     process::end_with_parent(process::parent()).map_err(StartError::Parent)?;
     // 4: the end of this process has to be the end of all others of the site.
-    if rustix::process::getpid() != Pid::INIT {
+    let is_alone = Layers::of_process().has(Layer::ProcessNamespace);
+    if is_alone && rustix::process::getpid() != Pid::INIT {
         return Err(StartError::NotFirst);
     }
     // 5: the one descriptor that the monitor gave.

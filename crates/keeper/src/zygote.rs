@@ -243,13 +243,20 @@ impl Zygote {
         rustix::io::ioctl_fionbio(&near, true)
             .map_err(|error| ZygoteError::Socket(error.into()))?;
         let text = |text: String| CString::new(text).map_err(|_| ZygoteError::Nul);
+        #[cfg_attr(
+            not(feature = "controls"),
+            expect(unused_mut, reason = "two variables")
+        )]
+        let mut environment = vec![
+            text(format!("HOME={}", settings.home))?,
+            text(format!("USER={}", settings.user))?,
+        ];
+        #[cfg(feature = "controls")]
+        environment.extend(hostel_sys::layers::Layers::of_process().variable());
         let program = Program {
             path: text(format!("{}/{PROGRAM}", view::PROGRAMS))?,
             arguments: vec![text(PROGRAM.to_owned())?],
-            environment: vec![
-                text(format!("HOME={}", settings.home))?,
-                text(format!("USER={}", settings.user))?,
-            ],
+            environment,
             descriptors: &[far.as_fd()],
         };
         let pid = child::start(&program)?;

@@ -146,6 +146,7 @@ impl Programs {
             },
             group: None,
             view: None,
+            tcp_ports: None,
             layers: Layers::ALL,
         })?;
         Ok((child, near))
@@ -195,6 +196,7 @@ impl Programs {
             },
             group: None,
             view: Some(view),
+            tcp_ports: None,
             layers: difference.layers,
         })?;
         Ok(Launched {
@@ -248,6 +250,7 @@ impl Programs {
             locks: view::LOCKS,
             php_ini_directory: Path::new(&server.php_ini_directory),
             is_site,
+            layers: difference.layers,
             mount_point: &directories.mount_point(),
         })?)
     }

@@ -5,7 +5,7 @@
 //! script runs in a worker, that worker counts as hostile, and so do its siblings and the zygote.
 //!
 //! `main` is the order of start: 1 unreadable, 2 proof, 3 bound to the keeper, 4 settings, 5 PHP, 6 the zygote's loop, 7 in a worker its
-//! loop.
+//! own layer of the sandbox and its loop.
 
 use std::error::Error;
 use std::io::Write as _;
@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use hostel_sys::child::inherited_descriptor;
 use hostel_sys::cred::prove_dropped;
 use hostel_sys::process::{close_all_but, end_with_parent, parent, set_non_dumpable};
+use hostel_sys::sandbox::restrict_scripts;
 use hostel_wire::codec::Malformed;
 use hostel_wire::keeper_zygote::ToZygote;
 use hostel_wire::view::CONTROL_DESCRIPTOR;
@@ -45,17 +46,21 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let mut text = format!("hostel-php: {error}");
-            let mut source = error.source();
-            while let Some(cause) = source {
-                text.push_str(&format!(": {cause}"));
-                source = cause.source();
-            }
             // There is nobody else to tell.
-            let _ = writeln!(std::io::stderr(), "{text}");
+            let _ = writeln!(std::io::stderr(), "hostel-php: {}", causes(&*error));
             ExitCode::FAILURE
         }
     }
+}
+
+fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
 }
 
 fn run() -> Result<(), Box<dyn Error>> {
@@ -85,6 +90,11 @@ fn run() -> Result<(), Box<dyn Error>> {
         // 7. A worker.
         Ended::Worker(socket) => {
             rustix::thread::set_name(c"hostel-worker")?;
+            // From here on it reaches no other process of the site, and neither does what its scripts start.
+            if let Err(error) = restrict_scripts(&dropped) {
+                let _ = writeln!(std::io::stderr(), "hostel-php: worker: {}", causes(&error));
+                process::end_process(1);
+            }
             let served = serve::run(engine, &settings, socket);
             if let Err(error) = &served {
                 let _ = writeln!(std::io::stderr(), "hostel-php: worker: {error}");

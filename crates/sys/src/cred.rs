@@ -12,6 +12,8 @@ use std::path::PathBuf;
 
 use rustix::process::getgroups;
 
+use crate::layers::{Layer, Layers};
+
 /// A user's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Uid(pub u32);
@@ -207,6 +209,22 @@ pub enum NotDropped {
 /// # Errors
 /// The first thing that is left. The only right answer to an error is to end.
 pub fn prove_dropped() -> Result<Dropped, NotDropped> {
+    let layers = Layers::of_process();
+    if layers.has(Layer::User) {
+        one_user_and_group()?;
+    }
+    if layers.has(Layer::Capabilities) {
+        no_capability()?;
+    }
+    // SAFETY: reads a flag of this thread.
+    match unsafe { libc::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) } {
+        1 => Ok(Dropped(())),
+        _ if !layers.has(Layer::NoNewPrivileges) => Ok(Dropped(())),
+        _ => Err(NotDropped::NewPrivileges),
+    }
+}
+
+fn one_user_and_group() -> Result<(), NotDropped> {
     let (mut real, mut effective, mut saved) = (0, 0, 0);
     // SAFETY: three valid places to write to.
     check("user numbers", unsafe {
@@ -232,12 +250,7 @@ pub fn prove_dropped() -> Result<Dropped, NotDropped> {
         let groups = groups.iter().map(|group| group.as_raw()).collect();
         return Err(NotDropped::Groups(groups));
     }
-    no_capability()?;
-    // SAFETY: reads a flag of this thread.
-    match unsafe { libc::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) } {
-        1 => Ok(Dropped(())),
-        _ => Err(NotDropped::NewPrivileges),
-    }
+    Ok(())
 }
 
 fn one_and_not_root(

@@ -78,10 +78,77 @@ impl Layers {
         self.0 & (1 << layer as u8) != 0
     }
 
-    /// The set without this one: for controls in tests, never in what is shipped.
-    #[cfg(feature = "controls")]
-    #[must_use]
-    pub fn without(self, layer: Layer) -> Self {
-        Self(self.0 & !(1 << layer as u8))
+    /// The layers that this process puts in place itself and proves to have: all, but in a build with `controls` that was started
+    /// without some.
+    pub fn of_process() -> Self {
+        #[cfg(feature = "controls")]
+        return controls::of_process();
+        #[cfg(not(feature = "controls"))]
+        Self::ALL
+    }
+}
+
+/// Leaving layers out: for controls in tests, never in what is shipped.
+#[cfg(feature = "controls")]
+mod controls {
+    use std::ffi::CString;
+    use std::sync::OnceLock;
+
+    use super::{Layer, Layers};
+
+    impl Layers {
+        /// The set without this one, and without what cannot be had without it: Landlock and seccomp need no_new_privs.
+        #[must_use]
+        pub fn without(self, layer: Layer) -> Self {
+            let set = Self(self.0 & !(1 << layer as u8));
+            match layer {
+                Layer::NoNewPrivileges => set
+                    .without(Layer::Landlock)
+                    .without(Layer::WorkerLandlock)
+                    .without(Layer::SystemCalls),
+                _ => set,
+            }
+        }
+
+        /// What tells a program, in its environment, which layers it is to do without. `None` for all of them.
+        pub fn variable(self) -> Option<CString> {
+            let names: Vec<&str> = Layer::ALL
+                .iter()
+                .filter(|layer| !self.has(**layer))
+                .map(|layer| layer.name())
+                .collect();
+            let text = format!("{VARIABLE}={}", names.join(","));
+            CString::new(text).ok().filter(|_| !names.is_empty())
+        }
+    }
+
+    /// Remembered: PHP's environment is cleared before the last layers are put in place.
+    pub(super) fn of_process() -> Layers {
+        static OF_PROCESS: OnceLock<Layers> = OnceLock::new();
+        *OF_PROCESS.get_or_init(|| {
+            let names = std::env::var(VARIABLE).unwrap_or_default();
+            let left_out = |layer: &&Layer| names.split(',').any(|name| name == layer.name());
+            Layer::ALL
+                .iter()
+                .filter(left_out)
+                .fold(Layers::ALL, |layers, layer| layers.without(*layer))
+        })
+    }
+
+    /// Names of layers, with commas between them.
+    const VARIABLE: &str = "HOSTEL_WITHOUT";
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn what_is_left_out_is_named() {
+            assert_eq!(Layers::ALL.variable(), None);
+            let layers = Layers::ALL.without(Layer::User).without(Layer::View);
+            assert_eq!(layers.variable().unwrap(), *c"HOSTEL_WITHOUT=view,user");
+            let layers = Layers::ALL.without(Layer::NoNewPrivileges);
+            assert!(!layers.has(Layer::SystemCalls) && layers.has(Layer::User));
+        }
     }
 }

@@ -10,6 +10,7 @@
 //! - [`layers`]: the layers of a sandbox by name; monitor, command line.
 //! - [`process`]: first acts of every program.
 //! - [`rlimit`]: bounds on single processes; monitor.
+//! - [`sandbox`]: Landlock and seccomp; monitor, front, worker, command line.
 //! - [`secure`]: directories that root alone can change; monitor.
 //! - [`signal`]: signals as events, reaping; monitor, keeper, zygote.
 //! - [`spawn`]: from fork to exec, in numbered steps; monitor.
@@ -32,6 +33,7 @@ pub mod layers;
 mod mount;
 pub mod process;
 pub mod rlimit;
+pub mod sandbox;
 pub mod secure;
 pub mod signal;
 pub mod spawn;

@@ -27,6 +27,9 @@ pub(crate) enum Access {
     ReadData,
     /// A device.
     Device,
+    /// All that the host has: what stands in for a view where a test leaves it out.
+    #[cfg(feature = "controls")]
+    Host,
 }
 
 impl Access {
@@ -36,13 +39,15 @@ impl Access {
             MountAttrFlags::MOUNT_ATTR_NOEXEC,
             MountAttrFlags::MOUNT_ATTR_NODEV,
         );
-        MountAttrFlags::MOUNT_ATTR_NOSUID
-            | match self {
-                Self::Write => no_dev,
-                Self::Read => read_only | no_dev,
-                Self::ReadData => read_only | no_exec | no_dev,
-                Self::Device => read_only | no_exec,
-            }
+        let more = match self {
+            Self::Write => no_dev,
+            Self::Read => read_only | no_dev,
+            Self::ReadData => read_only | no_exec | no_dev,
+            Self::Device => read_only | no_exec,
+            #[cfg(feature = "controls")]
+            Self::Host => return MountAttrFlags::empty(),
+        };
+        MountAttrFlags::MOUNT_ATTR_NOSUID | more
     }
 }
 

@@ -9,6 +9,8 @@ use rustix::process::{
     DumpableBehavior, Signal, getppid, set_dumpable_behavior, set_parent_process_death_signal,
 };
 
+use crate::layers::{Layer, Layers};
+
 /// Make this process unreadable to others of its user: no ptrace, no core file, `/proc/PID` owned by root.
 ///
 /// Exec resets this, so each program does it first.
@@ -16,6 +18,9 @@ use rustix::process::{
 /// # Errors
 /// The kernel's.
 pub fn set_non_dumpable() -> io::Result<()> {
+    if !Layers::of_process().has(Layer::NonDumpable) {
+        return Ok(());
+    }
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 

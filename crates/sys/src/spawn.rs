@@ -16,13 +16,16 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use crate::cred::{Gid, Uid};
-use crate::layers::Layers;
+use crate::layers::{Layer, Layers};
 use crate::process::thread_count;
 use crate::rlimit::Limits;
+use crate::sandbox::SandboxError;
+use crate::sandbox::calls::{KERNEL, SITES};
+use crate::sandbox::landlock::Rules;
+use crate::sandbox::seccomp::Filters;
 use crate::signal::Ending;
 use crate::view::View;
 
-mod filter;
 mod steps;
 
 pub use steps::Step;
@@ -47,6 +50,8 @@ pub struct Plan<'a> {
     pub group: Option<BorrowedFd<'a>>,
     /// The sandbox's file system; with it come namespaces of its own. Without: the host's, for the front.
     pub view: Option<View>,
+    /// The ports to which a process in a view may make TCP connections; `None` for all.
+    pub tcp_ports: Option<Vec<u16>>,
     /// Which layers are put in place.
     pub layers: Layers,
 }
@@ -92,6 +97,9 @@ pub enum SpawnError {
     /// The pipe, copies of descriptors, or the look at /proc failed.
     #[error("cannot prepare the spawn")]
     Prepare(#[source] io::Error),
+    /// The rules and filters for it could not be made.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
     /// The first step failed, the one that the parent does.
     #[error(transparent)]
     Step(StepFailed),
@@ -188,11 +196,8 @@ pub fn spawn(plan: Plan<'_>) -> Result<Child, SpawnError> {
     }
     let (report, reporter) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
         .map_err(|error| SpawnError::Prepare(error.into()))?;
-    let prepared = Prepared::new(&plan, reporter.as_fd()).map_err(SpawnError::Prepare)?;
-    let flags = match plan.view {
-        Some(_) => NAMESPACES,
-        None => 0,
-    };
+    let prepared = Prepared::new(&plan, reporter.as_fd())?;
+    let flags = plan.view.as_ref().map_or(0, |_| namespaces(plan.layers));
     let (pid, pidfd) = match clone(flags, plan.group) {
         // SAFETY: this is the only thread of the child, and `run` keeps to what a child of a fork may do.
         Ok(None) => unsafe { steps::run(&prepared) },
@@ -221,6 +226,7 @@ pub fn spawn(plan: Plan<'_>) -> Result<Child, SpawnError> {
 pub(crate) struct Prepared<'a> {
     pub(crate) view: Option<&'a View>,
     pub(crate) limits: Limits,
+    pub(crate) layers: Layers,
     /// Copies of the plan's descriptors, with numbers above all of their targets.
     pub(crate) descriptors: [OwnedFd; 4],
     pub(crate) reporter: OwnedFd,
@@ -231,30 +237,98 @@ pub(crate) struct Prepared<'a> {
     /// Pointers into the plan, with a null at the end.
     pub(crate) arguments: Vec<*const libc::c_char>,
     pub(crate) environment: Vec<*const libc::c_char>,
+    /// What the variable in the environment points to; never looked at.
+    #[cfg(feature = "controls")]
+    _without: Option<CString>,
     pub(crate) uid: Uid,
     pub(crate) gid: Gid,
+    /// What the process can reach; its descriptor's number is above all targets too. The front restricts itself.
+    pub(crate) landlock: Option<Rules>,
+    /// What system calls it cannot make.
+    pub(crate) filters: Option<Filters>,
 }
 
 impl<'a> Prepared<'a> {
-    fn new(plan: &'a Plan<'_>, reporter: BorrowedFd<'_>) -> io::Result<Self> {
+    fn new(plan: &'a Plan<'_>, reporter: BorrowedFd<'_>) -> Result<Self, SpawnError> {
+        let lift = |descriptor: BorrowedFd<'_>| lift(descriptor).map_err(SpawnError::Prepare);
         let [a, b, c, d] = plan.descriptors;
         let (program, path) = match plan.program {
             Program::InView(path) => (None, path),
             Program::Descriptor(descriptor) => (Some(lift(descriptor)?), c""),
         };
+        let landlock = match landlock(plan)? {
+            Some(rules) => Some(Rules {
+                ruleset: lift(rules.ruleset.as_fd())?,
+                ..rules
+            }),
+            None => None,
+        };
+        let environment = pointers(plan.environment);
+        #[cfg(feature = "controls")]
+        let (without, environment) = with_variable(plan.layers.variable(), environment);
         Ok(Self {
             view: plan.view.as_ref(),
             limits: plan.limits,
+            layers: plan.layers,
             descriptors: [lift(a)?, lift(b)?, lift(c)?, lift(d)?],
             reporter: lift(reporter)?,
             program,
             path,
             arguments: pointers(plan.arguments),
-            environment: pointers(plan.environment),
+            environment,
+            #[cfg(feature = "controls")]
+            _without: without,
             uid: plan.uid,
             gid: plan.gid,
+            landlock,
+            filters: filters(plan)?,
         })
     }
+}
+
+/// The rules for a process in a view.
+fn landlock(plan: &Plan<'_>) -> Result<Option<Rules>, SandboxError> {
+    match &plan.view {
+        Some(view) if plan.layers.has(Layer::Landlock) => {
+            Ok(Rules::new(view.files(), plan.tcp_ports.as_deref())?)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The filters for a process in a view.
+fn filters(plan: &Plan<'_>) -> Result<Option<Filters>, SandboxError> {
+    match plan.view {
+        Some(_) if plan.layers.has(Layer::SystemCalls) => {
+            Ok(Some(Filters::compile(&[KERNEL, SITES])?))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Those of step 1. The mount namespace always, or the child would turn the host's file system over.
+fn namespaces(layers: Layers) -> libc::c_int {
+    [
+        (Layer::ProcessNamespace, libc::CLONE_NEWPID),
+        (Layer::IpcNamespace, libc::CLONE_NEWIPC),
+        (Layer::OtherNamespaces, libc::CLONE_NEWUTS),
+    ]
+    .into_iter()
+    .filter(|(layer, _)| layers.has(*layer))
+    .fold(libc::CLONE_NEWNS, |flags, (_, flag)| flags | flag)
+}
+
+/// The environment with the variable that tells a program of a test what it is to do without.
+#[cfg(feature = "controls")]
+fn with_variable(
+    variable: Option<CString>,
+    mut environment: Vec<*const libc::c_char>,
+) -> (Option<CString>, Vec<*const libc::c_char>) {
+    if let Some(variable) = &variable {
+        // The string stays where it is when its owner moves.
+        environment.insert(0, variable.as_ptr());
+    }
+    (variable, environment)
 }
 
 /// A copy of a descriptor whose number is none of those that the child puts others on.
@@ -315,7 +389,5 @@ fn clone(flags: libc::c_int, group: Option<BorrowedFd<'_>>) -> io::Result<Option
     }
 }
 
-const NAMESPACES: libc::c_int =
-    libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
 /// Linux 5.7; too large for the type that libc gives the others.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;

@@ -8,7 +8,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,11 @@ use rustix::io::Errno;
 
 use crate::accounts;
 use crate::cred::{Gid, Uid, User};
+#[cfg(feature = "controls")]
+use crate::layers::Layer;
+use crate::layers::Layers;
 use crate::mount::{self, Access, Depth};
+use crate::sandbox::landlock::Allowed;
 
 /// What goes into one site's view.
 pub struct ViewPlan<'a> {
@@ -37,6 +41,8 @@ pub struct ViewPlan<'a> {
     pub php_ini_directory: &'a Path,
     /// Whether a user's or group's number belongs to a site.
     pub is_site: &'a dyn Fn(u32) -> bool,
+    /// Which layers there are; what the view is without its own, docs/spawn.md says.
+    pub layers: Layers,
     /// An empty directory of the host on which the child attaches the view before it makes it its root.
     pub mount_point: &'a Path,
 }
@@ -66,6 +72,7 @@ pub struct View {
 pub(crate) struct Mount {
     pub(crate) descriptor: OwnedFd,
     pub(crate) target: CString,
+    pub(crate) access: Access,
 }
 
 impl View {
@@ -80,12 +87,7 @@ impl View {
             root,
             mounts: Vec::new(),
         };
-        builder.system()?;
-        builder.settings(plan)?;
-        builder.accounts(plan)?;
-        builder.devices(plan)?;
-        builder.run(plan)?;
-        builder.own(plan)?;
+        builder.fill(plan)?;
         mount::make_read_only(&builder.root)
             .map_err(failed("make the root read-only of", plan.mount_point))?;
         let mount_point = CString::new(plan.mount_point.as_os_str().as_bytes())
@@ -96,6 +98,13 @@ impl View {
             mount_point,
         })
     }
+
+    /// For Landlock: everything can be read, and what was mounted to be written, written.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (BorrowedFd<'_>, Allowed)> {
+        let mounts = self.mounts.iter();
+        std::iter::once((self.root.as_fd(), Allowed::Read))
+            .chain(mounts.map(|mount| (mount.descriptor.as_fd(), mount.access.into())))
+    }
 }
 
 struct Builder {
@@ -104,6 +113,19 @@ struct Builder {
 }
 
 impl Builder {
+    fn fill(&mut self, plan: &ViewPlan<'_>) -> Result<(), ViewError> {
+        #[cfg(feature = "controls")]
+        if !plan.layers.has(Layer::View) {
+            return self.whole_host(plan);
+        }
+        self.system()?;
+        self.settings(plan)?;
+        self.accounts(plan)?;
+        self.devices(plan)?;
+        self.run(plan)?;
+        self.own(plan)
+    }
+
     /// /usr, and the top directories that lead into it or stand beside it.
     fn system(&mut self) -> Result<(), ViewError> {
         self.host("/usr", Access::Read, Depth::All)?;
@@ -182,7 +204,7 @@ impl Builder {
         self.link(Path::new("/var/run"), Path::new("/run"))?;
         for (program, target) in plan.programs {
             let mount = mount::copy_descriptor(program, Access::Read, Depth::One);
-            self.attach(Path::new(target), mount)?;
+            self.attach(Path::new(target), Access::Read, mount)?;
         }
         self.memory(plan.locks, LOCKS_BYTES, LOCKS_INODES, plan)
     }
@@ -190,10 +212,10 @@ impl Builder {
     /// Home, and the site's own directories.
     fn own(&mut self, plan: &ViewPlan<'_>) -> Result<(), ViewError> {
         let home = mount::copy_descriptor(plan.home, Access::Write, Depth::All);
-        self.attach(&plan.user.home, home)?;
+        self.attach(&plan.user.home, Access::Write, home)?;
         for (directory, target) in plan.own {
             let mount = mount::copy_descriptor(directory, Access::Write, Depth::One);
-            self.attach(Path::new(target), mount)?;
+            self.attach(Path::new(target), Access::Write, mount)?;
         }
         Ok(())
     }
@@ -208,6 +230,7 @@ impl Builder {
         let owner = (plan.user.uid, plan.user.gid);
         self.attach(
             Path::new(target),
+            Access::Write,
             mount::memory(bytes, inodes, owner, c"0700"),
         )
     }
@@ -215,7 +238,7 @@ impl Builder {
     /// The host's `path`, which must be there, at the same place.
     fn host(&mut self, path: &str, access: Access, depth: Depth) -> Result<(), ViewError> {
         let path = Path::new(path);
-        self.attach(path, mount::copy_path(path, access, depth))
+        self.attach(path, access, mount::copy_path(path, access, depth))
     }
 
     fn host_if_there(
@@ -226,7 +249,7 @@ impl Builder {
     ) -> Result<(), ViewError> {
         match mount::copy_path(path, access, depth) {
             Err(error) if is_missing(&error) => Ok(()),
-            mount => self.attach(path, mount),
+            mount => self.attach(path, access, mount),
         }
     }
 
@@ -239,7 +262,12 @@ impl Builder {
         }
     }
 
-    fn attach(&mut self, target: &Path, mount: io::Result<OwnedFd>) -> Result<(), ViewError> {
+    fn attach(
+        &mut self,
+        target: &Path,
+        access: Access,
+        mount: io::Result<OwnedFd>,
+    ) -> Result<(), ViewError> {
         let descriptor = mount.map_err(failed("mount", target))?;
         let status = fstat(&descriptor).map_err(|error| failed("look at", target)(error.into()))?;
         let relative = relative(target)?;
@@ -250,7 +278,11 @@ impl Builder {
         }
         let target = CString::new(relative.as_os_str().as_bytes())
             .map_err(|error| failed("use", target)(error.into()))?;
-        self.mounts.push(Mount { descriptor, target });
+        self.mounts.push(Mount {
+            descriptor,
+            target,
+            access,
+        });
         Ok(())
     }
 
@@ -290,6 +322,54 @@ impl Builder {
         self.parent(path)?;
         symlinkat(target, &self.root, relative(path)?)
             .map_err(|error| failed("make link", path)(error.into()))
+    }
+}
+
+/// What stands in for a view in tests that leave it out.
+#[cfg(feature = "controls")]
+impl Builder {
+    /// The host's file system as its owners allow it to be used, with our programs in it.
+    fn whole_host(&mut self, plan: &ViewPlan<'_>) -> Result<(), ViewError> {
+        // /run is taken apart, because our programs have a place in it that the host need not have.
+        self.all_of(Path::new("/"), &["proc", "run"])?;
+        self.all_of(Path::new("/run"), &["hostel"])?;
+        self.directory(Path::new("/proc"))?;
+        for (program, target) in plan.programs {
+            let mount = mount::copy_descriptor(program, Access::Read, Depth::One);
+            self.attach(Path::new(target), Access::Read, mount)?;
+        }
+        self.memory(plan.locks, LOCKS_BYTES, LOCKS_INODES, plan)?;
+        // For Landlock alone: what a site may write is the host's here.
+        let own = plan.own.iter().map(|(_, target)| Path::new(*target));
+        for path in own.chain([plan.user.home.as_path(), Path::new("/dev/shm")]) {
+            if let Ok(descriptor) = mount::copy_path(path, Access::Host, Depth::All) {
+                let relative = relative(path)?.as_os_str().as_bytes();
+                let target =
+                    CString::new(relative).map_err(|error| failed("use", path)(error.into()))?;
+                self.mounts.push(Mount {
+                    descriptor,
+                    target,
+                    access: Access::Write,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn all_of(&mut self, directory: &Path, without: &[&str]) -> Result<(), ViewError> {
+        let entries = std::fs::read_dir(directory).map_err(failed("list", directory))?;
+        for entry in entries {
+            let entry = entry.map_err(failed("list", directory))?;
+            if without.iter().any(|name| entry.file_name() == *name) {
+                continue;
+            }
+            let path = entry.path();
+            match std::fs::read_link(&path) {
+                Ok(target) => self.link(&path, &target)?,
+                Err(_) => self.host_if_there(&path, Access::Host, Depth::All)?,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -23,9 +23,11 @@ use rustix::thread::{
     set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
-use super::{Prepared, filter};
+use super::Prepared;
 use crate::cred::CAPABILITIES_MAX;
+use crate::layers::Layer;
 use crate::rlimit;
+use crate::sandbox::landlock;
 use crate::view::View;
 
 /// The steps of the sequence, in order.
@@ -54,14 +56,15 @@ pub enum Step {
     ChangeUser = 16,
     EmptyCapabilities = 17,
     NoNewPrivileges = 18,
-    FilterSystemCalls = 19,
-    EndWithParent = 20,
-    Exec = 21,
+    Landlock = 19,
+    FilterSystemCalls = 20,
+    EndWithParent = 21,
+    Exec = 22,
 }
 
 impl Step {
     /// Every step, in order.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Clone,
         Self::PrivateMounts,
         Self::AttachRoot,
@@ -80,6 +83,7 @@ impl Step {
         Self::ChangeUser,
         Self::EmptyCapabilities,
         Self::NoNewPrivileges,
+        Self::Landlock,
         Self::FilterSystemCalls,
         Self::EndWithParent,
         Self::Exec,
@@ -106,6 +110,7 @@ impl Step {
             Self::ChangeUser => "change the user",
             Self::EmptyCapabilities => "empty every other capability set",
             Self::NoNewPrivileges => "set no_new_privs",
+            Self::Landlock => "restrict files, ports, sockets and signals",
             Self::FilterSystemCalls => "filter system calls",
             Self::EndWithParent => "end with the monitor",
             Self::Exec => "exec the program",
@@ -142,7 +147,9 @@ fn descend(prepared: &Prepared<'_>) -> Result<Infallible, Failed> {
         // 2 to 7
         enter(view)?;
         // 8. Not with the clone: there, what stands at the top would be the monitor's group.
-        own_control_groups().map_err(at(Step::HideControlGroups))?;
+        if prepared.layers.has(Layer::OtherNamespaces) {
+            own_control_groups().map_err(at(Step::HideControlGroups))?;
+        }
     }
     // 9. A signal from a terminal must reach the monitor alone, and so must root's keys. Files of a site are not writable by
     // others by default.
@@ -152,42 +159,81 @@ fn descend(prepared: &Prepared<'_>) -> Result<Infallible, Failed> {
     // 10
     reset_signals().map_err(at(Step::ResetSignals))?;
     // 11
-    rlimit::apply(&prepared.limits).map_err(at(Step::LimitResources))?;
-    if prepared.view.is_some() {
-        go_first_without_memory().map_err(at(Step::LimitResources))?;
+    let has = |layer| prepared.layers.has(layer);
+    if has(Layer::ResourceLimits) {
+        rlimit::apply(&prepared.limits).map_err(at(Step::LimitResources))?;
+        if prepared.view.is_some() {
+            go_first_without_memory().map_err(at(Step::LimitResources))?;
+        }
     }
     // 12
-    keep_descriptors(prepared).map_err(at(Step::KeepDescriptors))?;
-    // 13
-    set_thread_groups(&[]).map_err(at(Step::EmptyGroups))?;
-    // 14. Needs a capability that step 16 takes.
-    empty_bounding_set().map_err(at(Step::EmptyBoundingSet))?;
+    let kept = keep_descriptors(prepared).map_err(at(Step::KeepDescriptors))?;
+    if has(Layer::User) {
+        // 13
+        set_thread_groups(&[]).map_err(at(Step::EmptyGroups))?;
+    }
+    if has(Layer::Capabilities) {
+        // 14. Needs a capability that step 16 takes.
+        empty_bounding_set().map_err(at(Step::EmptyBoundingSet))?;
+    }
+    if has(Layer::User) {
+        // 15 and 16
+        change_user(prepared)?;
+    }
+    if has(Layer::Capabilities) {
+        // 17
+        empty_capabilities().map_err(at(Step::EmptyCapabilities))?;
+    }
+    // 18
+    if has(Layer::NoNewPrivileges) {
+        set_no_new_privs(true).map_err(at(Step::NoNewPrivileges))?;
+    }
+    // 19. Needs step 18.
+    if let (Some(rules), Some(number)) = (&prepared.landlock, kept.rules) {
+        // SAFETY: step 12 has put the rules there.
+        let ruleset = unsafe { BorrowedFd::borrow_raw(number) };
+        landlock::install(ruleset, rules.flags).map_err(at(Step::Landlock))?;
+    }
+    // 20. Needs step 18, and is the last but for what it has to allow.
+    if let Some(filters) = &prepared.filters {
+        filters.install().map_err(at(Step::FilterSystemCalls))?;
+    }
+    // 21. After the change of user, which would clear it.
+    end_with_monitor().map_err(at(Step::EndWithParent))?;
+    // 22
+    let errno = exec(prepared, kept.program);
+    Err((Step::Exec, errno, 0))
+}
+
+/// Steps 15 and 16.
+fn change_user(prepared: &Prepared<'_>) -> Result<(), Failed> {
+    #[cfg(feature = "controls")]
+    if !prepared.layers.has(Layer::Capabilities) {
+        controls::keep_capabilities().map_err(at(Step::ChangeUser))?;
+    }
     // 15. Before the user: afterwards it would not be allowed.
     let gid = rustix::process::Gid::from_raw(prepared.gid.0);
     set_thread_res_gid(gid, gid, gid).map_err(at(Step::ChangeGroup))?;
     // 16. The file system numbers follow.
     let uid = rustix::process::Uid::from_raw(prepared.uid.0);
     set_thread_res_uid(uid, uid, uid).map_err(at(Step::ChangeUser))?;
-    // 17. The change of user emptied three of them, but not the inheritable set.
+    #[cfg(feature = "controls")]
+    if !prepared.layers.has(Layer::Capabilities) {
+        controls::hand_capabilities_on().map_err(at(Step::ChangeUser))?;
+    }
+    Ok(())
+}
+
+/// Step 17. The change of user emptied three of them, but not the inheritable set.
+fn empty_capabilities() -> Result<(), Errno> {
     let none = CapabilitySet::empty();
     let sets = CapabilitySets {
         effective: none,
         permitted: none,
         inheritable: none,
     };
-    set_capabilities(None, sets).map_err(at(Step::EmptyCapabilities))?;
-    clear_ambient_capability_set().map_err(at(Step::EmptyCapabilities))?;
-    // 18
-    set_no_new_privs(true).map_err(at(Step::NoNewPrivileges))?;
-    // 19. The front makes such calls itself and is not held by what it closes.
-    if prepared.view.is_some() {
-        filter::apply().map_err(at(Step::FilterSystemCalls))?;
-    }
-    // 20. After the change of user, which would clear it.
-    end_with_monitor().map_err(at(Step::EndWithParent))?;
-    // 21
-    let errno = exec(prepared);
-    Err((Step::Exec, errno, 0))
+    set_capabilities(None, sets)?;
+    clear_ambient_capability_set()
 }
 
 /// Steps 2 to 7: from the host's file system into the view.
@@ -266,21 +312,37 @@ fn go_first_without_memory() -> Result<(), Errno> {
     }
 }
 
-/// 0 to 3 as planned, the pipe and the program behind them until exec closes both; nothing else.
-fn keep_descriptors(prepared: &Prepared<'_>) -> Result<(), Errno> {
+/// Where step 12 has put what the later steps need.
+struct Kept {
+    rules: Option<RawFd>,
+    program: Option<RawFd>,
+}
+
+/// 0 to 3 as planned; the pipe, the rules and the program behind them until exec closes them; nothing else.
+fn keep_descriptors(prepared: &Prepared<'_>) -> Result<Kept, Errno> {
     for (target, descriptor) in (0..).zip(&prepared.descriptors) {
         duplicate(descriptor.as_raw_fd(), target, 0)?;
     }
     duplicate(prepared.reporter.as_raw_fd(), REPORTER, libc::O_CLOEXEC)?;
-    let first_closed = match &prepared.program {
-        Some(program) => {
-            duplicate(program.as_raw_fd(), PROGRAM, libc::O_CLOEXEC)?;
-            PROGRAM + 1
+    let mut next = REPORTER + 1;
+    let mut keep = |descriptor: Option<RawFd>| match descriptor {
+        Some(descriptor) => {
+            duplicate(descriptor, next, libc::O_CLOEXEC)?;
+            next += 1;
+            Ok::<_, Errno>(Some(next - 1))
         }
-        None => PROGRAM,
+        None => Ok(None),
     };
-    // SAFETY: the descriptors that are closed belong to values that never run again: this process ends in exec or _exit.
-    answered(unsafe { libc::syscall(libc::SYS_close_range, first_closed, libc::c_uint::MAX, 0) })
+    let rules = prepared.landlock.as_ref();
+    let kept = Kept {
+        rules: keep(rules.map(|rules| rules.ruleset.as_raw_fd()))?,
+        program: keep(prepared.program.as_ref().map(AsRawFd::as_raw_fd))?,
+    };
+    if prepared.layers.has(Layer::Descriptors) {
+        // SAFETY: the descriptors that are closed belong to values that never run again: this process ends in exec or _exit.
+        answered(unsafe { libc::syscall(libc::SYS_close_range, next, libc::c_uint::MAX, 0) })?;
+    }
+    Ok(kept)
 }
 
 fn duplicate(from: RawFd, to: RawFd, flags: libc::c_int) -> Result<(), Errno> {
@@ -321,9 +383,9 @@ fn end_with_monitor() -> Result<(), Errno> {
 }
 
 /// Only returns if it failed.
-fn exec(prepared: &Prepared<'_>) -> Errno {
-    let (directory, flags) = match prepared.program {
-        Some(_) => (PROGRAM, libc::AT_EMPTY_PATH),
+fn exec(prepared: &Prepared<'_>, program: Option<RawFd>) -> Errno {
+    let (directory, flags) = match program {
+        Some(program) => (program, libc::AT_EMPTY_PATH),
         None => (libc::AT_FDCWD, 0),
     };
     // SAFETY: the path is terminated; both lists end in a null and point to terminated strings that live.
@@ -347,7 +409,7 @@ fn answered(answer: libc::c_long) -> Result<(), Errno> {
     }
 }
 
-pub(super) fn errno() -> Errno {
+fn errno() -> Errno {
     Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
 
@@ -357,8 +419,6 @@ pub(super) const RECORD_BYTES: usize = 12;
 pub(super) const FIRST_FREE: RawFd = 16;
 /// Where the pipe stands from step 12 to exec, close-on-exec.
 const REPORTER: RawFd = 4;
-/// Where the program stands from step 12 to exec, close-on-exec.
-const PROGRAM: RawFd = 5;
 /// The exit status after a step that failed.
 const FAILED_STATUS: libc::c_int = 125;
 /// Of this process. Opened in the sandbox's own /proc.
@@ -382,6 +442,38 @@ pub(super) fn decode(record: [u8; RECORD_BYTES]) -> [u32; 3] {
         *number = bytes.try_into().map_or(0, u32::from_le_bytes);
     }
     numbers
+}
+
+/// What a process without a layer is given instead, in tests that show what the layer is for.
+#[cfg(feature = "controls")]
+mod controls {
+    use rustix::io::Errno;
+    use rustix::thread::{
+        CapabilitySet, CapabilitySets, capabilities, configure_capability_in_ambient_set,
+        set_capabilities, set_keep_capabilities,
+    };
+
+    /// Across the change of user.
+    pub(super) fn keep_capabilities() -> Result<(), Errno> {
+        set_keep_capabilities(true)
+    }
+
+    /// To the program and all that it starts.
+    pub(super) fn hand_capabilities_on() -> Result<(), Errno> {
+        let permitted = capabilities(None)?.permitted;
+        let sets = CapabilitySets {
+            effective: permitted,
+            permitted,
+            inheritable: permitted,
+        };
+        set_capabilities(None, sets)?;
+        for capability in CapabilitySet::all().iter() {
+            if permitted.contains(capability) {
+                configure_capability_in_ambient_set(capability, true)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use hostel_sys::cred::{Gid, Uid, User};
 use hostel_sys::fdpass::message_pair;
 use hostel_sys::home::open_home;
-use hostel_sys::layers::Layers;
+use hostel_sys::layers::{Layer, Layers};
 use hostel_sys::rlimit::Limits;
 use hostel_sys::signal::Ending;
 use hostel_sys::spawn::{Child, Plan, Program, Progress, Step, StepFailed, spawn};
@@ -32,6 +32,7 @@ struct Scene {
     log_reader: OwnedFd,
     log: OwnedFd,
     control: (OwnedFd, OwnedFd),
+    pub(crate) layers: Layers,
 }
 
 impl Scene {
@@ -62,6 +63,7 @@ impl Scene {
             log_reader,
             log,
             control: message_pair(true).unwrap(),
+            layers: Layers::ALL,
             place,
         }
     }
@@ -91,6 +93,7 @@ impl Scene {
             locks: "/run/hostel/lock",
             php_ini_directory: Path::new("/etc/php/8.2/embed"),
             is_site: &|number| number == UID || number == OTHER,
+            layers: self.layers,
             mount_point: Path::new(&self.path(mount_point)),
         })
         .unwrap()
@@ -121,7 +124,8 @@ impl Scene {
             },
             group: None,
             view,
-            layers: Layers::ALL,
+            tcp_ports: None,
+            layers: self.layers,
         })
         .unwrap()
     }
@@ -264,7 +268,13 @@ pub(crate) fn keys() {
         unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, no_name) };
     assert!(own > 0, "{}", std::io::Error::last_os_error());
     assert_eq!(session_keyring(), own);
+    let refused = -i64::from(libc::EPERM);
     let answers = Scene::new("keys").probe(&[]);
+    assert_eq!(answers["keyring"], refused.to_string());
+    // And if there were a way around the filter, there would be none of the monitor's keys.
+    let mut scene = Scene::new("keys");
+    scene.layers = Layers::ALL.without(Layer::SystemCalls);
+    let answers = scene.probe(&[]);
     let keyring: i64 = answers["keyring"].parse().unwrap();
     assert!(keyring > 0 && keyring != own, "{keyring}, the test's {own}");
 }
@@ -470,7 +480,7 @@ pub(crate) fn a_failing_step_is_told() {
     };
     assert_eq!(
         told.to_string(),
-        "step 21 (exec the program): No such file or directory (os error 2)"
+        "step 22 (exec the program): No such file or directory (os error 2)"
     );
 
     let child = scene.spawn(
