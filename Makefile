@@ -1,7 +1,7 @@
 # The public entrance. Each word installs what it needs (Debian 12; as root or through sudo) and says what it does.
 # The logic is in xtask/: `cargo xtask help`.
 
-.PHONY: demo demo-clean test check bench
+.PHONY: demo demo-clean test test-vm check bench
 
 # Serve two demo sites of two users on loopback, until Ctrl-C.
 demo: linker
@@ -16,6 +16,11 @@ test: linker
 	cargo xtask setup test
 	cargo xtask check
 	cargo xtask e2e
+
+# The isolation tests on Debian 12's own kernel with cgroup v2, in a virtual machine that is thrown away.
+test-vm: linker
+	cargo xtask setup vm
+	cargo xtask vm
 
 # What must hold before a commit; under a minute when warm.
 check: linker

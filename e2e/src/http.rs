@@ -6,6 +6,8 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use crate::process::patience;
+
 /// The longest wait for one read or write.
 pub const WAIT: Duration = Duration::from_secs(20);
 
@@ -159,9 +161,9 @@ impl Connection {
     /// Connect to a port of the loopback address.
     pub fn open(port: u16) -> io::Result<Self> {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let stream = TcpStream::connect_timeout(&address, WAIT)?;
-        stream.set_read_timeout(Some(WAIT))?;
-        stream.set_write_timeout(Some(WAIT))?;
+        let stream = TcpStream::connect_timeout(&address, patience(WAIT))?;
+        stream.set_read_timeout(Some(patience(WAIT)))?;
+        stream.set_write_timeout(Some(patience(WAIT)))?;
         stream.set_nodelay(true)?;
         Ok(Self {
             stream,

@@ -24,7 +24,8 @@
 //! - [`load`]: many requests from a few threads, counted.
 //!
 //! The tests run as root, on the loopback address alone, need the packages that `cargo xtask setup test` installs, and fail
-//! with the name of what is missing. They find the programs under HOSTEL_BIN or ../target/release.
+//! with the name of what is missing. They find the programs under HOSTEL_BIN or ../target/release. On a slow machine
+//! HOSTEL_SLOW multiplies their time limits ([`patience`]).
 
 mod browser;
 pub mod case;
@@ -41,6 +42,6 @@ pub use http::{Connection, Framing, Request, Response};
 pub use instance::{Instance, Leftovers, free_port, programs};
 pub use load::Load;
 pub use peer::Peer;
-pub use process::{Process, Signal, wait_until};
+pub use process::{Process, Signal, patience, wait_until};
 pub use site::Site;
 pub use user::User;

@@ -130,9 +130,20 @@ pub fn with_mounts_of(directory: &Path) -> Vec<Process> {
         .collect()
 }
 
-/// Wait, at most `limit`, until `done`; whether it came to that.
+/// A time limit as this machine needs it: HOSTEL_SLOW times as long where that is set (a whole number), as in a guest whose
+/// processor is emulated.
+pub fn patience(limit: Duration) -> Duration {
+    let slow = std::env::var("HOSTEL_SLOW").map_or(1, |factor| {
+        factor
+            .parse()
+            .unwrap_or_else(|e| panic!("HOSTEL_SLOW={factor}: {e}"))
+    });
+    limit * slow
+}
+
+/// Wait, at most `limit` ([`patience`] added), until `done`; whether it came to that.
 pub fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + limit;
+    let end = Instant::now() + patience(limit);
     loop {
         if done() {
             return true;

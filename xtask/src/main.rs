@@ -18,6 +18,7 @@ mod e2e;
 mod run;
 mod setup;
 mod tidy;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -26,11 +27,12 @@ use run::Failure;
 const HELP: &str = "\
 Usage: cargo xtask WORD
 
-  setup demo|test|bench   install what the word needs on Debian 12, and create the user hostel
+  setup demo|test|bench|vm  install what the word needs on Debian 12, and create the user hostel
   check                   format, clippy, unit tests, tidy
   tidy                    the project's own rules, alone
   docs                    write docs/config.md anew
   e2e [filter]            build release programs, run the end-to-end tests as root
+  vm [suite [test]]       run the isolation tests on Debian's kernel in a virtual machine
   demo                    serve two demo sites on loopback, until Ctrl-C
   demo-clean              remove what the demo made
   bench [options]         measure Hostel beside Apache and nginx; see bench/README.md
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["docs"] => docs::write(),
         ["e2e", filter @ ..] => e2e::run(filter),
+        ["vm", filter @ ..] => vm::run(filter),
         ["demo"] => demo::run(),
         ["demo-serve", programs] => demo::serve(programs.as_ref()),
         ["demo-clean"] => demo::clean(),

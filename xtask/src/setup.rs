@@ -46,13 +46,21 @@ const BENCH: &[&str] = &[
     "wrk",
 ];
 
+/// The virtual machine: its Debian is made by mmdebstrap, its disks by mke2fs.
+const VM: &[&str] = &["e2fsprogs", "mmdebstrap", "qemu-system-x86"];
+
 /// Make this machine ready for `make WORD`.
 pub(crate) fn run(word: &str) -> Result<()> {
     let more = match word {
         "demo" => &[][..],
         "test" => TEST,
         "bench" => BENCH,
-        _ => return Err(Failure(format!("setup: demo, test or bench, not '{word}'"))),
+        "vm" => VM,
+        _ => {
+            return Err(Failure(format!(
+                "setup: demo, test, bench or vm, not '{word}'"
+            )));
+        }
     };
     let wanted: Vec<&str> = BUILD.iter().chain(more).copied().collect();
     install(&wanted)?;

@@ -6,7 +6,7 @@ use super::{files, read, shown};
 use crate::run::Result;
 
 /// How a path of the repository begins.
-const PLACES: [&str; 8] = [
+const PLACES: [&str; 9] = [
     "crates/",
     "docs/",
     "e2e/",
@@ -15,6 +15,7 @@ const PLACES: [&str; 8] = [
     "examples/",
     "fuzz/",
     ".ci/",
+    "vm/",
 ];
 
 pub(super) fn check(root: &Path) -> Result<Vec<String>> {

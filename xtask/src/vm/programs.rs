@@ -1,0 +1,150 @@
+//! What runs in the guest: the release programs, and the programs of tests, built on the host.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{Suite, failure};
+use crate::e2e;
+use crate::run::{Result, Tried, cargo, release_directory, repository, run};
+
+/// End-to-end tests that stay on the host, and why.
+const HOST_ONLY: &[(&str, &str)] = &[
+    (
+        "applications",
+        "WordPress and DokuWiki test PHP, not isolation",
+    ),
+    (
+        "bad_input",
+        "the front's reading of HTTP is the same on every kernel",
+    ),
+    ("parity", "compares answers with php-fpm's and nginx's"),
+];
+/// Crates whose own tests ask the kernel.
+const CRATES: &[&str] = &["hostel-sys", "hostel-keeper"];
+
+/// The name of tests that stand in the source itself.
+const UNIT: &str = "unit";
+/// The programs of Hostel, as a package has them.
+const SHIPPED: &[&str] = &[
+    "hostel",
+    "hostel-monitor",
+    "hostel-front",
+    "hostel-keeper",
+    "hostel-php",
+];
+
+/// What was built.
+#[derive(Debug)]
+pub(super) struct Programs {
+    pub(super) suites: Vec<Suite>,
+    /// What the suites start.
+    pub(super) others: Vec<PathBuf>,
+}
+
+/// Build everything; the suites that the filter asks for.
+pub(super) fn build(filter: &[&str]) -> Result<Programs> {
+    e2e::build()?;
+    let (name, arguments) = match filter {
+        [] => ("", &[][..]),
+        [name, rest @ ..] => (*name, rest),
+    };
+    let mut suites = executables(&["test", "--no-run", "--manifest-path", "e2e/Cargo.toml"])?;
+    let mut others: Vec<PathBuf> = SHIPPED
+        .iter()
+        .map(|name| release_directory().join(name))
+        .collect();
+    others.extend(beside(&suites, "hostile"));
+    suites.retain(|suite| {
+        suite.name != UNIT && HOST_ONLY.iter().all(|(other, _)| *other != suite.name)
+    });
+    for package in CRATES {
+        for mut suite in executables(&["test", "--no-run", "--package", package])? {
+            suite.name = format!("{package}-{}", suite.name);
+            suites.push(suite);
+        }
+    }
+    suites.retain(|suite| suite.name.contains(name));
+    if suites.is_empty() {
+        return failure(format!("vm: no suite's name holds '{name}'"));
+    }
+    for suite in &mut suites {
+        suite.arguments = arguments.iter().map(|&word| word.to_owned()).collect();
+    }
+    Ok(Programs { suites, others })
+}
+
+/// A program that cargo has put beside the directory of the tests, where the tests know it.
+fn beside(suites: &[Suite], name: &str) -> Option<PathBuf> {
+    let directory = suites.first()?.program.parent()?.parent()?;
+    Some(directory.join(name))
+}
+
+/// Build, then read from what cargo says which programs there are.
+fn executables(arguments: &[&str]) -> Result<Vec<Suite>> {
+    // First for a person to see, who may have to wait; then, built already, for its list.
+    run(&mut cargo(arguments))?;
+    let mut list = cargo(arguments);
+    list.env("CARGO_TERM_COLOR", "never");
+    let output = list.output().tried("cargo test --no-run")?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let suites: Vec<Suite> = said.lines().filter_map(executable).collect();
+    if suites.is_empty() {
+        return failure(format!("vm: cargo names no program of tests:\n{said}"));
+    }
+    Ok(suites)
+}
+
+/// A line such as `  Executable tests/users.rs (target/debug/deps/users-0123)`.
+fn executable(line: &str) -> Option<Suite> {
+    let rest = line.trim_start().strip_prefix("Executable ")?;
+    let (source, program) = rest.strip_suffix(')')?.rsplit_once(" (")?;
+    let name = match source.strip_prefix("unittests ") {
+        Some(_) => UNIT,
+        None => {
+            let source = Path::new(source);
+            match source.file_stem()?.to_str()? {
+                "main" => source.parent()?.file_name()?.to_str()?,
+                name => name,
+            }
+        }
+    };
+    Some(Suite {
+        name: name.to_owned(),
+        program: repository().join(program),
+        arguments: Vec::new(),
+    })
+}
+
+/// Copy a program without what only a debugger reads: the disk is made anew for each run.
+pub(super) fn strip(from: &Path, to: &PathBuf) -> Result<()> {
+    let mut strip = Command::new("strip");
+    strip.arg("--strip-debug").arg("-o").arg(to).arg(from);
+    let done = strip.status().tried("strip (package binutils)")?;
+    if done.success() {
+        return Ok(());
+    }
+    failure(format!("strip {}: {done}", from.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_names_its_programs() {
+        let named = |line: &str| executable(line).map(|suite| suite.name);
+        let program = "(target/debug/deps/x-0123456789abcdef)";
+        for (source, name) in [
+            ("tests/users.rs", "users"),
+            ("tests/applications/main.rs", "applications"),
+            ("unittests src/lib.rs", UNIT),
+            ("unittests src/main.rs", UNIT),
+        ] {
+            let line = format!("  Executable {source} {program}");
+            assert_eq!(named(&line).as_deref(), Some(name));
+        }
+        assert!(named("    Finished `test` profile in 0.1s").is_none());
+        let suite = executable("  Executable tests/a.rs (/elsewhere/a-01)").expect("a program");
+        assert_eq!(suite.program, Path::new("/elsewhere/a-01"));
+    }
+}
