@@ -100,6 +100,8 @@ impl Stopper {
 pub(crate) enum Need {
     /// Landlock of at least this version: 1 files, 3 truncate, 4 TCP, 5 ioctl, 6 signals and abstract sockets.
     Landlock(u32),
+    /// Root's capability of this number and name, which a container's root may lack.
+    Capability(u8, &'static str),
 }
 
 /// One step of an attack.
@@ -130,6 +132,9 @@ pub(crate) struct Script {
 pub(crate) enum Judge {
     /// By the canaries alone.
     Canaries,
+    /// By what the kernel answered to `hostel-probe` too, for calls that leave no trace: anything but a refusal. The one case in
+    /// which the attacker is believed; the control shows that its answer is another one when the call is permitted.
+    Answer,
     /// By a look from outside too: it says what was reached, `None` for nothing.
     Look(fn(&Scene<'_>, &Ran) -> Option<String>),
 }
@@ -139,8 +144,19 @@ pub(crate) enum Judge {
 pub(crate) enum Control {
     /// The same steps, without the layers of `stoppers`.
     WithoutLayers,
+    /// The same, on machines where nothing else stops it.
+    WithoutLayersWhere(Condition),
     /// These steps, which do the same thing in a way that is permitted; described for the document.
     Permitted(&'static str, &'static [Step]),
+}
+
+/// What a machine must have for a control.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Condition {
+    /// In a few words.
+    pub(crate) what: &'static str,
+    /// Whether this one has it.
+    pub(crate) is_so: fn() -> bool,
 }
 
 /// A script of `php/`, compiled in.

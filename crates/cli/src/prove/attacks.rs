@@ -4,6 +4,8 @@ use super::attack::{Attack, Script, Step};
 use super::{scene, victim};
 
 mod files;
+mod kernel;
+mod privileges;
 
 /// All of them, group by group.
 pub(crate) fn all() -> impl Iterator<Item = &'static Attack> {
@@ -26,4 +28,4 @@ fn script(step: &Step) -> Option<Script> {
     }
 }
 
-const GROUPS: &[&[Attack]] = &[files::ATTACKS];
+const GROUPS: &[&[Attack]] = &[files::ATTACKS, privileges::ATTACKS, kernel::ATTACKS];

@@ -69,6 +69,17 @@ impl Ground {
                 (present < *version)
                     .then(|| format!("Landlock of version {version}; the kernel has {present}"))
             }
+            Need::Capability(number, name) => {
+                (!has_capability(*number)).then(|| format!("{name}, which root does not have here"))
+            }
         })
     }
+}
+
+/// Whether this process, which is root, has a capability.
+pub(crate) fn has_capability(number: u8) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let set = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let set = u64::from_str_radix(set.unwrap_or("0").trim(), 16).unwrap_or(0);
+    set & (1 << number) != 0
 }

@@ -106,8 +106,10 @@ impl<'a> Scene<'a> {
         self.prepare()?;
         let ran = self.steps(steps, server)?;
         let mut reached = self.reached(&ran, server);
-        if let Judge::Look(look) = attack.judge {
-            reached.extend(look(self, &ran));
+        match attack.judge {
+            Judge::Canaries => {}
+            Judge::Answer => reached.extend(ran.permitted()),
+            Judge::Look(look) => reached.extend(look(self, &ran)),
         }
         if self
             .attacker
@@ -298,6 +300,24 @@ impl<'a> Scene<'a> {
 }
 
 impl Ran {
+    /// What the attacker says that it did.
+    pub(crate) fn permitted(&self) -> Vec<String> {
+        let texts = self.attacker.iter().map(|exchange| exchange.answer.text());
+        let done = |text: String| {
+            let lines = text.lines().filter_map(|line| {
+                let mut fields = line.splitn(4, '\t');
+                match (fields.next(), fields.next(), fields.next(), fields.next()) {
+                    (Some("try"), Some(what), Some("done"), Some(got)) => {
+                        Some(format!("{}: {}", what.escape_debug(), got.escape_debug()))
+                    }
+                    _ => None,
+                }
+            });
+            lines.collect::<Vec<_>>()
+        };
+        texts.flat_map(done).collect()
+    }
+
     fn knows(&self, secret: &Secret) -> bool {
         let text = secret.text.as_str();
         super::exchange::holds(&self.errors, text.as_bytes())
