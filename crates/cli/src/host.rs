@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use hostel_config::{Server, Site};
+use hostel_sys::cgroup::{self, Controller};
 use hostel_sys::cred::Uid;
 use hostel_sys::home::open_home;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
@@ -26,6 +27,8 @@ pub(crate) enum State {
     Fine,
     /// Hostel, or one of its sites, will not run without it.
     Missing,
+    /// Hostel runs without it, and a site is held less tightly.
+    Weaker,
     /// Only root could tell.
     Unknown,
 }
@@ -36,6 +39,8 @@ pub(crate) fn examine(server: Option<&Server>) -> Vec<Finding> {
     findings.push(php_library());
     findings.extend(kernel());
     findings.push(privileges());
+    findings.push(control_groups());
+    findings.push(disk_shares());
     if let Some(server) = server {
         findings.push(php_ini(&server.php_ini_directory));
         findings.extend(server.sites.iter().map(|site| home(server, site)));
@@ -58,6 +63,13 @@ impl Finding {
             state: State::Missing,
             hint: hint.map(str::to_owned),
             ..Self::fine(what, detail)
+        }
+    }
+
+    fn weaker(what: impl Into<String>, detail: impl Into<String>, hint: Option<&str>) -> Self {
+        Self {
+            state: State::Weaker,
+            ..Self::missing(what, detail, hint)
         }
     }
 
@@ -213,6 +225,66 @@ fn kernel_finding(name: &str, result: rustix::io::Result<()>) -> Finding {
     }
 }
 
+/// What holds a site as a whole to its limits. What a running server could use of it, its log says.
+fn control_groups() -> Finding {
+    let what = "control groups";
+    let found = cgroup::available();
+    let (missing, why) = match &found {
+        Ok(found) => {
+            let mut missing = Controller::ALL.to_vec();
+            missing.retain(|one| !found.contains(one));
+            (missing, None)
+        }
+        Err(error) => (Controller::ALL.to_vec(), Some(error)),
+    };
+    match cgroup::shortcomings(&missing, why) {
+        None => Finding::fine(what, "version 2 with memory, cpu, pids and io"),
+        Some(text) => match hinted(&text) {
+            Some((detail, hint)) => Finding::weaker(what, detail, Some(&hint)),
+            None => Finding::weaker(what, text, None),
+        },
+    }
+}
+
+/// A text with `(hint: …)` in it, and the hint.
+fn hinted(text: &str) -> Option<(String, String)> {
+    let (before, rest) = text.split_once(" (hint: ")?;
+    let (hint, after) = rest.split_once(')')?;
+    Some((format!("{before}{after}"), hint.to_owned()))
+}
+
+/// Whether any disk is shared by the weights of groups.
+fn disk_shares() -> Finding {
+    let what = "disk shares (io_weight)";
+    let cost = std::fs::read_to_string("/sys/fs/cgroup/io.cost.qos").unwrap_or_default();
+    let mut shared: Vec<String> = Vec::new();
+    for entry in std::fs::read_dir("/sys/block")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let scheduler = entry.path().join("queue/scheduler");
+        let scheduler = std::fs::read_to_string(scheduler).unwrap_or_default();
+        if scheduler.contains("[bfq]") {
+            shared.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    let has_cost = cost.lines().any(|line| line.contains("enable=1"));
+    if has_cost || !shared.is_empty() {
+        return Finding::fine(
+            what,
+            format!("io.cost: {has_cost}; BFQ: {}", shared.join(", ")),
+        );
+    }
+    Finding::weaker(
+        what,
+        "no disk has a scheduler that knows weights: one site's reading and writing can slow the others'",
+        Some(
+            "echo bfq > /sys/block/DISK/queue/scheduler (module bfq), and an udev rule to keep it",
+        ),
+    )
+}
+
 /// What root may lack in a container.
 fn privileges() -> Finding {
     let what = "root's capabilities";
@@ -260,6 +332,27 @@ mod tests {
         assert_eq!(finding.state, State::Missing);
         assert!(finding.hint.is_some());
         assert_eq!(kernel_finding("x", Ok(())).state, State::Fine);
+    }
+
+    #[test]
+    fn a_hint_is_taken_out_of_its_text() {
+        let found = hinted("no groups (hint: mount them); so less").unwrap();
+        assert_eq!(
+            found,
+            ("no groups; so less".to_owned(), "mount them".to_owned())
+        );
+        assert_eq!(hinted("no groups"), None);
+    }
+
+    #[test]
+    fn groups_are_found_or_said_to_be_missing() {
+        let finding = control_groups();
+        let is_weaker = finding.state == State::Weaker;
+        assert_eq!(
+            is_weaker,
+            cgroup::available().map_or(0, |found| found.len()) < 4
+        );
+        assert_eq!(is_weaker, finding.hint.is_some());
     }
 
     #[test]

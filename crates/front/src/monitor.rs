@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use hostel_sys::fdpass;
 use hostel_wire::codec::Malformed;
-use hostel_wire::front_monitor::{Opened, SiteEntry, ToFront, ToMonitor};
+use hostel_wire::front_monitor::{Notice, Opened, SiteEntry, ToFront, ToMonitor};
 use hostel_wire::limits;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
@@ -20,6 +20,7 @@ use tokio::net::UnixStream;
 use crate::front::Front;
 use crate::keeper::{self, Keeper};
 use crate::logs::{Level, Logs};
+use crate::sites::Site;
 
 /// The front's end of the link.
 pub struct Monitor {
@@ -163,7 +164,8 @@ pub async fn begin(monitor: &Monitor, logs: &Logs) -> Result<Beginning, MonitorE
             ToFront::Drain { .. }
             | ToFront::Keeper { .. }
             | ToFront::SiteDown { .. }
-            | ToFront::SiteLogs { .. } => {
+            | ToFront::SiteLogs { .. }
+            | ToFront::SiteNotice { .. } => {
                 return Err(MonitorError::Order("a message about what runs"));
             }
         }
@@ -218,6 +220,11 @@ pub async fn follow(front: &Rc<Front>, monitor: &Monitor) -> Result<Duration, Mo
                     front.logs.set_site_files(&site.log, access, error);
                 }
             }
+            ToFront::SiteNotice { site, notice } => {
+                if let Some(site) = front.sites.by_id(site) {
+                    tell(front, &site, notice);
+                }
+            }
             ToFront::SiteDown {
                 site,
                 reason,
@@ -228,6 +235,33 @@ pub async fn follow(front: &Rc<Front>, monitor: &Monitor) -> Result<Duration, Mo
                 }
             }
         }
+    }
+}
+
+/// Write what the kernel did at one of the site's bounds into its error log, with what to do.
+fn tell(front: &Front, site: &Site, notice: Notice) {
+    match notice {
+        Notice::MemoryUsedUp { ended, memory_max } => {
+            let mebibytes = memory_max >> 20;
+            front.logs.site_notice(
+                site,
+                format_args!(
+                    "memory: the kernel has ended {ended} of this site's processes, the largest, since together they \
+                     had reached memory_max ({mebibytes} MiB). Raise it, or let less run at once (workers_max) or each \
+                     script use less (memory_limit)"
+                ),
+            );
+        }
+        Notice::ProcessesUsedUp {
+            refused,
+            processes_max,
+        } => front.logs.site_notice(
+            site,
+            format_args!(
+                "processes: {refused} new processes or threads were refused, since this site had processes_max \
+                 ({processes_max}) of them. Raise it, or look with `hostel status` at what runs"
+            ),
+        ),
     }
 }
 

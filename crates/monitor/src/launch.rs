@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use hostel_config::{Server, Site};
+use hostel_sys::cgroup::{CgroupError, SiteGroup};
 use hostel_sys::cred::{LookUpError, User, group_name};
 use hostel_sys::fdpass::{message_pair, send};
 use hostel_sys::home::{HomeError, open_home};
@@ -26,6 +27,7 @@ use rustix::fs::{Mode, OFlags, open, openat};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::directories::Directories;
+use crate::resources::Resources;
 
 /// Why something was not started.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +53,8 @@ pub enum LaunchError {
     Spawn(#[from] SpawnError),
     #[error("cannot send the site its settings")]
     Settings(#[source] io::Error),
+    #[error(transparent)]
+    Group(#[from] CgroupError),
 }
 
 /// In what a sandbox differs from the one that serves visitors: in nothing, but for those of `hostel prove`.
@@ -89,6 +93,8 @@ pub struct Launched {
     pub control: OwnedFd,
     /// The read end of the site's standard error; never read here, only handed on.
     pub errors: Rc<OwnedFd>,
+    /// Its control group, where there are any; to be dropped when the keeper has ended.
+    pub group: Option<SiteGroup>,
 }
 
 impl Programs {
@@ -129,7 +135,12 @@ impl Programs {
     ///
     /// # Errors
     /// No socket, no program, or the kernel does not let this process fork.
-    pub fn front(&self, user: &User) -> Result<(Child, OwnedFd), LaunchError> {
+    pub fn front(
+        &self,
+        user: &User,
+        resources: &Resources,
+    ) -> Result<(Child, OwnedFd), LaunchError> {
+        let group = resources.server_group()?;
         let (near, far) = message_pair(true).map_err(LaunchError::Sockets)?;
         let (null, errors, program) = (null()?, io::stderr(), self.program(FRONT)?);
         let child = spawn(Plan {
@@ -144,7 +155,7 @@ impl Programs {
                 processes: None,
                 data_bytes: None,
             },
-            group: None,
+            group: group.as_ref().map(AsFd::as_fd),
             view: None,
             tcp_ports: None,
             layers: Layers::ALL,
@@ -162,6 +173,7 @@ impl Programs {
         site: &Site,
         server: &Server,
         directories: &Directories,
+        resources: &Resources,
         is_site: &dyn Fn(u32) -> bool,
         difference: &Difference<'_>,
     ) -> Result<Launched, LaunchError> {
@@ -182,6 +194,7 @@ impl Programs {
             CString::new(format!("USER={}", site.user.name))?,
         ];
         environment.extend_from_slice(difference.environment);
+        let group = resources.site_group(site)?;
         let child = spawn(Plan {
             program: Program::InView(&program),
             arguments: &[c"hostel-keeper".into(), CString::new(site.name.as_str())?],
@@ -189,12 +202,8 @@ impl Programs {
             uid: site.user.uid,
             gid: site.user.gid,
             descriptors: [null.as_fd(), writer.as_fd(), writer.as_fd(), far.as_fd()],
-            limits: Limits {
-                open_files: SITE_OPEN_FILES,
-                processes: Some(site.limits.processes_max.into()),
-                data_bytes: site.limits.memory_max,
-            },
-            group: None,
+            limits: resources.process_limits(site),
+            group: group.as_ref().map(AsFd::as_fd),
             view: Some(view),
             tcp_ports: None,
             layers: difference.layers,
@@ -203,6 +212,7 @@ impl Programs {
             child,
             control,
             errors: Rc::new(errors),
+            group,
         })
     }
 
@@ -289,5 +299,3 @@ const FRONT: &str = "hostel-front";
 const KEEPER: &str = "hostel-keeper";
 const PHP: &str = "hostel-php";
 const PROGRAM: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
-/// Descriptors that one process of a site may open.
-const SITE_OPEN_FILES: u64 = 4096;

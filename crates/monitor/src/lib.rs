@@ -3,7 +3,7 @@
 //! Runs as root, in a process with one thread. It trusts the configuration, which is root's. It serves nobody and
 //! waits for nothing; what it decides is the configuration's, so that a sandbox which is proven is the one that serves.
 //!
-//! - [`directories`]: the directories of an instance. [`launch`]: front and keepers.
+//! - [`directories`]: the directories of an instance. [`launch`]: front and keepers. [`resources`]: what bounds sites.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -18,3 +18,4 @@
 
 pub mod directories;
 pub mod launch;
+pub mod resources;

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use crate::back_off::BackOff;
 use crate::requests::Known;
 use hostel_config::Site as SiteConfig;
 use hostel_monitor::launch::Launched;
+use hostel_sys::cgroup::{Events, SiteGroup};
 use hostel_sys::fdpass::send;
 use hostel_wire::front_monitor::{SiteEntry, SiteId};
 use hostel_wire::monitor_keeper::ToKeeper;
@@ -51,6 +52,8 @@ pub(crate) struct Sandbox {
     pub(crate) exec_until: Option<Instant>,
     /// It was told to stop; at this time it is killed.
     pub(crate) stop_until: Option<Instant>,
+    /// What happens at its bounds is not looked at before this time: a site can make it happen as often as it likes.
+    pub(crate) unwatched_until: Option<Instant>,
 }
 
 impl Sites {
@@ -135,7 +138,13 @@ impl Site {
             }) => None,
             _ => self.retired,
         };
-        let running = sandbox.map(|sandbox| [sandbox.exec_until, sandbox.stop_until]);
+        let running = sandbox.map(|sandbox| {
+            [
+                sandbox.exec_until,
+                sandbox.stop_until,
+                sandbox.unwatched_until,
+            ]
+        });
         [start, retire]
             .into_iter()
             .chain(running.into_iter().flatten())
@@ -173,7 +182,27 @@ impl Sandbox {
             begun: now,
             exec_until: Some(now + EXEC_WITHIN),
             stop_until: None,
+            unwatched_until: None,
         }
+    }
+
+    /// The files that tell when something has happened at its bounds, while they are watched.
+    pub(crate) fn event_files(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let group = self.launched.group.as_ref();
+        let group = group.filter(|_| self.unwatched_until.is_none());
+        group.into_iter().flat_map(SiteGroup::event_files)
+    }
+
+    /// What has happened at its bounds since the last call.
+    pub(crate) fn new_events(&mut self, now: Instant) -> Events {
+        let group = self.launched.group.as_mut();
+        let events = group.map(SiteGroup::new_events).unwrap_or_default();
+        let pause = match events == Events::default() {
+            true => WATCH_PAUSE,
+            false => TELL_PAUSE,
+        };
+        self.unwatched_until = Some(now + pause);
+        events
     }
 
     /// Give the keeper the socket to a front.
@@ -206,5 +235,9 @@ pub(crate) fn milliseconds(duration: Duration) -> u32 {
 
 /// From fork to exec takes some milliseconds; on a machine that is out of memory, longer.
 const EXEC_WITHIN: Duration = Duration::from_secs(20);
+/// From one look at a site's bounds to the next.
+const WATCH_PAUSE: Duration = Duration::from_secs(1);
+/// From one line about them to the next.
+const TELL_PAUSE: Duration = Duration::from_secs(10);
 /// What a keeper may take longer than it was told.
 const STOP_GRACE: Duration = Duration::from_millis(500);

@@ -19,13 +19,14 @@ use rustix::process::{Resource, Rlimit, Signal, chdir, getrlimit, setrlimit, uma
 
 use crate::back_off::BackOff;
 use crate::listen::{self, ListenError};
-use crate::log::Log;
+use crate::log::{Log, say};
 use crate::notify::Notify;
 use crate::requests::Phase;
 use crate::sites::Sites;
 use crate::supervise::{Fatal, Monitor};
 use hostel_monitor::directories::Directories;
 use hostel_monitor::launch::{LaunchError, Programs};
+use hostel_monitor::resources::Resources;
 
 /// Why the monitor did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +78,13 @@ pub(crate) fn start() -> Result<Monitor, StartError> {
     // 8: signals become events; from here on Ctrl-C ends in order.
     let signals = Signals::new(&[Signal::HUP, Signal::INT, Signal::TERM, Signal::USR1])
         .map_err(|error| StartError::Sanitise("take signals as events", error))?;
-    // 9: the loop starts the front and says when it is ready.
+    // 9: what holds the sites to their limits. This process may change its control group, so nothing that can fail follows.
+    let resources = Resources::begin(&server.run);
+    if let Some(text) = resources.warning() {
+        log.warning(format_args!("limits of sites: {text}"));
+        say(&format!("hostel: warning: limits of sites: {text}"));
+    }
+    // 10: the loop starts the front and says when it is ready.
     let now = Instant::now();
     let mut sites = Sites::default();
     for site in &server.sites {
@@ -91,6 +98,7 @@ pub(crate) fn start() -> Result<Monitor, StartError> {
         status: Rc::new(status),
         log,
         programs,
+        resources,
         signals,
         notify,
         sites,

@@ -26,6 +26,7 @@ use crate::requests::Phase;
 use crate::sites::Sites;
 use hostel_monitor::directories::Directories;
 use hostel_monitor::launch::{LaunchError, Programs};
+use hostel_monitor::resources::Resources;
 
 mod front;
 mod reload;
@@ -57,6 +58,7 @@ pub(crate) struct Monitor {
     pub(crate) status: Rc<OwnedFd>,
     pub(crate) log: Log,
     pub(crate) programs: Programs,
+    pub(crate) resources: Resources,
     pub(crate) signals: Signals,
     pub(crate) notify: Notify,
     pub(crate) sites: Sites,
@@ -73,6 +75,7 @@ enum Event {
     Signal,
     FrontSpeaks,
     FrontEnded,
+    SiteAtBound(SiteId),
     SiteEnded(SiteId),
 }
 
@@ -101,6 +104,7 @@ impl Monitor {
                     Event::Signal => self.take_signals()?,
                     Event::FrontSpeaks => self.hear_front(),
                     Event::FrontEnded => self.front_ended()?,
+                    Event::SiteAtBound(id) => self.site_at_bound(id, Instant::now()),
                     Event::SiteEnded(id) => self.site_ended(id)?,
                 }
             }
@@ -124,6 +128,10 @@ impl Monitor {
             if let Some(sandbox) = &site.sandbox {
                 polled.push(PollFd::new(&sandbox.launched.child.pidfd, PollFlags::IN));
                 events.push(Event::SiteEnded(id));
+                for file in sandbox.event_files() {
+                    polled.push(PollFd::from_borrowed_fd(file, PollFlags::PRI));
+                    events.push(Event::SiteAtBound(id));
+                }
             }
         }
         let timeout = self.next_deadline().map(|deadline| {

@@ -1,6 +1,7 @@
 //! The kernel, made safe: the only crate besides `hostel-php` that holds `unsafe`.
 //!
 //! - [`beneath`]: look at a path, judge it, read the same inode; monitor, keeper, worker.
+//! - [`cgroup`]: control groups, a site's bounds and what it uses; monitor, command line.
 //! - [`child`]: start a program, take over its descriptors; keeper, and every program that is given descriptors.
 //! - [`clock`]: the time of day as logs have it; monitor.
 //! - [`cred`]: users, giving up privileges, the proof of it; every process.
@@ -23,6 +24,7 @@
 
 mod accounts;
 pub mod beneath;
+pub mod cgroup;
 pub mod child;
 pub mod clock;
 pub mod cred;

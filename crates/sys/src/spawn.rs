@@ -198,7 +198,8 @@ pub fn spawn(plan: Plan<'_>) -> Result<Child, SpawnError> {
         .map_err(|error| SpawnError::Prepare(error.into()))?;
     let prepared = Prepared::new(&plan, reporter.as_fd())?;
     let flags = plan.view.as_ref().map_or(0, |_| namespaces(plan.layers));
-    let (pid, pidfd) = match clone(flags, plan.group) {
+    let group = plan.group.filter(|_| plan.layers.has(Layer::ControlGroup));
+    let (pid, pidfd) = match clone(flags, group) {
         // SAFETY: this is the only thread of the child, and `run` keeps to what a child of a fork may do.
         Ok(None) => unsafe { steps::run(&prepared) },
         Ok(Some(child)) => child,

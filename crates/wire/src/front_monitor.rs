@@ -50,6 +50,13 @@ pub enum ToFront {
         /// Which site.
         site: SiteId,
     },
+    /// The kernel has held a site to one of its bounds: to be told in the site's error log.
+    SiteNotice {
+        /// Which site.
+        site: SiteId,
+        /// What happened.
+        notice: Notice,
+    },
     /// A new table follows.
     TableBegin,
     /// The table is complete: sites that it does not name are to be finished and released.
@@ -67,6 +74,25 @@ pub enum Opened {
     SpillDirectory,
     /// A listening Unix socket that only root can connect to.
     StatusListener,
+}
+
+/// What happened at a bound of a site since the last notice of the same kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// Processes were ended since together all had reached `memory_max`.
+    MemoryUsedUp {
+        /// How many.
+        ended: u32,
+        /// The bound, in bytes.
+        memory_max: u64,
+    },
+    /// Processes and threads were refused since there were `processes_max`.
+    ProcessesUsedUp {
+        /// How many.
+        refused: u32,
+        /// The bound.
+        processes_max: u32,
+    },
 }
 
 /// Why a site has no sandbox.
@@ -146,6 +172,7 @@ impl ToFront {
             | Self::Settings(_)
             | Self::Site(_)
             | Self::SiteDown { .. }
+            | Self::SiteNotice { .. }
             | Self::TableBegin
             | Self::TableEnd => 0,
         }
@@ -181,6 +208,18 @@ impl ToFront {
             Self::SiteLogs { site } => w.u8(7).u32(site.0),
             Self::TableBegin => w.u8(8),
             Self::TableEnd => w.u8(9),
+            Self::SiteNotice { site, notice } => {
+                let w = w.u8(10).u32(site.0);
+                match notice {
+                    Notice::MemoryUsedUp { ended, memory_max } => {
+                        w.u8(1).u32(*ended).u64(*memory_max)
+                    }
+                    Notice::ProcessesUsedUp {
+                        refused,
+                        processes_max,
+                    } => w.u8(2).u32(*refused).u32(*processes_max),
+                }
+            }
         };
         w.finish()
     }
@@ -222,6 +261,20 @@ impl ToFront {
             },
             8 => Self::TableBegin,
             9 => Self::TableEnd,
+            10 => Self::SiteNotice {
+                site: SiteId(r.u32("site")?),
+                notice: match r.u8("notice")? {
+                    1 => Notice::MemoryUsedUp {
+                        ended: r.u32("ended")?,
+                        memory_max: r.u64("memory_max")?,
+                    },
+                    2 => Notice::ProcessesUsedUp {
+                        refused: r.u32("refused")?,
+                        processes_max: r.u32("processes_max")?,
+                    },
+                    _ => return Err(Malformed::Value("notice")),
+                },
+            },
             _ => return Err(Malformed::Value("kind of message to the front")),
         };
         r.end("message to the front")?;
@@ -364,6 +417,20 @@ mod tests {
                 retry_ms: 250,
             },
             ToFront::SiteLogs { site },
+            ToFront::SiteNotice {
+                site,
+                notice: Notice::MemoryUsedUp {
+                    ended: 2,
+                    memory_max: 1 << 40,
+                },
+            },
+            ToFront::SiteNotice {
+                site,
+                notice: Notice::ProcessesUsedUp {
+                    refused: 1000,
+                    processes_max: 512,
+                },
+            },
             ToFront::TableBegin,
             ToFront::TableEnd,
         ] {

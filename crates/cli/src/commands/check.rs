@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::host::{self, Finding, State};
 use crate::output;
 
-/// Status 0 if nothing is wrong, 1 otherwise.
+/// Status 0 if nothing is wrong or missing, 1 otherwise. What merely makes sites weaker is told.
 pub(crate) fn run(config: &Path, as_json: bool) -> ExitCode {
     let loaded = hostel_config::load(config, &SystemUsers);
     let findings = host::examine(loaded.as_ref().ok());
@@ -44,6 +44,7 @@ fn print(config: &Path, loaded: &Result<Server, Errors>, findings: &[Finding]) {
         let sign = match finding.state {
             State::Fine => continue,
             State::Missing => "missing",
+            State::Weaker => "weaker",
             State::Unknown => "not examined",
         };
         output::line(&format!("{sign}: {}: {}", finding.what, finding.detail));
@@ -85,6 +86,7 @@ fn document(loaded: &Result<Server, Errors>, findings: &[Finding]) -> Value {
                 "state": match finding.state {
                     State::Fine => "fine",
                     State::Missing => "missing",
+                    State::Weaker => "weaker",
                     State::Unknown => "unknown",
                 },
                 "detail": finding.detail,

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use hostel_config::Errors;
+use hostel_sys::cgroup::Usage;
 use serde_json::{Value, json};
 
 use crate::output;
@@ -85,10 +86,28 @@ fn add_processes(document: &mut Value, all: &[Process]) {
         let keeper = number(site, "/keeper");
         let tree = keeper.map(|pid| processes::tree(all, pid));
         let tree: Vec<Value> = tree.iter().flatten().map(process_document).collect();
+        let usage = keeper.and_then(Usage::of_process);
         if let Some(site) = site.as_object_mut() {
             site.insert("processes".to_owned(), tree.into());
+            site.insert(
+                "usage".to_owned(),
+                usage.map_or(Value::Null, usage_document),
+            );
         }
     }
+}
+
+/// What a site's control group counts; without one there is nothing that counts a site as a whole.
+fn usage_document(usage: Usage) -> Value {
+    json!({
+        "memory_kib": usage.memory_bytes >> 10,
+        "memory_kib_max": usage.memory_bytes_max >> 10,
+        "processes": usage.processes,
+        "processes_max": usage.processes_max,
+        "cpu_ms": usage.cpu_time.as_millis(),
+        "ended_without_memory": usage.events.killed,
+        "processes_refused": usage.events.refused,
+    })
 }
 
 fn number(value: &Value, pointer: &str) -> Option<u32> {
@@ -160,7 +179,7 @@ fn text(value: &Value, pointer: &str) -> String {
 }
 
 /// Columns of the sites' table, and where the front's document has them.
-const SITE_COLUMNS: [(&str, &str); 9] = [
+const SITE_COLUMNS: [(&str, &str); 12] = [
     ("SITE", "/name"),
     ("USER", "/user"),
     ("STATE", "/state"),
@@ -170,6 +189,9 @@ const SITE_COLUMNS: [(&str, &str); 9] = [
     ("WAITING", "/queue/length"),
     ("REQUESTS", "/requests"),
     ("ERRORS", "/errors"),
+    ("KIB", "/usage/memory_kib"),
+    ("PROCESSES", "/usage/processes"),
+    ("CPU MS", "/usage/cpu_ms"),
 ];
 /// Columns of the processes' table.
 const PROCESS_COLUMNS: [(&str, &str); 5] = [

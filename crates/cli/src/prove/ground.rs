@@ -7,6 +7,7 @@ use std::path::Path;
 use hostel_config::{Errors, Server, SystemUsers};
 use hostel_monitor::directories::Directories;
 use hostel_monitor::launch::{LaunchError, Programs};
+use hostel_monitor::resources::Resources;
 use hostel_sys::secure::SecureError;
 
 use super::attack::Need;
@@ -19,6 +20,7 @@ pub(crate) struct Ground {
     pub(crate) server: Server,
     pub(crate) directories: Directories,
     pub(crate) programs: Programs,
+    pub(crate) resources: Resources,
     pub(crate) stage: Stage,
     /// Whether attacks on addresses other than loopback were allowed.
     #[allow(dead_code, reason = "the table grows into it")]
@@ -50,6 +52,8 @@ impl Ground {
             server,
             directories,
             programs,
+            // Beside those of a server that runs with the same configuration.
+            resources: Resources::begin(stage.path()),
             stage,
             network,
         })

@@ -61,6 +61,7 @@ impl Sandbox {
             site,
             &ground.server,
             &ground.directories,
+            &ground.resources,
             &is_site,
             &Difference {
                 layers,

@@ -61,6 +61,11 @@ impl Stage {
         }
     }
 
+    /// The private directory.
+    pub(crate) fn path(&self) -> &Path {
+        &self.directory
+    }
+
     /// The directory that becomes the document root.
     pub(crate) fn document_root(&self) -> BorrowedFd<'_> {
         self.document_root.as_fd()

@@ -15,7 +15,7 @@ use crate::sites::milliseconds;
 impl Monitor {
     /// Start a front and give it everything, down to the sandboxes that are awake.
     pub(super) fn start_front(&mut self, now: Instant) -> Result<(), Fatal> {
-        let (child, socket) = match self.programs.front(&self.server.user) {
+        let (child, socket) = match self.programs.front(&self.server.user, &self.resources) {
             Ok(started) => started,
             Err(error) if !self.is_announced => return Err(Fatal::Launch(error)),
             Err(error) => {

@@ -7,7 +7,7 @@ use hostel_monitor::launch::Difference;
 use hostel_sys::fdpass::message_pair;
 use hostel_sys::signal::Ending;
 use hostel_sys::spawn::Progress;
-use hostel_wire::front_monitor::{Down, SiteId, ToFront};
+use hostel_wire::front_monitor::{Down, Notice, SiteId, ToFront};
 
 use super::{Fatal, Monitor, STOP_LIMIT};
 use crate::log::with_causes;
@@ -28,7 +28,9 @@ impl Monitor {
             }
             return;
         };
-        if is_due(sandbox.exec_until) {
+        if is_due(sandbox.unwatched_until) {
+            sandbox.unwatched_until = None;
+        } else if is_due(sandbox.exec_until) {
             sandbox.exec_until = None;
             if !matches!(sandbox.launched.child.progress(), Ok(Progress::Started)) {
                 let name = &site.config.name;
@@ -56,6 +58,7 @@ impl Monitor {
             &config,
             &self.server,
             &self.directories,
+            &self.resources,
             &is_site,
             &Difference::NONE,
         );
@@ -130,7 +133,47 @@ impl Monitor {
         }
     }
 
+    /// Tell in the site's log and in the server's what the kernel did at the site's bounds.
+    pub(super) fn site_at_bound(&mut self, id: SiteId, now: Instant) {
+        let Some(site) = self.sites.of(id) else {
+            return;
+        };
+        let Some(sandbox) = &mut site.sandbox else {
+            return;
+        };
+        let (events, name) = (sandbox.new_events(now), &site.config.name);
+        let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        let mut tell = |notice| {
+            if let Some(front) = &mut self.front {
+                front.tell(&ToFront::SiteNotice { site: id, notice }, &[]);
+            }
+        };
+        if events.killed > 0 {
+            let (ended, memory_max) = (
+                number(events.killed),
+                self.resources.memory_max(&site.config),
+            );
+            tell(Notice::MemoryUsedUp { ended, memory_max });
+            self.log.warning(format_args!(
+                "site {name}: reached its memory_max; the kernel has ended {ended} of its processes"
+            ));
+        }
+        if events.refused > 0 {
+            let (refused, processes_max) =
+                (number(events.refused), site.config.limits.processes_max);
+            tell(Notice::ProcessesUsedUp {
+                refused,
+                processes_max,
+            });
+            self.log.warning(format_args!(
+                "site {name}: reached its processes_max; {refused} new ones were refused"
+            ));
+        }
+    }
+
     pub(super) fn site_ended(&mut self, id: SiteId) -> Result<(), Fatal> {
+        // What ended it may stand there.
+        self.site_at_bound(id, Instant::now());
         let Some((site, sandbox)) = self.sites.of(id).and_then(|site| {
             let sandbox = site.sandbox.take()?;
             Some((site, sandbox))

@@ -92,6 +92,9 @@ impl FakeFront {
                 reason,
                 retry_ms,
             } => self.note(format!("down {} {reason:?} {retry_ms}", site.0)),
+            ToFront::SiteNotice { site, notice } => {
+                self.note(format!("notice {} {notice:?}", site.0));
+            }
             ToFront::Drain { .. } if self.is_silent => {}
             ToFront::Drain { .. } => {
                 self.say(ToMonitor::Drained);
