@@ -17,6 +17,7 @@ const BUILD: &[&str] = &[
 ];
 /// What the end-to-end tests compare with, and the applications that they run.
 const TEST: &[&str] = &[
+    "acl",
     "curl",
     "dokuwiki",
     "mariadb-server",
@@ -30,6 +31,7 @@ const TEST: &[&str] = &[
     "php8.2-mysql",
     "php8.2-xml",
     "php8.2-zip",
+    "redis-server",
     "wordpress",
     "wordpress-theme-twentytwentythree",
 ];

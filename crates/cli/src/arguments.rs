@@ -30,6 +30,33 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
+    /// Look for what weakens a site, and name the command that mends it
+    ///
+    /// Needs root, and changes nothing. Looks at the files of each home (as the site's own user, in its sandbox), users and
+    /// groups, the server's processes, open ports, PHP's settings, and what this machine lacks. Each site gets a score from
+    /// 0 (nothing found) to 10. Ends with status 1 if something severe was found. The commands are to be read before they are
+    /// run: each says what it changes.
+    Audit {
+        /// Look at one site alone
+        #[arg(long, value_name = "NAME")]
+        site: Option<String>,
+        /// Print one JSON document instead
+        #[arg(long)]
+        json: bool,
+    },
+    /// The walk through a home that `audit` starts in the site's sandbox
+    #[command(hide = true)]
+    AuditWalk {
+        /// Everybody can get to home
+        #[arg(long)]
+        open: bool,
+        /// Groups whose members can
+        #[arg(long, value_delimiter = ',')]
+        groups: Vec<u32>,
+        /// The site's group, where nobody else is in it
+        #[arg(long)]
+        own_group: Option<u32>,
+    },
     /// Read the configuration and list every error, and what this machine lacks
     ///
     /// Changes nothing. Each error is told with its file and line and, where there is one, a hint. Ends with status 1 if

@@ -5,11 +5,13 @@
 //! bounded. It serves nothing itself: `serve` becomes the monitor.
 //!
 //! - `arguments`: what may be typed. `commands`: one file each. `host`: what this machine has and lacks.
-//! - `prove`: the attack suite. `processes`: the processes of a site, from /proc. `output`: the only place that prints.
+//! - `audit`: what weakens a site. `prove`: the attack suite.
+//! - `processes`: the processes of a site, from /proc. `output`: the only place that prints.
 
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod audit;
 mod commands;
 mod host;
 mod output;
@@ -24,6 +26,16 @@ use clap::Parser;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
+        Command::Audit { site, json } => audit::run(&arguments.config, site.as_deref(), json),
+        Command::AuditWalk {
+            open,
+            groups,
+            own_group,
+        } => audit::walk::run(&audit::walk::Others {
+            is_open: open,
+            groups,
+            own_group,
+        }),
         Command::Check { json } => commands::check::run(&arguments.config, json),
         Command::Prove(options) => prove::run(&arguments.config, &options),
         Command::Serve => commands::serve::run(&arguments.config),

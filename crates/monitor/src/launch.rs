@@ -66,6 +66,8 @@ pub struct Difference<'a> {
     pub document_root: Option<BorrowedFd<'a>>,
     /// More variables of the keeper's environment, as `NAME=value`.
     pub environment: &'a [CString],
+    /// A program of root's that is started in the keeper's place, with all its arguments: the walk of `hostel audit`.
+    pub instead: Option<(BorrowedFd<'a>, &'a [CString])>,
 }
 
 impl Difference<'_> {
@@ -74,6 +76,7 @@ impl Difference<'_> {
         layers: Layers::ALL,
         document_root: None,
         environment: &[],
+        instead: None,
     };
 }
 
@@ -187,7 +190,13 @@ impl Programs {
         send(&control, &settings.encode(), &[]).map_err(LaunchError::Settings)?;
         let (errors, writer) = errors_pipe().map_err(LaunchError::Sockets)?;
         let null = null()?;
-        let program = CString::new(format!("{}/{KEEPER}", view::PROGRAMS))?;
+        let (program, arguments) = match difference.instead {
+            Some((_, arguments)) => (CString::new(view::INSTEAD)?, arguments.to_vec()),
+            None => (
+                CString::new(format!("{}/{KEEPER}", view::PROGRAMS))?,
+                vec![c"hostel-keeper".into(), CString::new(site.name.as_str())?],
+            ),
+        };
         let mut environment = vec![
             c"PATH=/usr/local/bin:/usr/bin:/bin".into(),
             CString::new(format!("HOME={}", site.home))?,
@@ -197,7 +206,7 @@ impl Programs {
         let group = resources.site_group(site)?;
         let child = spawn(Plan {
             program: Program::InView(&program),
-            arguments: &[c"hostel-keeper".into(), CString::new(site.name.as_str())?],
+            arguments: &arguments,
             environment: &environment,
             uid: site.user.uid,
             gid: site.user.gid,
@@ -246,6 +255,11 @@ impl Programs {
             (php.as_fd(), &php_path),
         ];
         read_only.extend(difference.document_root.map(|root| (root, view::PROVE)));
+        read_only.extend(
+            difference
+                .instead
+                .map(|(program, _)| (program, view::INSTEAD)),
+        );
         Ok(View::prepare(&ViewPlan {
             user: &user,
             group: &group,

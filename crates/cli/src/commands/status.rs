@@ -16,7 +16,7 @@ use crate::output;
 use crate::processes::{self, Process};
 
 #[derive(Debug, thiserror::Error)]
-enum StatusError {
+pub(crate) enum StatusError {
     #[error("hostel status: the configuration does not tell where the server's socket is\n{0}")]
     Configuration(Errors),
     #[error("hostel status: no server runs with this configuration: cannot connect to {}: {source}\n  hint: start it with: hostel serve --config FILE", socket.display())]
@@ -50,7 +50,7 @@ pub(crate) fn run(config: &Path, as_json: bool) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn ask(config: &Path) -> Result<Value, StatusError> {
+pub(crate) fn ask(config: &Path) -> Result<Value, StatusError> {
     let run = hostel_config::run_directory(config).map_err(StatusError::Configuration)?;
     let socket = run.join("status.sock");
     let mut stream = match UnixStream::connect(&socket) {

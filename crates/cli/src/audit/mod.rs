@@ -1,0 +1,102 @@
+//! `hostel audit`: what of this host weakens a site, how much, and the command that mends it.
+//!
+//! Run by root. It changes nothing but the server's own empty directories, which it makes where they are missing. Homes are
+//! walked by a child that already is the site's user in the site's sandbox (`walk`); what that says is bounded, checked and
+//! escaped here. /proc, /etc and the server's own directories are read as root: no site can write them.
+//!
+//! - `checks`: every check with its severity and weight, and the score. `finding`: one of them, with its command.
+//! - `sandbox`: starts a walk. `walk`: the child. `record`: what it says. `files`: what that means.
+//! - `accounts`, `disk`, `host`, `php`, `ports`, `processes`, `settings`: one kind of check each. `report`: the result.
+
+mod accounts;
+mod checks;
+mod disk;
+mod files;
+mod finding;
+mod host;
+mod php;
+mod ports;
+mod processes;
+mod record;
+mod report;
+mod sandbox;
+mod settings;
+mod shell;
+pub(crate) mod walk;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use hostel_config::{Server, Site, SystemUsers};
+use hostel_sys::cred::Uid;
+
+use crate::output;
+use checks::Severity;
+use report::{Report, SiteReport};
+use sandbox::Sandboxes;
+
+/// Status 0 if nothing severe was found, 1 otherwise.
+pub(crate) fn run(config: &Path, site: Option<&str>, as_json: bool) -> ExitCode {
+    let server = match examined(config, site) {
+        Ok(server) => server,
+        Err(text) => {
+            output::error(&text);
+            return ExitCode::FAILURE;
+        }
+    };
+    let report = audit(config, &server, site);
+    if as_json {
+        output::json(&report.document());
+    } else {
+        report.print();
+    }
+    match report.worst() {
+        Some(Severity::Severe) => ExitCode::FAILURE,
+        Some(Severity::Warning | Severity::Information) | None => ExitCode::SUCCESS,
+    }
+}
+
+fn examined(config: &Path, site: Option<&str>) -> Result<Server, String> {
+    if Uid::effective() != Uid::ROOT {
+        return Err(
+            "hostel audit: only root can look at every site\n  hint: sudo hostel audit".into(),
+        );
+    }
+    let server = hostel_config::load(config, &SystemUsers)
+        .map_err(|errors| format!("hostel audit: the configuration has errors\n{errors}"))?;
+    match site {
+        Some(name) if !server.sites.iter().any(|site| site.name == name) => Err(format!(
+            "hostel audit: there is no site '{}'\n  hint: sites are named after their files in {}",
+            name.escape_debug(),
+            server.sites_directory.display()
+        )),
+        _ => Ok(server),
+    }
+}
+
+fn audit(config: &Path, server: &Server, only: Option<&str>) -> Report {
+    let mut running = processes::examine(config, server);
+    let mut host = host::examine(server);
+    host.append(&mut running.host);
+    host.extend(ports::examine(server));
+    host.extend(settings::examine(config, server));
+    host.extend(php::examine_host(server));
+    let sandboxes = Sandboxes::open(server);
+    let wanted = |site: &&Site| only.is_none_or(|name| site.name == name);
+    let sites = server.sites.iter().filter(wanted).map(|site| {
+        let walk = sandboxes.walk(server, site);
+        let mut findings = files::judge(server, site, &walk);
+        findings.extend(accounts::examine(server, site));
+        findings.extend(settings::examine_site(server, site));
+        findings.extend(php::examine(server, site));
+        findings.extend(disk::examine(server, site));
+        findings.extend(running.of_site(&site.name));
+        SiteReport {
+            name: site.name.clone(),
+            files: walk.files(),
+            findings,
+        }
+    });
+    let sites = sites.collect();
+    Report { host, sites }
+}

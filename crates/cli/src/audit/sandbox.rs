@@ -1,0 +1,193 @@
+//! Starts a walk in a fresh instance of a site's sandbox and takes what it says.
+//!
+//! Run as root, which looks at no file of the site itself. The child is the site's user's: each record is checked, they are
+//! bounded in number, and all of it in time; at the end the child is killed, whatever it does.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use hostel_config::{Server, Site};
+use hostel_monitor::directories::Directories;
+use hostel_monitor::launch::{Difference, Launched, Programs};
+use hostel_sys::fdpass;
+use hostel_wire::limits::MESSAGE_BYTES_MAX;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::accounts;
+use super::record::{End, Kind, Record, Seen};
+use super::walk::{Others, SENT_MAX, TIME_MAX};
+use crate::output;
+
+/// What is needed to start sandboxes, or why that cannot be done.
+pub(super) struct Sandboxes {
+    opened: Result<(Directories, Programs, File), String>,
+}
+
+/// What a walk has brought.
+#[derive(Debug)]
+pub(super) struct Walked {
+    pub(super) seen: Vec<Seen>,
+    /// `None` where it ended before its time, for this reason.
+    pub(super) end: Result<End, String>,
+}
+
+impl Walked {
+    /// How many files were looked at, if that is known.
+    pub(super) fn files(&self) -> Option<u64> {
+        self.end.as_ref().ok().map(|end| end.files)
+    }
+}
+
+impl Sandboxes {
+    pub(super) fn open(server: &Server) -> Self {
+        let directories = Directories::open(server).map_err(|error| with_causes(&error));
+        let programs = Programs::open().map_err(|error| with_causes(&error));
+        let own = File::open("/proc/self/exe").map_err(|error| error.to_string());
+        let opened = directories.and_then(|directories| Ok((directories, programs?, own?)));
+        Self { opened }
+    }
+
+    /// Walk through the home of a site.
+    pub(super) fn walk(&self, server: &Server, site: &Site) -> Walked {
+        let launched = self.opened.as_ref().map_err(Clone::clone);
+        let launched = launched.and_then(|(directories, programs, own)| {
+            let arguments = arguments(site);
+            let difference = Difference {
+                instead: Some((std::os::fd::AsFd::as_fd(own), &arguments)),
+                ..Difference::NONE
+            };
+            let is_site = |number| accounts::is_of_a_site(server, number);
+            programs
+                .keeper(site, server, directories, &is_site, &difference)
+                .map_err(|error| with_causes(&error))
+        });
+        let mut walked = Walked {
+            seen: Vec::new(),
+            end: Err(String::new()),
+        };
+        match launched {
+            Ok(launched) => {
+                walked.end = hear(site, &launched, &mut walked.seen);
+                launched.child.kill();
+                // It was killed, so this is a matter of milliseconds; the kernel may need longer for a process on a slow disk.
+                let until = Instant::now() + END_WITHIN;
+                while matches!(launched.child.ended(), Ok(None)) && Instant::now() < until {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+            Err(error) => walked.end = Err(error),
+        }
+        walked
+    }
+}
+
+/// Take records until the last one.
+fn hear(site: &Site, launched: &Launched, seen: &mut Vec<Seen>) -> Result<End, String> {
+    let until = Instant::now() + TIME_MAX + GRACE;
+    let mut buffer = vec![0; MESSAGE_BYTES_MAX];
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let timeout = Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: left.subsec_nanos().into(),
+        };
+        let mut polled = [
+            PollFd::new(&launched.control, PollFlags::IN),
+            PollFd::new(&launched.child.pidfd, PollFlags::IN),
+        ];
+        match poll(&mut polled, Some(&timeout)) {
+            Ok(0) => return Err("it did not end in time".to_owned()),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(io::Error::from(error).to_string()),
+        }
+        let received = match fdpass::receive(&launched.control, &mut buffer) {
+            Ok(received) => received,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(error) => return Err(error.to_string()),
+        };
+        let bytes = buffer.get(..received.bytes).unwrap_or_default();
+        if bytes.is_empty() {
+            return Err(last_words(launched));
+        }
+        match Record::decode(bytes).map_err(|error| error.to_string())? {
+            Record::Seen(one) if seen.len() < SEEN_MAX => seen.push(one),
+            Record::Seen(_) => return Err("it said too much".to_owned()),
+            Record::Progress { files } => {
+                output::error(&format!("site {}: {files} files so far", site.name));
+            }
+            Record::End(end) => return Ok(end),
+        }
+    }
+}
+
+/// Why a child has ended: the step of its start that failed, or what it said.
+fn last_words(launched: &Launched) -> String {
+    if let Ok(hostel_sys::spawn::Progress::Failed(step)) = launched.child.progress() {
+        return step.to_string();
+    }
+    let mut text = vec![0; WORDS_BYTES_MAX];
+    let read = rustix::io::read(&*launched.errors, &mut text[..]).unwrap_or(0);
+    text.truncate(read);
+    let text = String::from_utf8_lossy(&text);
+    format!("it ended too early: {}", text.trim().escape_debug())
+}
+
+fn arguments(site: &Site) -> Vec<CString> {
+    let others = parents(site);
+    let mut words = vec!["hostel".to_owned(), "audit-walk".to_owned()];
+    if others.is_open {
+        words.push("--open".to_owned());
+    }
+    if !others.groups.is_empty() {
+        let groups: Vec<String> = others.groups.iter().map(ToString::to_string).collect();
+        words.push(format!("--groups={}", groups.join(",")));
+    }
+    if let Some(gid) = others.own_group {
+        words.push(format!("--own-group={gid}"));
+    }
+    // Numbers and words of ours hold no NUL.
+    words
+        .into_iter()
+        .filter_map(|word| CString::new(word).ok())
+        .collect()
+}
+
+/// Who can get to home: by the directories above it, which are root's and none a link, or home is refused.
+fn parents(site: &Site) -> Others {
+    let gid = site.user.gid.0;
+    let is_own = accounts::other_members(site).is_empty();
+    let start = Others {
+        is_open: true,
+        groups: Vec::new(),
+        own_group: is_own.then_some(gid),
+    };
+    let mut above: Vec<&Path> = Path::new(&site.home).ancestors().skip(1).collect();
+    above.reverse();
+    above.into_iter().fold(start, |others, directory| {
+        match directory.symlink_metadata() {
+            Ok(metadata) => others.beneath(metadata.mode(), metadata.gid()),
+            Err(_) => others,
+        }
+    })
+}
+
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text = format!("{text}: {source}");
+        cause = source.source();
+    }
+    text
+}
+
+/// Records of one walk.
+const SEEN_MAX: usize = Kind::ALL.len() * SENT_MAX;
+/// What a walk may take longer than it allows itself.
+const GRACE: Duration = Duration::from_secs(10);
+const END_WITHIN: Duration = Duration::from_secs(5);
+const WORDS_BYTES_MAX: usize = 1024;
