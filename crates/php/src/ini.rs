@@ -114,6 +114,9 @@ fn is_quoted(value: &str) -> bool {
 /// Debian's PHP keeps them in `view::SESSIONS` unless told otherwise, and each site has a directory of its own there.
 const OURS: &[(&str, &str)] = &[
     ("opcache.lockfile_path", view::LOCKS),
+    // They guard a cache that several users or roots share. Nothing is shared here, and they cost next to nothing.
+    ("opcache.validate_permission", "1"),
+    ("opcache.validate_root", "1"),
     // Debian's cron job cleans up the sessions of the whole host only, so PHP has to do it here.
     ("session.gc_probability", "1"),
     ("session.gc_divisor", "1000"),

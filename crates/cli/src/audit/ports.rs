@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
 use hostel_config::Server;
 
@@ -122,13 +120,14 @@ fn programs() -> HashMap<u64, String> {
             continue;
         };
         for descriptor in descriptors.flatten() {
-            let is_socket = fs::read_link(descriptor.path()).is_ok_and(|target| {
-                target.starts_with(Path::new("/"))
-                    || target.to_string_lossy().starts_with("socket:")
-            });
-            if let (true, Ok(metadata)) = (is_socket, fs::metadata(descriptor.path())) {
+            let target = fs::read_link(descriptor.path()).unwrap_or_default();
+            let target = target.to_string_lossy();
+            let inode = target
+                .strip_prefix("socket:[")
+                .and_then(|rest| rest.strip_suffix(']'));
+            if let Some(inode) = inode.and_then(|inode| inode.parse().ok()) {
                 let name = format!("{} (process {})", process.name, process.pid);
-                found.entry(metadata.ino()).or_insert(name);
+                found.entry(inode).or_insert(name);
             }
         }
     }
