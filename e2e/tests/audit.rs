@@ -1,7 +1,6 @@
 //! `hostel audit`: each finding is planted, found, and gone once its command was run.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::process::Command;

@@ -67,6 +67,7 @@ impl Sandbox {
                 layers,
                 document_root: Some(ground.stage.document_root()),
                 environment,
+                instead: None,
             },
         )?;
         let (front, far) = message_pair(true).map_err(SandboxError::Socket)?;
