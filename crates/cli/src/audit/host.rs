@@ -14,6 +14,7 @@ pub(super) fn examine(server: &Server) -> Vec<Finding> {
         let check = match found.state {
             State::Fine => continue,
             State::Missing => Check::HostLacks,
+            State::Weaker => Check::HostWeaker,
             State::Unknown => Check::NotExamined,
         };
         let finding = Finding::new(check, format!("{}: {}", found.what, found.detail));

@@ -6,6 +6,7 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use hostel_config::{Server, Site};
 use hostel_monitor::directories::Directories;
 use hostel_monitor::launch::{Difference, Launched, Programs};
+use hostel_monitor::resources::Resources;
 use hostel_sys::fdpass;
 use hostel_wire::limits::MESSAGE_BYTES_MAX;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -24,7 +26,15 @@ use crate::output;
 
 /// What is needed to start sandboxes, or why that cannot be done.
 pub(super) struct Sandboxes {
-    opened: Result<(Directories, Programs, File), String>,
+    opened: Result<Opened, String>,
+}
+
+struct Opened {
+    directories: Directories,
+    programs: Programs,
+    resources: Resources,
+    /// This program, which does the walk.
+    own: File,
 }
 
 /// What a walk has brought.
@@ -47,22 +57,34 @@ impl Sandboxes {
         let directories = Directories::open(server).map_err(|error| with_causes(&error));
         let programs = Programs::open().map_err(|error| with_causes(&error));
         let own = File::open("/proc/self/exe").map_err(|error| error.to_string());
-        let opened = directories.and_then(|directories| Ok((directories, programs?, own?)));
+        let opened = directories.and_then(|directories| {
+            Ok(Opened {
+                directories,
+                programs: programs?,
+                // Beside those of a server that runs with the same configuration.
+                resources: Resources::begin(
+                    &server.run.join(format!("audit-{}", std::process::id())),
+                ),
+                own: own?,
+            })
+        });
         Self { opened }
     }
 
     /// Walk through the home of a site.
     pub(super) fn walk(&self, server: &Server, site: &Site) -> Walked {
         let launched = self.opened.as_ref().map_err(Clone::clone);
-        let launched = launched.and_then(|(directories, programs, own)| {
+        let launched = launched.and_then(|opened| {
             let arguments = arguments(site);
             let difference = Difference {
-                instead: Some((std::os::fd::AsFd::as_fd(own), &arguments)),
+                instead: Some((opened.own.as_fd(), &arguments)),
                 ..Difference::NONE
             };
             let is_site = |number| accounts::is_of_a_site(server, number);
-            programs
-                .keeper(site, server, directories, &is_site, &difference)
+            let (directories, resources) = (&opened.directories, &opened.resources);
+            opened
+                .programs
+                .keeper(site, server, directories, resources, &is_site, &difference)
                 .map_err(|error| with_causes(&error))
         });
         let mut walked = Walked {
