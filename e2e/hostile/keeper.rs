@@ -204,7 +204,10 @@ fn answer(front: &OwnedFd, ticket: u32, case: &str) -> io::Result<()> {
 /// A file of the site's /tmp with this text, opened so.
 fn regular(name: &str, text: &str, options: &OpenOptions) -> io::Result<File> {
     let path = Path::new("/tmp").join(name);
-    File::create(&path)?.write_all(text.as_bytes())?;
+    // Whole at once: the front may still send the one that an earlier keeper of the site passed.
+    let new = path.with_extension("new");
+    File::create(&new)?.write_all(text.as_bytes())?;
+    std::fs::rename(&new, &path)?;
     options.open(path)
 }
 

@@ -4,13 +4,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use hostel_config::{Server, Site};
+use hostel_sys::capabilities::{self, Capability, MONITOR};
 use hostel_sys::cgroup::{self, Controller};
 use hostel_sys::cred::Uid;
 use hostel_sys::home::open_home;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsOpenFlags, MoveMountFlags, OpenTreeFlags};
-use rustix::thread::CapabilitySet;
 
 /// One thing that was examined.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -291,28 +291,18 @@ fn privileges() -> Finding {
     if Uid::effective() != Uid::ROOT {
         return Finding::unknown(what, "not root");
     }
-    let needed = CapabilitySet::SYS_ADMIN
-        | CapabilitySet::SETUID
-        | CapabilitySet::SETGID
-        | CapabilitySet::SETPCAP
-        | CapabilitySet::CHOWN
-        | CapabilitySet::DAC_OVERRIDE
-        | CapabilitySet::KILL
-        | CapabilitySet::NET_BIND_SERVICE;
-    match rustix::thread::capabilities(None) {
-        Ok(sets) if sets.effective.contains(needed) => Finding::fine(what, "all that are needed"),
-        Ok(sets) => {
-            let lacking: Vec<_> = (needed - sets.effective)
-                .iter_names()
-                .map(|(name, _)| name)
-                .collect();
-            Finding::missing(
-                what,
-                format!("without {}", lacking.join(", ")),
-                Some("a container must give them to its root"),
-            )
-        }
-        Err(errno) => Finding::missing(what, io::Error::from(errno).to_string(), None),
+    let named = |lacking: Vec<Capability>| {
+        let words: Vec<String> = lacking.iter().map(ToString::to_string).collect();
+        words.join(", ")
+    };
+    match capabilities::lacking(MONITOR) {
+        Ok(lacking) if lacking.is_empty() => Finding::fine(what, "all that are needed"),
+        Ok(lacking) => Finding::missing(
+            what,
+            format!("without {}", named(lacking)),
+            Some("a container must give them to its root"),
+        ),
+        Err(error) => Finding::missing(what, error.to_string(), None),
     }
 }
 

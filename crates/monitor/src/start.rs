@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use hostel_config::{Errors, SystemUsers};
+use hostel_sys::capabilities::{self, LowerError, MONITOR};
 use hostel_sys::cred::Uid;
 use hostel_sys::process;
 use hostel_sys::secure::SecureError;
@@ -40,6 +41,8 @@ pub(crate) enum StartError {
     #[error("the configuration has errors; nothing was started\n{0}")]
     Configuration(Errors),
     #[error(transparent)]
+    Capabilities(#[from] LowerError),
+    #[error(transparent)]
     Directory(#[from] SecureError),
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -54,10 +57,11 @@ pub(crate) fn start() -> Result<Monitor, StartError> {
     // 1: what the caller may have left behind.
     let path = configuration_path(&std::env::args_os().skip(1).collect::<Vec<_>>())?;
     let notify = sanitise()?;
-    // 2: only root can do what follows.
+    // 2: only root can do what follows, and with few of root's capabilities.
     if Uid::effective() != Uid::ROOT {
         return Err(StartError::NotRoot);
     }
+    let lacking = capabilities::lower_to(MONITOR)?;
     // 3: the configuration, with every error in it.
     let server = hostel_config::load(&path, &SystemUsers).map_err(StartError::Configuration)?;
     // 4: directories, and the lock against a second instance.
@@ -71,8 +75,16 @@ pub(crate) fn start() -> Result<Monitor, StartError> {
         .map(listening)
         .collect::<Result<_, _>>()?;
     let status = listen::status(&directories.status_socket())?;
+    capabilities::give_up("CAP_NET_BIND_SERVICE")
+        .map_err(|error| StartError::Sanitise("give up CAP_NET_BIND_SERVICE", error))?;
     // 6: the server's own log.
     let log = Log::new(directories.server_log()?, server.log_level);
+    for capability in lacking {
+        log.warning(format_args!("root lacks {capability}: this does not work"));
+    }
+    for warning in hostel_config::warnings(&server) {
+        log.warning(format_args!("{warning}"));
+    }
     // 7: the programs beside this one.
     let programs = Programs::open()?;
     // 8: signals become events; from here on Ctrl-C ends in order.

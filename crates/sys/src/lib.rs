@@ -1,6 +1,7 @@
 //! The kernel, made safe: the only crate besides `hostel-php` that holds `unsafe`.
 //!
 //! - [`beneath`]: look at a path, judge it, read the same inode; monitor, keeper, worker.
+//! - [`capabilities`]: what the monitor keeps of root's; monitor, command line.
 //! - [`cgroup`]: control groups, a site's bounds and what it uses; monitor, command line.
 //! - [`child`]: start a program, take over its descriptors; keeper, and every program that is given descriptors.
 //! - [`clock`]: the time of day as logs have it; monitor.
@@ -24,6 +25,7 @@
 
 mod accounts;
 pub mod beneath;
+pub mod capabilities;
 pub mod cgroup;
 pub mod child;
 pub mod clock;

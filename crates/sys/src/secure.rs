@@ -196,14 +196,16 @@ impl AsFd for Directory {
     }
 }
 
+/// The mode is set while the file is root's own, which needs no right over files of others.
 fn give(file: impl AsFd, uid: Uid, gid: Gid, mode: u32) -> Result<(), Errno> {
-    fchown(
-        &file,
-        Some(rustix::fs::Uid::from_raw(uid.0)),
-        Some(rustix::fs::Gid::from_raw(gid.0)),
-    )?;
-    // After the change of owner, which takes bits away.
-    fchmod(&file, Mode::from_raw_mode(mode))
+    let (root, user) = (Uid::ROOT.0, uid.0);
+    let gid = Some(rustix::fs::Gid::from_raw(gid.0));
+    fchown(&file, Some(rustix::fs::Uid::from_raw(root)), gid)?;
+    fchmod(&file, Mode::from_raw_mode(mode))?;
+    if user == root {
+        return Ok(());
+    }
+    fchown(&file, Some(rustix::fs::Uid::from_raw(user)), None)
 }
 
 fn failed(action: &'static str, path: &Path, source: impl Into<io::Error>) -> SecureError {

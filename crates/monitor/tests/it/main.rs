@@ -12,6 +12,7 @@
 )]
 
 mod budget;
+mod capabilities;
 mod deaths;
 mod fake_front;
 mod fake_keeper;
@@ -63,6 +64,7 @@ fn main() {
             ("a site that cannot start is told why", deaths::not_started),
             ("reload changes what changed", reload::sites),
         ]);
+        cases.extend(capabilities::CASES);
         cases.push(("processes have nothing in common", life::nothing_in_common));
         cases.push(("programs may be replaced", life::replaced_programs));
         cases.push(("a broken configuration changes nothing", reload::broken));
