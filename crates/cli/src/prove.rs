@@ -6,7 +6,7 @@
 //!
 //! - `attack`: what an attack is. `attacks`: the table. `php/`: the scripts.
 //! - `ground`, `stage`: what a run stands on. `sandbox`, `exchange`: a site's sandbox, spoken to as the front does.
-//! - `victim`, `canaries`: what is watched. `scene`: one attack and its judgement. `outcome`, `report`: what is said of it.
+//! - `victim`, `canaries`: what is watched. `visit`: requests to the running server. `scene`: one attack and its judgement. `outcome`, `report`: what is said of it.
 
 #[allow(dead_code, reason = "the table grows into it")]
 mod attack;
@@ -20,6 +20,7 @@ mod sandbox;
 mod scene;
 mod stage;
 mod victim;
+mod visit;
 
 use std::io;
 use std::path::Path;

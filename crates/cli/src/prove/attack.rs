@@ -116,6 +116,23 @@ pub(crate) enum Step {
     Probe(&'static [&'static str]),
     /// The attacker's keeper is killed, and its sandbox with it.
     EndAttacker,
+    /// A visitor sends these to the running server, each on a connection of its own, with `{NAME}` filled in as for a probe.
+    Visit(&'static [&'static str]),
+    /// Many visitors at once, while the server is asked for a file of the victim's.
+    Crowd(Crowd),
+}
+
+/// Many visitors at once, each of whom sends the same and leaves his connection open.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Crowd {
+    /// How many.
+    pub(crate) count: u16,
+    /// What they send, with `{NAME}` filled in, and then a line so many times.
+    pub(crate) head: &'static str,
+    pub(crate) line: &'static str,
+    pub(crate) lines: usize,
+    /// By which name the victim's file is asked for meanwhile.
+    pub(crate) asked: &'static str,
 }
 
 /// A PHP script that was compiled in.

@@ -6,6 +6,7 @@ use super::{scene, victim};
 mod files;
 mod kernel;
 mod privileges;
+mod routing;
 
 /// All of them, group by group.
 pub(crate) fn all() -> impl Iterator<Item = &'static Attack> {
@@ -24,8 +25,14 @@ pub(crate) fn files() -> impl Iterator<Item = (&'static str, &'static str)> {
 fn script(step: &Step) -> Option<Script> {
     match step {
         Step::Attacker(script) | Step::Victim(script) => Some(*script),
-        Step::Probe(_) | Step::EndAttacker => None,
+        Step::Probe(_) | Step::EndAttacker | Step::Visit(_) | Step::Crowd(_) => None,
     }
 }
 
-const GROUPS: &[&[Attack]] = &[files::ATTACKS, privileges::ATTACKS, kernel::ATTACKS];
+const GROUPS: &[&[Attack]] = &[
+    files::ATTACKS,
+    privileges::ATTACKS,
+    kernel::ATTACKS,
+    routing::ATTACKS,
+    routing::LOADS,
+];

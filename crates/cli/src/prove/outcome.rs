@@ -41,6 +41,19 @@ pub(crate) fn evidence(ran: &Ran) -> (Result<(), String>, String) {
     let mut answers = BTreeMap::<String, usize>::new();
     let mut why = None;
     let mut tries = 0;
+    for answer in &ran.visits {
+        tries += 1;
+        let line = answer
+            .split(|byte| *byte == b'\r')
+            .next()
+            .unwrap_or_default();
+        let line = match line {
+            [] => "no answer".to_owned(),
+            line => shown(&String::from_utf8_lossy(line)),
+        };
+        *answers.entry(line).or_default() += 1;
+    }
+    why = why.or(ran.unvisited.clone());
     for exchange in &ran.attacker {
         let text = exchange.answer.text();
         for line in text.lines() {

@@ -43,6 +43,12 @@ pub(crate) struct Ran {
     pub(crate) victim: Vec<Exchange>,
     /// What the attacker's sandbox wrote to its standard error.
     pub(crate) errors: Vec<u8>,
+    /// What visitors were answered.
+    pub(crate) visits: Vec<Vec<u8>>,
+    /// What became of the victim meanwhile.
+    pub(crate) harm: Vec<String>,
+    /// Why visitors could try nothing.
+    pub(crate) unvisited: Option<String>,
 }
 
 /// Why an attack could not be run.
@@ -106,6 +112,7 @@ impl<'a> Scene<'a> {
         self.prepare()?;
         let ran = self.steps(steps, server)?;
         let mut reached = self.reached(&ran, server);
+        reached.extend(ran.harm.iter().cloned());
         match attack.judge {
             Judge::Canaries => {}
             Judge::Answer => reached.extend(ran.permitted()),
@@ -162,7 +169,13 @@ impl<'a> Scene<'a> {
         if needs_probe && !self.ground.stage.has_probe {
             return Some(format!("{PROBE} is not beside this program"));
         }
-        None
+        let visits = |step: &Step| matches!(step, Step::Visit(_) | Step::Crowd(_));
+        attack
+            .steps
+            .iter()
+            .any(visits)
+            .then(|| self.unreachable())
+            .flatten()
     }
 
     fn prepare(&mut self) -> Result<(), SceneError> {
@@ -215,6 +228,8 @@ impl<'a> Scene<'a> {
                             })?);
                     }
                 }
+                Step::Visit(requests) => self.visit(requests, &body, &mut ran),
+                Step::Crowd(crowd) => self.crowd(crowd, &body, &mut ran),
                 Step::EndAttacker => {
                     ran.errors.extend(
                         self.attacker
@@ -283,9 +298,13 @@ impl<'a> Scene<'a> {
                 "uid": self.site.user.uid.0,
                 "gid": self.site.user.gid.0,
                 "home": self.site.home,
+                "root": self.site.root,
+                "domain": a_name(self.site),
                 "keeper": self.attacker.as_ref().map(Sandbox::keeper),
             },
             "marker": self.marker,
+            // Beneath both document roots, for as long as visitors attack.
+            "directory": format!("hostel-prove-{}", self.marker),
             "victim": self.victim.as_ref().map(|victim| &victim.targets),
             "server": server.targets(),
         })
@@ -320,7 +339,12 @@ impl Ran {
 
     fn knows(&self, secret: &Secret) -> bool {
         let text = secret.text.as_str();
-        super::exchange::holds(&self.errors, text.as_bytes())
+        let visited = self
+            .visits
+            .iter()
+            .any(|answer| super::exchange::holds(answer, text.as_bytes()));
+        visited
+            || super::exchange::holds(&self.errors, text.as_bytes())
             || self
                 .attacker
                 .iter()
@@ -328,8 +352,15 @@ impl Ran {
     }
 }
 
+/// A name by which a site is asked for.
+pub(crate) fn a_name(site: &Site) -> String {
+    let domain = site.domains.iter().find(|domain| !domain.starts_with("*."));
+    let domain = domain.or(site.domains.first()).map_or("", String::as_str);
+    domain.replacen('*', "www", 1)
+}
+
 /// An argument with `{victim.home}` and the like filled in; what is not there becomes nothing.
-fn filled(argument: &str, targets: &Value) -> String {
+pub(crate) fn filled(argument: &str, targets: &Value) -> String {
     let mut text = String::new();
     let mut rest = argument;
     while let Some((before, after)) = rest.split_once('{') {

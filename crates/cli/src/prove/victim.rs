@@ -132,6 +132,13 @@ impl Victim {
         found
     }
 
+    /// What it keeps in one of [`PLACES`].
+    pub(crate) fn secret(&self, place: &str) -> Option<&str> {
+        let mut secrets = self.secrets.iter();
+        let found = secrets.find(|secret| secret.place.ends_with(place));
+        found.map(|secret| secret.text.as_str())
+    }
+
     /// Run one more script as the victim.
     pub(crate) fn run(&mut self, script: Script, body: &str) -> Result<Exchange, SandboxError> {
         let mut exchange = self.sandbox.ask(&path(script), body.as_bytes())?;
@@ -204,6 +211,7 @@ fn targets(ground: &Ground, site: &Site) -> Value {
         "home": site.home,
         "root": site.root,
         "domains": site.domains,
+        "domain": super::scene::a_name(site),
         "place": place,
         "files": [
             format!("{place}/private"),
