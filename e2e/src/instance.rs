@@ -2,6 +2,7 @@
 //!
 //! What fails here panics with what is missing and what to do: a test that cannot run has failed.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::net::TcpListener;
@@ -31,6 +32,7 @@ pub struct Instance {
     monitor: Option<Child>,
     sites: Vec<Site>,
     settings: String,
+    launcher: Vec<String>,
 }
 
 /// What a stopped instance left behind; all empty is right.
@@ -66,12 +68,19 @@ impl Instance {
             monitor: None,
             sites: Vec::new(),
             settings: String::new(),
+            launcher: Vec::new(),
         }
     }
 
     /// Run the programs of another directory, such as one with a hostile worker in it.
     pub fn programs(mut self, directory: &Path) -> Self {
         directory.clone_into(&mut self.programs);
+        self
+    }
+
+    /// Start the server through another program: its words, after which those of `hostel serve` follow. It must become it.
+    pub fn launcher(mut self, words: &[&str]) -> Self {
+        self.launcher = words.iter().map(|&word| word.to_owned()).collect();
         self
     }
 
@@ -123,7 +132,10 @@ impl Instance {
         let output = fs::File::create(self.path("serve.out")).expect("the instance's directory");
         let errors = output.try_clone().expect("a descriptor");
         let begun = Instant::now();
-        let child = Command::new(self.program("hostel"))
+        let mut words = self.launcher.iter().map(OsString::from).collect::<Vec<_>>();
+        words.push(self.program("hostel").into());
+        let child = Command::new(&words[0])
+            .args(&words[1..])
             .args(["serve", "--config"])
             .arg(self.configuration())
             .stdin(Stdio::null())
