@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use hostel_e2e::load::Connections;
 use hostel_e2e::site::{link_as, own, write_as};
-use hostel_e2e::{Framing, Instance, Load, Request, Signal, Site, User, wait_until};
+use hostel_e2e::{Framing, Instance, Load, Request, Signal, Site, User, patience, wait_until};
 
 /// The bound of the design: what changed on disk is seen within a second; the rest is for a busy machine.
 const STALE_MAX: Duration = Duration::from_millis(1500);
@@ -317,7 +317,7 @@ fn a_slow_download_holds_no_worker() {
     let begun = Instant::now();
     assert_eq!(instance.get("a.test", "/hello.php").text(), "hello");
     assert!(
-        begun.elapsed() < Duration::from_secs(3),
+        begun.elapsed() < patience(Duration::from_secs(3)),
         "waited {:?} for the worker",
         begun.elapsed()
     );
@@ -429,7 +429,10 @@ fn the_queue_is_bounded_in_length_and_time() {
             .parse::<u32>()
             .expect("seconds");
         assert!((1..=120).contains(&seconds));
-        assert!(*took < Duration::from_millis(500), "refused after {took:?}");
+        assert!(
+            *took < patience(Duration::from_millis(500)),
+            "refused after {took:?}"
+        );
     }
     assert_eq!(
         answers.iter().filter(|(a, _)| a.text() == "slept").count(),
@@ -501,7 +504,7 @@ fn output_is_streamed_and_an_abort_is_noticed() {
     let first = connection.some(1024).expect("a part");
     let after = begun.elapsed();
     assert!(
-        after < Duration::from_millis(1200),
+        after < patience(Duration::from_millis(1200)),
         "the first part came after {after:?}"
     );
     assert!(String::from_utf8_lossy(&first).contains("first"));
