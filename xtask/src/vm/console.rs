@@ -91,8 +91,9 @@ impl Reader {
             Some(ours) => self.ours(ours),
             None => match &mut self.suite {
                 Some(suite) => suite.line(line),
-                // Between suites only the kernel and our script speak, and both only when something is wrong.
-                None if !line.is_empty() => println!("vm: {line}"),
+                // Between suites only the kernel and our script speak, and both only when something is wrong; at the end the
+                // kernel says that it switches off.
+                None if !line.is_empty() && !self.ended => println!("vm: {line}"),
                 None => {}
             },
         }
