@@ -84,6 +84,22 @@ impl Instance {
         self
     }
 
+    /// Serve in a mount namespace whose /etc is a copy and whose /run is empty: the directories `host-etc` and `host-run` of the
+    /// instance, where a test can replace what it likes. Programs started elsewhere use them by those paths.
+    pub fn on_a_host_of_its_own(self) -> Self {
+        let [etc, run] = ["host-etc", "host-run"].map(|name| self.path(name));
+        let copied = Command::new("cp").args(["-a", "/etc"]).arg(&etc).status();
+        assert!(copied.is_ok_and(|status| status.success()), "/etc was not copied");
+        fs::create_dir_all(&run).expect("the instance's directory");
+        let [etc, run] = [etc, run].map(|path| path.display().to_string());
+        let script =
+            "mount --bind \"$1\" /etc && mount --bind \"$2\" /run && shift 2 && exec \"$@\"";
+        let mut words = vec!["unshare", "--mount", "--propagation", "private"];
+        words.extend(["sh", "-c", script, "sh", &etc, &run]);
+        self.launcher(&words)
+        self
+    }
+
     /// Lines for hostel.toml beyond the paths, the port and the user.
     pub fn settings(mut self, toml: &str) -> Self {
         self.settings.push_str(toml);

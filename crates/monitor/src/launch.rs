@@ -20,6 +20,7 @@ use hostel_sys::rlimit::Limits;
 use hostel_sys::secure::SecureError;
 use hostel_sys::spawn::{Child, Plan, Program, SpawnError, spawn};
 use hostel_sys::view::{View, ViewError, ViewPlan};
+use hostel_sys::watch::Bound;
 use hostel_wire::limits;
 use hostel_wire::monitor_keeper::{SiteSettings, ToKeeper};
 use hostel_wire::view;
@@ -96,6 +97,8 @@ pub struct Launched {
     pub control: OwnedFd,
     /// The read end of the site's standard error; never read here, only handed on.
     pub errors: Rc<OwnedFd>,
+    /// What of the host its view was made of.
+    pub bound: Bound,
     /// Its control group, where there are any; to be dropped when the keeper has ended.
     pub group: Option<SiteGroup>,
 }
@@ -180,7 +183,8 @@ impl Programs {
         is_site: &dyn Fn(u32) -> bool,
         difference: &Difference<'_>,
     ) -> Result<Launched, LaunchError> {
-        let view = self.view(site, server, directories, is_site, difference)?;
+        let mut view = self.view(site, server, directories, is_site, difference)?;
+        let bound = std::mem::take(&mut view.bound);
         let (control, far) = message_pair(true).map_err(LaunchError::Sockets)?;
         let mut settings = settings(site, server);
         if difference.document_root.is_some() {
@@ -221,6 +225,7 @@ impl Programs {
             child,
             control,
             errors: Rc::new(errors),
+            bound,
             group,
         })
     }

@@ -15,6 +15,7 @@ use hostel_sys::cred::Uid;
 use hostel_sys::process;
 use hostel_sys::secure::SecureError;
 use hostel_sys::signal::Signals;
+use hostel_sys::watch::Watch;
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, Signal, chdir, getrlimit, setrlimit, umask};
 
@@ -90,13 +91,20 @@ pub(crate) fn start() -> Result<Monitor, StartError> {
     // 8: signals become events; from here on Ctrl-C ends in order.
     let signals = Signals::new(&[Signal::HUP, Signal::INT, Signal::TERM, Signal::USR1])
         .map_err(|error| StartError::Sanitise("take signals as events", error))?;
-    // 9: what holds the sites to their limits. This process may change its control group, so nothing that can fail follows.
+    // 9: what tells when a part of the host that views hold was replaced.
+    let watch = Watch::new();
+    if let Err(error) = &watch {
+        let text =
+            format!("nothing tells when resolv.conf or a database's sockets are replaced: {error}");
+        log.warning(format_args!("{text}; awake sites keep the old ones"));
+    }
+    // 10: what holds the sites to their limits. This process may change its control group, so nothing that can fail follows.
     let resources = Resources::begin(&server.run);
     if let Some(text) = resources.warning() {
         log.warning(format_args!("limits of sites: {text}"));
         say(&format!("hostel: warning: limits of sites: {text}"));
     }
-    // 10: the loop starts the front and says when it is ready.
+    // 11: the loop starts the front and says when it is ready.
     let now = Instant::now();
     let mut sites = Sites::default();
     for site in &server.sites {
@@ -112,6 +120,7 @@ pub(crate) fn start() -> Result<Monitor, StartError> {
         programs,
         resources,
         signals,
+        watch: watch.ok(),
         notify,
         sites,
         front: None,

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use hostel_config::Server;
 use hostel_sys::signal::Signals;
+use hostel_sys::watch::Watch;
 use hostel_wire::front_monitor::{Opened, SiteId, ToFront};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -31,6 +32,7 @@ use hostel_monitor::resources::Resources;
 mod front;
 mod reload;
 mod sites;
+mod watch;
 
 /// Why the monitor cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +62,8 @@ pub(crate) struct Monitor {
     pub(crate) programs: Programs,
     pub(crate) resources: Resources,
     pub(crate) signals: Signals,
+    /// Over what views are made of; `None` where the kernel cannot tell.
+    pub(crate) watch: Option<Watch>,
     pub(crate) notify: Notify,
     pub(crate) sites: Sites,
     pub(crate) front: Option<Front>,
@@ -73,6 +77,7 @@ pub(crate) struct Monitor {
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Signal,
+    HostChanged,
     FrontSpeaks,
     FrontEnded,
     SiteAtBound(SiteId),
@@ -102,6 +107,7 @@ impl Monitor {
             for event in self.wait()? {
                 match event {
                     Event::Signal => self.take_signals()?,
+                    Event::HostChanged => self.take_changes(Instant::now()),
                     Event::FrontSpeaks => self.hear_front(),
                     Event::FrontEnded => self.front_ended()?,
                     Event::SiteAtBound(id) => self.site_at_bound(id, Instant::now()),
@@ -114,6 +120,10 @@ impl Monitor {
     fn wait(&self) -> Result<Vec<Event>, Fatal> {
         let mut polled = vec![PollFd::new(&self.signals, PollFlags::IN)];
         let mut events = vec![Event::Signal];
+        if let Some(watch) = &self.watch {
+            polled.push(PollFd::new(watch, PollFlags::IN));
+            events.push(Event::HostChanged);
+        }
         if let Some(front) = &self.front {
             polled.push(PollFd::new(&front.child.pidfd, PollFlags::IN));
             events.push(Event::FrontEnded);
@@ -162,7 +172,8 @@ impl Monitor {
             .sites
             .iter()
             .filter_map(|(_, site)| site.next_deadline());
-        sites.chain(front).min()
+        let watch = self.watch.as_ref().and_then(Watch::due);
+        sites.chain(front).chain(watch).min()
     }
 
     /// Everything whose time has come.
@@ -173,6 +184,9 @@ impl Monitor {
             self.start_front(now)?;
         }
         let is_due = |time: Option<Instant>| time.is_some_and(|time| time <= now);
+        if is_due(self.watch.as_ref().and_then(Watch::due)) {
+            self.replace_outdated(now);
+        }
         for id in self.sites.ids(|site| is_due(site.next_deadline())) {
             self.site_is_due(id, now);
         }

@@ -17,6 +17,7 @@
 //! - [`signal`]: signals as events, reaping; monitor, keeper, zygote.
 //! - [`spawn`]: from fork to exec, in numbered steps; monitor.
 //! - [`view`]: the file system that a site sees; monitor.
+//! - [`watch`]: whether what a view was made of was replaced; monitor.
 
 #![allow(
     unsafe_code,
@@ -42,3 +43,4 @@ pub mod secure;
 pub mod signal;
 pub mod spawn;
 pub mod view;
+pub mod watch;

@@ -22,6 +22,7 @@ use crate::layers::Layer;
 use crate::layers::Layers;
 use crate::mount::{self, Access, Depth};
 use crate::sandbox::landlock::Allowed;
+use crate::watch::{self, Bound, Kind};
 
 /// What goes into one site's view.
 pub struct ViewPlan<'a> {
@@ -65,6 +66,8 @@ pub struct View {
     pub(crate) mounts: Vec<Mount>,
     /// Where the root is attached at first, absolute.
     pub(crate) mount_point: CString,
+    /// What of the host it was made of, that may be replaced.
+    pub bound: Bound,
 }
 
 /// One mount and the place, relative to the root of the view, where it belongs.
@@ -86,6 +89,7 @@ impl View {
         let mut builder = Builder {
             root,
             mounts: Vec::new(),
+            bound: Bound::default(),
         };
         builder.fill(plan)?;
         mount::make_read_only(&builder.root)
@@ -96,6 +100,7 @@ impl View {
             root: builder.root,
             mounts: builder.mounts,
             mount_point,
+            bound: builder.bound,
         })
     }
 
@@ -110,6 +115,7 @@ impl View {
 struct Builder {
     root: OwnedFd,
     mounts: Vec<Mount>,
+    bound: Bound,
 }
 
 impl Builder {
@@ -247,6 +253,9 @@ impl Builder {
         access: Access,
         depth: Depth,
     ) -> Result<(), ViewError> {
+        // Looked at before: if it is replaced in between, it seems replaced afterwards, which costs a keeper and no more.
+        self.bound
+            .add(path, Kind::Mount, watch::identity(path, Kind::Mount));
         match mount::copy_path(path, access, depth) {
             Err(error) if is_missing(&error) => Ok(()),
             mount => self.attach(path, access, mount),
@@ -257,7 +266,11 @@ impl Builder {
     fn host_or_link(&mut self, path: &str, access: Access) -> Result<(), ViewError> {
         let path = Path::new(path);
         match std::fs::read_link(path) {
-            Ok(target) if leads_into_view(path, &target) => self.link(path, &target),
+            Ok(target) if leads_into_view(path, &target) => {
+                self.bound
+                    .add(path, Kind::Link, watch::identity(path, Kind::Link));
+                self.link(path, &target)
+            }
             _ => self.host_if_there(path, access, Depth::All),
         }
     }

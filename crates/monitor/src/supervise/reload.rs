@@ -64,4 +64,4 @@ impl Monitor {
 }
 
 /// How long the requests of a site that was taken from the table may take.
-const RELEASE_WITHIN: Duration = Duration::from_secs(60);
+pub(super) const RELEASE_WITHIN: Duration = Duration::from_secs(60);

@@ -73,6 +73,7 @@ impl Monitor {
                 site.sandbox = Some(Sandbox::new(launched, now));
                 self.log
                     .debugging(format_args!("site {name}: started (process {pid})"));
+                self.watch_view(id);
                 self.connect(id);
             }
             Err(error) => {
