@@ -89,7 +89,10 @@ impl Instance {
     pub fn on_a_host_of_its_own(self) -> Self {
         let [etc, run] = ["host-etc", "host-run"].map(|name| self.path(name));
         let copied = Command::new("cp").args(["-a", "/etc"]).arg(&etc).status();
-        assert!(copied.is_ok_and(|status| status.success()), "/etc was not copied");
+        assert!(
+            copied.is_ok_and(|status| status.success()),
+            "/etc was not copied"
+        );
         fs::create_dir_all(&run).expect("the instance's directory");
         let [etc, run] = [etc, run].map(|path| path.display().to_string());
         let script =
@@ -97,7 +100,6 @@ impl Instance {
         let mut words = vec!["unshare", "--mount", "--propagation", "private"];
         words.extend(["sh", "-c", script, "sh", &etc, &run]);
         self.launcher(&words)
-        self
     }
 
     /// Lines for hostel.toml beyond the paths, the port and the user.
