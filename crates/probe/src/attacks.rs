@@ -29,11 +29,9 @@ attacks! {
     "ptrace-me" "" trace::trace_me;
     "vm-read" "PROCESS" trace::vm_read;
     "vm-write" "PROCESS" trace::vm_write;
-    "memory-search" "PROCESS TEXT" trace::search;
     "memory-advise" "PROCESS" trace::advise;
     "memory-open" "PROCESS" trace::open_memory;
     "descriptor-take" "PROCESS" trace::take_descriptor;
-    "descriptors-see" "PROCESS" trace::open_descriptors;
     "kcmp" "PROCESS" trace::compare;
     "program-open" "PROCESS" trace::open_program;
     "limits-change" "PROCESS" trace::change_limits;
@@ -42,7 +40,6 @@ attacks! {
     "clone" "NAMESPACE" namespaces::clone;
     "clone3" "NAMESPACE" namespaces::clone3;
     "setns" "FILE" namespaces::enter;
-    "setns-process" "PROCESS" namespaces::enter_process;
     "user-root" "" namespaces::user_root;
 
     "mount" "" mounts::mount;
@@ -70,11 +67,8 @@ attacks! {
     "memory-lock" "MIB" privileges::lock_memory;
 
     "key-add" "NAME" keys::add;
-    "key-request" "NAME" keys::request;
     "keyring-join" "NAME" keys::join;
     "keyring-persistent" "" keys::persistent;
-    "key-search" "NAME" keys::search;
-    "keys-read" "" keys::read_listed;
 
     "kexec" "" machine::kexec;
     "kexec-file" "" machine::kexec_file;
@@ -104,12 +98,10 @@ attacks! {
     "personality" "" surface::personality;
     "modify-ldt" "" surface::modify_ldt;
     "call-32" "" surface::call_32;
-    "call-x32" "" surface::call_x32;
     "memory-policy" "" surface::memory_policy;
     "pages-move" "" surface::move_pages;
     "vmsplice" "" surface::vmsplice;
     "old-call" "" surface::old_call;
-    "undo" "" surface::undo;
 
     "realtime" "" schedule::realtime;
     "nice" "" schedule::nice;
@@ -134,18 +126,10 @@ attacks! {
     "low-port" "PORT" sockets::low_port;
     "connect" "ADDRESS PORT" sockets::connect;
     "datagram" "ADDRESS PORT TEXT" sockets::datagram;
-    "abstract-connect" "NAME" sockets::connect_abstract;
-    "abstract-hold" "NAME TEXT" sockets::hold_abstract;
-    "port-hold" "ADDRESS PORT TEXT" sockets::hold_port;
 
-    "shm-read" "KEY" ipc::read_memory;
-    "shm-hold" "KEY TEXT" ipc::hold_memory;
-    "queue-read" "KEY" ipc::read_queue;
-    "queue-hold" "KEY TEXT" ipc::hold_queue;
-    "semaphore-read" "KEY" ipc::read_semaphore;
-    "semaphore-hold" "KEY NUMBER" ipc::hold_semaphore;
     "posix-queue-read" "NAME" ipc::read_posix_queue;
-    "posix-queue-hold" "NAME TEXT" ipc::hold_posix_queue;
+    "posix-queue-make" "NAME TEXT" ipc::make_posix_queue;
+    "posix-queue-remove" "NAME" ipc::remove_posix_queue;
 
     "read" "FILE" files::read;
     "open-write" "FILE" files::open_for_writing;
@@ -154,7 +138,6 @@ attacks! {
     "device" "FILE" files::make_device;
     "cgroup-leave" "" files::leave_control_group;
     "terminal-type" "" files::type_into_terminal;
-    "inherited" "" files::inherited;
 
     "fork" "COUNT SECONDS" resources::fork;
     "threads" "COUNT" resources::threads;
@@ -163,10 +146,7 @@ attacks! {
     "file" "FILE MIB" resources::file;
     "inodes" "DIRECTORY COUNT" resources::inodes;
     "pipes" "COUNT" resources::pipes;
-    "sockets" "COUNT" resources::socket_buffers;
     "watches" "COUNT" resources::watches;
-    "queues" "COUNT" resources::queues;
-    "daemon" "FILE SECONDS" resources::daemon;
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use crate::arguments::Arguments;
 use crate::call::call;
-use crate::outcome::{Outcome, Tried, WrongOnPurpose};
+use crate::outcome::{Tried, WrongOnPurpose};
 
 /// Open a file for reading and show its beginning.
 pub(crate) fn read(arguments: &Arguments<'_>) -> Tried {
@@ -75,24 +75,6 @@ pub(crate) fn type_into_terminal(_: &Arguments<'_>) -> Tried {
 pub(crate) fn exists(arguments: &Arguments<'_>) -> Tried {
     let status = fs::symlink_metadata(arguments.text(0)?)?;
     Ok(format!("is there, {} bytes", status.len()))
-}
-
-/// Ask a descriptor that was inherited to say what it is: more than the three usual ones is too many.
-pub(crate) fn inherited(_: &Arguments<'_>) -> Tried {
-    let entries = fs::read_dir("/proc/self/fd")?.flatten();
-    let mut seen: Vec<String> = Vec::new();
-    for entry in entries {
-        let number: i32 = entry.file_name().to_string_lossy().parse().unwrap_or(0);
-        let target = fs::read_link(entry.path()).unwrap_or_default();
-        // Its own look at the directory is among them.
-        if number > 2 && !target.starts_with("/proc") {
-            seen.push(format!("{number} {}", target.display()));
-        }
-    }
-    match seen.as_slice() {
-        [] => Err(Outcome::Refused(Errno::NOENT)),
-        seen => Ok(seen.join(", ")),
-    }
 }
 
 const SHOWN_MAX: usize = 256;

@@ -6,9 +6,8 @@ use std::os::fd::AsRawFd;
 use rustix::io::Errno;
 
 use crate::arguments::Arguments;
-use crate::call::{call, descriptor, end, ended, errno};
+use crate::call::{call, end, ended, errno};
 use crate::outcome::{Outcome, Tried};
-use crate::target::target;
 
 /// Leave a namespace for a new one.
 pub(crate) fn unshare(arguments: &Arguments<'_>) -> Tried {
@@ -55,14 +54,6 @@ pub(crate) fn enter(arguments: &Arguments<'_>) -> Tried {
     let file = File::open(path)?;
     call!(libc::SYS_setns, file.as_raw_fd(), 0)?;
     Ok(format!("is in {path}"))
-}
-
-/// Enter all namespaces of a process by its descriptor.
-pub(crate) fn enter_process(arguments: &Arguments<'_>) -> Tried {
-    let pidfd = descriptor(call!(libc::SYS_pidfd_open, target(arguments, 0)?, 0)?)?;
-    let flags = libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
-    call!(libc::SYS_setns, &pidfd, flags)?;
-    Ok("is in its namespaces".to_owned())
 }
 
 /// The way by which most holes in the kernel are reached: root in a user namespace, and there a mount.

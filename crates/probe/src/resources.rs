@@ -3,10 +3,10 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::io::Errno;
 
@@ -117,21 +117,6 @@ pub(crate) fn pipes(arguments: &Arguments<'_>) -> Tried {
     })
 }
 
-/// Unix sockets, full of what nobody reads.
-pub(crate) fn socket_buffers(arguments: &Arguments<'_>) -> Tried {
-    let wanted = bounded(arguments, 0, BUFFERS_MAX)?;
-    let piece = [1_u8; 16 << 10];
-    let mut held = Vec::new();
-    take("full sockets", wanted, |_| {
-        let pair = UnixStream::pair()
-            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-        rustix::io::ioctl_fionbio(pair.0.as_fd(), true)?;
-        while rustix::io::write(&pair.0, &piece).is_ok() {}
-        held.push(pair);
-        Ok(())
-    })
-}
-
 /// Instances of inotify, each with a watch.
 pub(crate) fn watches(arguments: &Arguments<'_>) -> Tried {
     let wanted = bounded(arguments, 0, BUFFERS_MAX)?;
@@ -147,54 +132,6 @@ pub(crate) fn watches(arguments: &Arguments<'_>) -> Tried {
         held.extend(descriptor(number).ok());
         Ok(())
     })
-}
-
-/// System V queues, removed again.
-pub(crate) fn queues(arguments: &Arguments<'_>) -> Tried {
-    let wanted = bounded(arguments, 0, BUFFERS_MAX)?;
-    let mut held = Vec::new();
-    let answer = take("queues", wanted, |_| {
-        held.push(call!(libc::SYS_msgget, libc::IPC_PRIVATE, 0o600)?);
-        Ok(())
-    });
-    for queue in held {
-        call!(libc::SYS_msgctl, queue, libc::IPC_RMID, 0)?;
-    }
-    answer
-}
-
-/// Outlive whoever started this: a grandchild in a session of its own writes the time into a file, for so many seconds.
-pub(crate) fn daemon(arguments: &Arguments<'_>) -> Tried {
-    let (path, seconds) = (arguments.text(0)?, bounded(arguments, 1, DAEMON_MAX)?);
-    // SAFETY: this program has one thread.
-    match unsafe { libc::fork() } {
-        -1 => Err(errno().into()),
-        0 => {
-            // Already alone where it fails.
-            let _ = call!(libc::SYS_setsid);
-            // Not to be ended by the end of its terminal or of what it writes to.
-            // SAFETY: to ignore signals runs no code.
-            unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
-            // SAFETY: nothing that is open belongs to a value that is used from here on.
-            let _ = unsafe { libc::close_range(0, libc::c_uint::MAX, 0) };
-            // SAFETY: this program has one thread.
-            if unsafe { libc::fork() } != 0 {
-                end(0);
-            }
-            let begun = Instant::now();
-            while begun.elapsed() < Duration::from_secs(seconds) {
-                if fs::write(path, format!("{:?}", begun.elapsed())).is_err() {
-                    break;
-                }
-                std::thread::sleep(HEARTBEAT);
-            }
-            end(0)
-        }
-        pid => {
-            crate::call::ended(pid)?;
-            Ok(format!("left a process behind that writes {path}"))
-        }
-    }
 }
 
 /// Take one more until so many are had. Fewer is to be stopped.
@@ -225,6 +162,3 @@ const MEBIBYTE: usize = 1 << 20;
 const MEBIBYTES_MAX: u64 = 4_096;
 const FILES_MAX: u64 = 200_000;
 const BUFFERS_MAX: u64 = 2_000;
-/// Seconds that a process left behind lives at most.
-const DAEMON_MAX: u64 = 60;
-const HEARTBEAT: Duration = Duration::from_millis(100);

@@ -5,6 +5,8 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 
+use rustix::io::Errno;
+
 use crate::arguments::Arguments;
 use crate::call::{call, descriptor};
 use crate::outcome::Tried;
@@ -52,20 +54,27 @@ pub(crate) fn by_lease(arguments: &Arguments<'_>) -> Tried {
     let file = File::options()
         .read(true)
         .write(true)
-        .create(true)
-        .truncate(false)
+        .create_new(true)
         .open(path)?;
+    let told = lease(&file, pid, signal, path);
+    std::fs::remove_file(path)?;
+    told?;
+    Ok(format!("had signal {signal} sent to process {pid}"))
+}
+
+fn lease(file: &File, pid: libc::pid_t, signal: i32, path: &str) -> Result<(), Errno> {
     let number = file.as_raw_fd();
     call!(libc::SYS_fcntl, number, libc::F_SETLEASE, libc::F_WRLCK)?;
     call!(libc::SYS_fcntl, number, libc::F_SETOWN, pid)?;
     call!(libc::SYS_fcntl, number, F_SETSIG, signal)?;
-    let opened = File::options()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path);
-    drop(opened); // it fails as long as the lease is held; the signal was sent
-    std::fs::remove_file(path)?;
-    Ok(format!("had signal {signal} sent to process {pid}"))
+    // This fails as long as the lease is held, and the signal is sent.
+    drop(
+        File::options()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(path),
+    );
+    Ok(())
 }
 
 /// linux/fcntl.h

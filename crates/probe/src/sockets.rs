@@ -1,9 +1,8 @@
 //! Sockets: kinds that a site has no use for, options that need a privilege, and what listens where.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
-use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net as unix;
 use std::time::Duration;
 
@@ -172,50 +171,6 @@ pub(crate) fn datagram(arguments: &Arguments<'_>) -> Tried {
 fn address(arguments: &Arguments<'_>) -> Result<SocketAddr, Outcome> {
     let host: IpAddr = arguments.number(0)?;
     Ok(SocketAddr::new(host, arguments.number(1)?))
-}
-
-/// Connect to a socket without a path, and print what the other side says.
-pub(crate) fn connect_abstract(arguments: &Arguments<'_>) -> Tried {
-    let name = unix::SocketAddr::from_abstract_name(arguments.text(0)?)?;
-    let stream = unix::UnixStream::connect_addr(&name)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    Ok(format!("connected: {}", said(stream)))
-}
-
-/// The victim's half: listen on a socket without a path and tell whoever comes a text, until standard input ends.
-pub(crate) fn hold_abstract(arguments: &Arguments<'_>) -> Tried {
-    let name = unix::SocketAddr::from_abstract_name(arguments.text(0)?)?;
-    let listener = unix::UnixListener::bind_addr(&name)?;
-    let text = arguments.text(1)?.to_owned();
-    serve(move || Ok(listener.accept()?.0), text)
-}
-
-/// The victim's half: listen on a port of an address and tell whoever comes a text, until standard input ends.
-pub(crate) fn hold_port(arguments: &Arguments<'_>) -> Tried {
-    let listener = TcpListener::bind(address(arguments)?)?;
-    let text = arguments.text(2)?.to_owned();
-    serve(move || Ok(listener.accept()?.0), text)
-}
-
-fn serve<S: Write>(
-    accept: impl Fn() -> std::io::Result<S> + Send + 'static,
-    text: String,
-) -> Tried {
-    std::thread::spawn(move || {
-        while let Ok(mut stream) = accept() {
-            // Who does not listen is not told.
-            let _ = stream.write_all(text.as_bytes());
-        }
-    });
-    hold()?;
-    Ok("held it".to_owned())
-}
-
-/// Say that it stands, and wait for the end of standard input.
-pub(crate) fn hold() -> Result<(), Outcome> {
-    println!("ready");
-    std::io::stdin().read_to_end(&mut Vec::new())?;
-    Ok(())
 }
 
 fn said(mut stream: impl Read) -> String {

@@ -4,7 +4,7 @@ use rustix::io::Errno;
 
 use crate::arguments::Arguments;
 use crate::call::{call, descriptor, structure};
-use crate::outcome::{Outcome, Tried};
+use crate::outcome::Tried;
 
 /// A map of one entry for programs inside of the kernel.
 pub(crate) fn bpf(_: &Arguments<'_>) -> Tried {
@@ -81,13 +81,6 @@ pub(crate) fn call_32(_: &Arguments<'_>) -> Tried {
     Ok("made a 32-bit call".to_owned())
 }
 
-/// Ask for the process id by the x32 way.
-#[cfg(target_arch = "x86_64")]
-pub(crate) fn call_x32(_: &Arguments<'_>) -> Tried {
-    let pid = call!(X32 | libc::SYS_getpid)?;
-    Ok(format!("is process {pid}"))
-}
-
 /// There is no such call.
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) fn modify_ldt(_: &Arguments<'_>) -> Tried {
@@ -97,12 +90,6 @@ pub(crate) fn modify_ldt(_: &Arguments<'_>) -> Tried {
 /// There is no such call.
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) fn call_32(_: &Arguments<'_>) -> Tried {
-    Err(Errno::NOSYS.into())
-}
-
-/// There is no such call.
-#[cfg(not(target_arch = "x86_64"))]
-pub(crate) fn call_x32(_: &Arguments<'_>) -> Tried {
     Err(Errno::NOSYS.into())
 }
 
@@ -144,24 +131,6 @@ pub(crate) fn old_call(_: &Arguments<'_>) -> Tried {
     Err(Errno::NOSYS.into())
 }
 
-/// Take back the filter or the promise to gain nothing: no kernel offers that, and this tries.
-pub(crate) fn undo(_: &Arguments<'_>) -> Tried {
-    let before = state()?;
-    // The kernel refuses these; whether it did is read afterwards.
-    let _ = call!(libc::SYS_prctl, libc::PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0);
-    let _ = call!(libc::SYS_prctl, libc::PR_SET_SECCOMP, 0, 0, 0, 0);
-    match state()? {
-        (0, _) | (_, 0) => Ok(format!("{before:?} became {:?}", state()?)),
-        _ => Err(Errno::INVAL.into()),
-    }
-}
-
-fn state() -> Result<(i64, i64), Outcome> {
-    let promise = call!(libc::SYS_prctl, libc::PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)?;
-    let filter = call!(libc::SYS_prctl, libc::PR_GET_SECCOMP, 0, 0, 0, 0)?;
-    Ok((promise, filter))
-}
-
 const BPF_MAP_CREATE: i32 = 0;
 const BPF_MAP_ARRAY: u32 = 2;
 const PERF_SOFTWARE: u32 = 1;
@@ -171,5 +140,3 @@ const USER_MODE_ONLY: i32 = 1;
 const FAN_REPORT_FID: i32 = 0x200;
 #[cfg(target_arch = "x86_64")]
 const GETPID_32: i32 = 20;
-#[cfg(target_arch = "x86_64")]
-const X32: i64 = 0x4000_0000;

@@ -1,14 +1,14 @@
 //! Into the memory and descriptors of another process.
 
 use std::fs;
-use std::io::{IoSlice, Read, Seek, SeekFrom};
+use std::io::IoSlice;
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 
 use crate::arguments::Arguments;
 use crate::call::{call, descriptor, errno, in_child, structure};
-use crate::outcome::{Outcome, Tried, WrongOnPurpose};
+use crate::outcome::{Tried, WrongOnPurpose};
 use crate::target::target;
 
 /// Become its tracer; the kernel lets go of it when this program ends, and it is not stopped meanwhile.
@@ -52,37 +52,6 @@ fn vm(arguments: &Arguments<'_>, number: libc::c_long) -> Tried {
     answer.passed_with(&[Errno::FAULT], "copied")
 }
 
-/// Look through its memory for a text, and print what stands there.
-pub(crate) fn search(arguments: &Arguments<'_>) -> Tried {
-    let (pid, wanted) = (target(arguments, 0)?, arguments.text(1)?);
-    let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
-    let mut memory = fs::File::open(format!("/proc/{pid}/mem"))?;
-    for line in maps.lines().filter(|line| line.contains(" rw")) {
-        let (range, _) = line.split_once(' ').unwrap_or_default();
-        let address = |text| u64::from_str_radix(text, 16).unwrap_or(0);
-        let (first, last) = range.split_once('-').unwrap_or_default();
-        let (first, last) = (
-            address(first),
-            address(last).min(address(first) + REGION_BYTES_MAX),
-        );
-        let mut bytes = vec![0; usize::try_from(last - first).unwrap_or(0)];
-        let read = memory.seek(SeekFrom::Start(first));
-        if read.and_then(|_| memory.read_exact(&mut bytes)).is_err() {
-            continue; // such as memory of a device
-        }
-        let found = bytes
-            .windows(wanted.len())
-            .position(|at| at == wanted.as_bytes());
-        if let Some(place) = found {
-            let rest = bytes[place..]
-                .iter()
-                .take_while(|byte| byte.is_ascii_graphic());
-            return Ok(rest.map(|byte| char::from(*byte)).take(SHOWN_MAX).collect());
-        }
-    }
-    Err(Outcome::Refused(Errno::NOENT))
-}
-
 /// Advise the kernel about none of its memory.
 pub(crate) fn advise(arguments: &Arguments<'_>) -> Tried {
     let pidfd = descriptor(call!(libc::SYS_pidfd_open, target(arguments, 0)?, 0)?)?;
@@ -103,19 +72,6 @@ pub(crate) fn take_descriptor(arguments: &Arguments<'_>) -> Tried {
     let pidfd = descriptor(call!(libc::SYS_pidfd_open, pid, 0)?)?;
     let taken = descriptor(call!(libc::SYS_pidfd_getfd, &pidfd, 0, 0)?)?;
     Ok(format!("has its descriptor 0, {}", shown(&taken)))
-}
-
-/// Open what it has open, by way of /proc.
-pub(crate) fn open_descriptors(arguments: &Arguments<'_>) -> Tried {
-    let directory = format!("/proc/{}/fd", target(arguments, 0)?);
-    let targets = fs::read_dir(directory)?.flatten().map(|entry| entry.path());
-    let seen: Vec<String> = targets
-        .filter_map(|path| Some(fs::read_link(path).ok()?.display().to_string()))
-        .collect();
-    if seen.is_empty() {
-        return Err(Errno::ACCESS.into());
-    }
-    Ok(format!("sees its descriptors: {}", seen.join(" ")))
 }
 
 /// Compare kernel addresses with it.
@@ -152,9 +108,5 @@ fn shown(descriptor: &OwnedFd) -> String {
 
 /// In the first page, which nobody can map without a privilege.
 const NOTHING_MAPPED: usize = 16;
-/// Of one region of memory so much is searched.
-const REGION_BYTES_MAX: u64 = 64 << 20;
-/// So much of what was found is printed.
-const SHOWN_MAX: usize = 200;
 /// linux/kcmp.h
 const KCMP_VM: i32 = 1;

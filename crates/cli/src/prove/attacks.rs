@@ -5,7 +5,9 @@ use super::{scene, victim};
 
 mod files;
 mod kernel;
+mod native;
 mod privileges;
+mod resources;
 mod routing;
 
 /// All of them, group by group.
@@ -33,6 +35,8 @@ const GROUPS: &[&[Attack]] = &[
     files::ATTACKS,
     privileges::ATTACKS,
     kernel::ATTACKS,
+    native::ATTACKS,
+    resources::ATTACKS,
     routing::ATTACKS,
     routing::LOADS,
 ];

@@ -303,6 +303,11 @@ impl<'a> Scene<'a> {
                 "keeper": self.attacker.as_ref().map(Sandbox::keeper),
             },
             "marker": self.marker,
+            // Just more than the site may have.
+            "beyond": {
+                "processes": self.site.limits.processes_max + 32,
+                "memory": self.site.limits.memory_max.map_or(u64::MAX, |bytes| (bytes >> 20) + 32),
+            },
             // Beneath both document roots, for as long as visitors attack.
             "directory": format!("hostel-prove-{}", self.marker),
             "victim": self.victim.as_ref().map(|victim| &victim.targets),
