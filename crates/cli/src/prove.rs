@@ -12,6 +12,8 @@
 mod attack;
 mod attacks;
 mod canaries;
+#[cfg(feature = "controls")]
+mod controls;
 mod exchange;
 mod ground;
 mod outcome;
@@ -28,15 +30,15 @@ use std::process::ExitCode;
 
 use hostel_config::Site;
 use hostel_sys::cred::Uid;
+#[cfg(not(feature = "controls"))]
 use hostel_sys::layers::Layers;
-use hostel_sys::signal::Signals;
-use rustix::process::Signal;
 
 use crate::output;
+use attack::Attack;
 use canaries::ServerCanaries;
 use ground::{Ground, GroundError};
 use report::SiteReport;
-use scene::{Scene, SceneError};
+use scene::{Scene, SceneError, Setting, Verdict};
 
 /// What was asked for.
 #[derive(Debug, Clone, clap::Args)]
@@ -56,6 +58,14 @@ pub(crate) struct Options {
     /// List the attacks and try none
     #[arg(long)]
     list: bool,
+    /// Leave these layers out of the sandboxes
+    #[cfg(feature = "controls")]
+    #[arg(long, value_name = "LAYER,LAYER", value_delimiter = ',', hide = true)]
+    without: Vec<String>,
+    /// Try each attack twice, the second time without what stops it
+    #[cfg(feature = "controls")]
+    #[arg(long, hide = true, requires = "json")]
+    controls: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -70,12 +80,13 @@ enum ProveError {
     NoSites,
     #[error("cannot put canaries into the server's directories")]
     Canaries(#[source] io::Error),
-    #[error("cannot take signals as events")]
-    Signals(#[source] io::Error),
     #[error("stopped by a signal; nothing is left behind")]
     Interrupted,
     #[error(transparent)]
     Scene(#[from] SceneError),
+    #[cfg(feature = "controls")]
+    #[error("no layer is called '{0}'")]
+    NoLayer(String),
 }
 
 /// Status 1 if an attack got through, 2 if the suite could not be run.
@@ -85,14 +96,7 @@ pub(crate) fn run(config: &Path, options: &Options) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     match prove(config, options) {
-        Ok(reports) => {
-            if options.json {
-                output::json(&report::document(&reports));
-            } else {
-                report::print(&reports);
-            }
-            ExitCode::from(u8::from(report::has_got_through(&reports)))
-        }
+        Ok(code) => code,
         Err(error) => {
             output::error(&format!("hostel prove: {}", with_causes(&error)));
             ExitCode::from(2)
@@ -100,47 +104,84 @@ pub(crate) fn run(config: &Path, options: &Options) -> ExitCode {
     }
 }
 
-fn prove(config: &Path, options: &Options) -> Result<Vec<SiteReport>, ProveError> {
+fn prove(config: &Path, options: &Options) -> Result<ExitCode, ProveError> {
     if Uid::effective() != Uid::ROOT {
         return Err(ProveError::NotRoot);
     }
     let ground = Ground::prepare(config, options.network)?;
     let pairs = pairs(&ground.server.sites, options)?;
-    let mut signals =
-        Signals::new(&[Signal::INT, Signal::TERM, Signal::HUP]).map_err(ProveError::Signals)?;
     let mut server = ServerCanaries::new(&ground.server, config, &ground.stage.run)
         .map_err(ProveError::Canaries)?;
+    #[cfg(feature = "controls")]
+    if options.controls {
+        let sites = pairs.into_iter();
+        let sites: Result<Vec<_>, _> = sites
+            .map(|(site, victim)| controls::run(&ground, site, victim, &mut server))
+            .collect();
+        output::json(&serde_json::json!({ "sites": sites? }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let setting = setting(options)?;
     let mut reports = Vec::new();
     for (site, victim) in pairs {
-        let mut scene = Scene::new(&ground, site, victim, Layers::ALL);
-        let report = prove_site(&mut scene, &mut server, &mut signals);
-        scene.clear();
-        reports.push(report?);
+        let mut scene = Scene::new(&ground, site, victim, setting);
+        reports.push(prove_site(&mut scene, &mut server)?);
     }
-    Ok(reports)
+    if options.json {
+        output::json(&report::document(&reports));
+    } else {
+        report::print(&reports);
+    }
+    let got_through = report::has_got_through(&reports);
+    Ok(ExitCode::from(u8::from(got_through)))
+}
+
+/// All layers; a build for tests may leave some out.
+#[cfg_attr(
+    not(feature = "controls"),
+    expect(clippy::unnecessary_wraps, reason = "a build for tests can fail here")
+)]
+fn setting(_options: &Options) -> Result<Setting, ProveError> {
+    #[cfg(feature = "controls")]
+    return Ok(controls::setting(
+        controls::named(&_options.without)?,
+        attack::Against::Victim,
+    ));
+    #[cfg(not(feature = "controls"))]
+    Ok(Setting {
+        layers: Layers::ALL,
+    })
 }
 
 fn prove_site(
     scene: &mut Scene<'_>,
     server: &mut ServerCanaries,
-    signals: &mut Signals,
 ) -> Result<SiteReport, ProveError> {
     let mut report = SiteReport::new(scene.site, scene.other);
     let count = attacks::all().count();
     for (number, attack) in (1..).zip(attacks::all()) {
-        if signals.take().map_err(ProveError::Signals)?.is_some() {
+        let verdict = scene.run(attack, attack.steps, server)?;
+        if server.is_interrupted {
             return Err(ProveError::Interrupted);
         }
-        let verdict = scene.run(attack, attack.steps, server)?;
-        output::error(&format!(
-            "{} {number}/{count} {}: {}",
-            scene.site.name,
-            attack.id,
-            verdict.outcome.name()
-        ));
+        progress(
+            scene.site,
+            attack,
+            &verdict,
+            &format!("{number} of {count}, "),
+        );
         report.attacks.push((attack, verdict));
     }
     Ok(report)
+}
+
+fn progress(site: &Site, attack: &Attack, verdict: &Verdict, before: &str) {
+    output::error(&format!(
+        "{}: {before}{}: {}",
+        site.name,
+        attack.id,
+        verdict.outcome.name()
+    ));
 }
 
 /// Each site that is to be proven, with its victim: another site of another user.

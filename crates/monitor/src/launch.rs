@@ -12,9 +12,13 @@ use std::rc::Rc;
 
 use hostel_config::{Server, Site};
 use hostel_sys::cgroup::{CgroupError, SiteGroup};
+#[cfg(feature = "controls")]
+use hostel_sys::cred::{Gid, Uid};
 use hostel_sys::cred::{LookUpError, User, group_name};
 use hostel_sys::fdpass::{message_pair, send};
 use hostel_sys::home::{HomeError, open_home};
+#[cfg(feature = "controls")]
+use hostel_sys::layers::Layer;
 use hostel_sys::layers::Layers;
 use hostel_sys::rlimit::Limits;
 use hostel_sys::secure::SecureError;
@@ -22,7 +26,7 @@ use hostel_sys::spawn::{Child, Plan, Program, SpawnError, spawn};
 use hostel_sys::view::{View, ViewError, ViewPlan};
 use hostel_sys::watch::Bound;
 use hostel_wire::limits;
-use hostel_wire::monitor_keeper::{SiteSettings, ToKeeper};
+use hostel_wire::monitor_keeper::{PhpValue, SiteSettings, ToKeeper};
 use hostel_wire::view;
 use rustix::fs::{Mode, OFlags, open, openat};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -69,6 +73,11 @@ pub struct Difference<'a> {
     pub environment: &'a [CString],
     /// A program of root's that is started in the keeper's place, with all its arguments: the walk of `hostel audit`.
     pub instead: Option<(BorrowedFd<'a>, &'a [CString])>,
+    /// More PHP settings.
+    pub php_values: &'a [PhpValue],
+    /// Another user and group than the site's: what it would be if sites shared one.
+    #[cfg(feature = "controls")]
+    pub identity: Option<(Uid, Gid)>,
 }
 
 impl Difference<'_> {
@@ -78,7 +87,28 @@ impl Difference<'_> {
         document_root: None,
         environment: &[],
         instead: None,
+        php_values: &[],
+        #[cfg(feature = "controls")]
+        identity: None,
     };
+}
+
+impl Difference<'_> {
+    /// Whom the sandbox runs as.
+    fn user(&self, site: &Site) -> User {
+        let user = User {
+            home: PathBuf::from(&site.home),
+            ..site.user.clone()
+        };
+        #[cfg(feature = "controls")]
+        {
+            let root = (!self.layers.has(Layer::User)).then_some((Uid::ROOT, Gid(0)));
+            if let Some((uid, gid)) = self.identity.or(root) {
+                return User { uid, gid, ..user };
+            }
+        }
+        user
+    }
 }
 
 /// Where the programs are. Each is opened anew when it is started: a file that a package has replaced cannot be mounted.
@@ -190,6 +220,7 @@ impl Programs {
         if difference.document_root.is_some() {
             view::PROVE.clone_into(&mut settings.root);
         }
+        settings.php_values.extend_from_slice(difference.php_values);
         let settings = ToKeeper::Settings(Box::new(settings));
         send(&control, &settings.encode(), &[]).map_err(LaunchError::Settings)?;
         let (errors, writer) = errors_pipe().map_err(LaunchError::Sockets)?;
@@ -208,12 +239,13 @@ impl Programs {
         ];
         environment.extend_from_slice(difference.environment);
         let group = resources.site_group(site)?;
+        let user = difference.user(site);
         let child = spawn(Plan {
             program: Program::InView(&program),
             arguments: &arguments,
             environment: &environment,
-            uid: site.user.uid,
-            gid: site.user.gid,
+            uid: user.uid,
+            gid: user.gid,
             descriptors: [null.as_fd(), writer.as_fd(), writer.as_fd(), far.as_fd()],
             limits: resources.process_limits(site),
             group: group.as_ref().map(AsFd::as_fd),
@@ -266,7 +298,7 @@ impl Programs {
                 .map(|(program, _)| (program, view::INSTEAD)),
         );
         Ok(View::prepare(&ViewPlan {
-            user: &user,
+            user: &difference.user(site),
             group: &group,
             home: home.as_fd(),
             own: &[

@@ -111,6 +111,14 @@ pub(crate) enum Step {
     Attacker(Script),
     /// The victim runs this script, in a worker of its own.
     Victim(Script),
+    /// The victim runs this script and counts as the attacker: what an attacker would reach who got there.
+    Insider(Script),
+    /// The attacker runs this script, which is not waited for, beside the steps that follow. It is told a secret, `kept`, that
+    /// they are after.
+    Beside(Script),
+    /// The attacker runs this script, while its keeper is asked for a static file that lies behind a link into its home. It
+    /// is told `kept` too.
+    Race(Script),
     /// The attacker runs `hostel-probe` with these arguments, from a script; `{NAME}` stands for what the stage knows by
     /// that name (see `scene::targets`).
     Probe(&'static [&'static str]),

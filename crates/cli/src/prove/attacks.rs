@@ -1,14 +1,18 @@
 //! The attacks, one file for each group. docs/prove.md says how one is added.
 
-use super::attack::{Attack, Script, Step};
+use super::attack::{Attack, Control, Script, Step};
 use super::{scene, victim};
 
 mod files;
 mod kernel;
+mod memory;
 mod native;
+pub(crate) mod php_settings;
 mod privileges;
+mod processes;
 mod resources;
 mod routing;
+mod sockets;
 
 /// All of them, group by group.
 pub(crate) fn all() -> impl Iterator<Item = &'static Attack> {
@@ -17,26 +21,41 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Attack> {
 
 /// What the stage holds: path and text of each script.
 pub(crate) fn files() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let of_attacks = all().flat_map(|attack| attack.steps).filter_map(script);
+    let of_attacks = all().flat_map(|attack| {
+        let control = match attack.control {
+            Control::Permitted(_, steps) => steps,
+            _ => &[],
+        };
+        attack.steps.iter().chain(control).filter_map(script)
+    });
     let ours = scene::SCRIPTS.into_iter().chain(victim::SCRIPTS);
     of_attacks
         .chain(ours)
         .map(|script| (script.path, script.source))
+        .chain(php_settings::FILES)
 }
 
 fn script(step: &Step) -> Option<Script> {
     match step {
-        Step::Attacker(script) | Step::Victim(script) => Some(*script),
+        Step::Attacker(script)
+        | Step::Victim(script)
+        | Step::Insider(script)
+        | Step::Beside(script)
+        | Step::Race(script) => Some(*script),
         Step::Probe(_) | Step::EndAttacker | Step::Visit(_) | Step::Crowd(_) => None,
     }
 }
 
 const GROUPS: &[&[Attack]] = &[
     files::ATTACKS,
-    privileges::ATTACKS,
-    kernel::ATTACKS,
+    processes::ATTACKS,
+    memory::ATTACKS,
+    sockets::ATTACKS,
     native::ATTACKS,
     resources::ATTACKS,
-    routing::ATTACKS,
     routing::LOADS,
+    privileges::ATTACKS,
+    kernel::ATTACKS,
+    php_settings::ATTACKS,
+    routing::ATTACKS,
 ];

@@ -13,6 +13,8 @@ use hostel_config::Server;
 use serde_json::{Value, json};
 
 use super::stage::random_text;
+use hostel_sys::signal::Signals;
+use rustix::process::Signal;
 
 /// A text that nobody but its owner can know.
 #[derive(Debug, Clone)]
@@ -23,7 +25,7 @@ pub(crate) struct Secret {
 }
 
 /// A process that has to live on, unchanged.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Watched {
     pid: u32,
     name: String,
@@ -40,6 +42,10 @@ pub(crate) struct ServerCanaries {
     listener: UnixListener,
     processes: Vec<Watched>,
     targets: Value,
+    run: String,
+    signals: Signals,
+    /// Whether whoever started the suite wants it to end.
+    pub(crate) is_interrupted: bool,
     before: String,
 }
 
@@ -47,13 +53,14 @@ impl ServerCanaries {
     /// Put them in their places.
     ///
     /// # Errors
-    /// One of the server's directories cannot be written.
+    /// One of the server's directories cannot be written, or signals cannot be taken as events.
     pub(crate) fn new(server: &Server, config: &Path, run: &str) -> io::Result<Self> {
         let config = std::path::absolute(config)?;
         let around = config.parent().unwrap_or(Path::new("/"));
         let directories: Vec<PathBuf> = [around, &server.state, &server.logs, &server.run]
             .map(Path::to_owned)
             .into();
+        let signals = Signals::new(&[Signal::INT, Signal::TERM, Signal::HUP, CANARY_SIGNAL])?;
         let socket = server.run.join(format!("{run}.sock"));
         let listener = UnixListener::bind(&socket)?;
         let mut canaries = Self {
@@ -62,8 +69,12 @@ impl ServerCanaries {
             directories,
             socket,
             listener,
-            processes: server_processes(),
+            // Not the running server: what the suite finds out must not be found out on it.
+            processes: watch([std::process::id()]),
             targets: Value::Null,
+            run: run.to_owned(),
+            signals,
+            is_interrupted: false,
             before: String::new(),
         };
         fs::set_permissions(&canaries.socket, Permissions::from_mode(0o666))?;
@@ -85,6 +96,8 @@ impl ServerCanaries {
             "socket": canaries.socket,
             "status": server.run.join("status.sock"),
             "pids": pids,
+            "signal": CANARY_SIGNAL.as_raw(),
+            "run": run,
         });
         Ok(canaries)
     }
@@ -103,7 +116,15 @@ impl ServerCanaries {
                 "the server's files changed: {}",
                 difference(&self.before, &now)
             ));
-            self.before = now;
+            self.remove_planted();
+            self.before = self.look();
+        }
+        while let Ok(Some(signal)) = self.signals.take() {
+            if signal == CANARY_SIGNAL {
+                found.push("a signal to a process of root's".to_owned());
+            } else {
+                self.is_interrupted = true;
+            }
         }
         while let Ok((mut peer, _)) = self.listener.accept() {
             // Said to whoever connects, so that what speaks counts as reached by its own words too.
@@ -112,6 +133,31 @@ impl ServerCanaries {
         }
         found.extend(changes(&mut self.processes));
         found
+    }
+
+    /// What stands beside the canaries with their name.
+    fn planted(&self) -> Vec<PathBuf> {
+        let name = format!(".hostel-prove-{}", self.run);
+        let entries = self
+            .directories
+            .iter()
+            .filter_map(|path| fs::read_dir(path).ok());
+        let mut found: Vec<PathBuf> = entries
+            .flatten()
+            .flatten()
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with(&name))
+            .map(|entry| entry.path())
+            .filter(|path| !self.files.contains(path))
+            .collect();
+        found.sort_unstable();
+        found
+    }
+
+    fn remove_planted(&self) {
+        for path in self.planted() {
+            // Made by an attack as a file; what it is instead stays, and is told at each look.
+            let _ = fs::remove_file(path);
+        }
     }
 
     fn secret_file(&mut self, path: &Path) -> io::Result<()> {
@@ -135,20 +181,15 @@ impl ServerCanaries {
             let mode = fs::symlink_metadata(path).map(|found| found.permissions().mode());
             lines.push(format!("{} {read:?} {mode:?} {text}", path.display()));
         }
-        for directory in self
-            .directories
-            .iter()
-            .take(1)
-            .chain(self.directories.last())
-        {
-            lines.extend(names(directory));
-        }
+        let planted = self.planted();
+        lines.extend(planted.iter().map(|path| path.display().to_string()));
         lines.join("\n")
     }
 }
 
 impl Drop for ServerCanaries {
     fn drop(&mut self) {
+        self.remove_planted();
         for path in self.files.iter().chain([&self.socket]) {
             match fs::remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -172,7 +213,7 @@ pub(crate) fn watch(pids: impl IntoIterator<Item = u32>) -> Vec<Watched> {
 pub(crate) fn changes(watched: &mut Vec<Watched>) -> Vec<String> {
     let mut found = Vec::new();
     watched.retain_mut(|before| match Watched::of(before.pid) {
-        Some(now) if now == *before => true,
+        Some(now) if now.state == before.state => true,
         Some(now) => {
             found.push(format!(
                 "process {} ({}) changed: {}",
@@ -237,24 +278,5 @@ impl Watched {
     }
 }
 
-/// This process, who started it, and the monitors and fronts that run.
-fn server_processes() -> Vec<Watched> {
-    let all = crate::processes::all();
-    let servers = all
-        .iter()
-        .filter(|process| ["hostel-monitor", "hostel-front"].contains(&process.name.as_str()));
-    watch(
-        [std::process::id()]
-            .into_iter()
-            .chain(servers.map(|process| process.pid)),
-    )
-}
-
-fn names(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries
-        .map(|entry| entry.path().display().to_string())
-        .collect();
-    names.sort_unstable();
-    names
-}
+/// To a process of root's: taken as an event by this one.
+const CANARY_SIGNAL: Signal = Signal::USR2;

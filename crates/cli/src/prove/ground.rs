@@ -8,7 +8,9 @@ use hostel_config::{Errors, Server, SystemUsers};
 use hostel_monitor::directories::Directories;
 use hostel_monitor::launch::{LaunchError, Programs};
 use hostel_monitor::resources::Resources;
+use hostel_sys::sandbox::features;
 use hostel_sys::secure::SecureError;
+use hostel_wire::monitor_keeper::PhpValue;
 
 use super::attack::Need;
 use super::attacks;
@@ -22,6 +24,7 @@ pub(crate) struct Ground {
     pub(crate) programs: Programs,
     pub(crate) resources: Resources,
     pub(crate) stage: Stage,
+    php_values: Vec<PhpValue>,
     /// Whether attacks on addresses other than loopback were allowed.
     #[allow(dead_code, reason = "the table grows into it")]
     pub(crate) network: bool,
@@ -47,14 +50,15 @@ impl Ground {
             hostel_config::load(config, &SystemUsers).map_err(GroundError::Configuration)?;
         let directories = Directories::open(&server)?;
         let programs = Programs::open()?;
-        let stage = Stage::new(&server.run, attacks::files())?;
+        let stage = Stage::new(&server.run, attacks::files(), &server.sites)?;
         Ok(Self {
             server,
             directories,
             programs,
             // Beside those of a server that runs with the same configuration.
-            resources: Resources::begin(stage.path()),
+            resources: Resources::begin(stage.directory()),
             stage,
+            php_values: attacks::php_settings::values(),
             network,
         })
     }
@@ -65,11 +69,16 @@ impl Ground {
         sites.any(|site| site.user.uid.0 == number || site.user.gid.0 == number)
     }
 
+    /// What the attacker's PHP is told besides the site's own settings.
+    pub(crate) fn php_values(&self) -> &[PhpValue] {
+        &self.php_values
+    }
+
     /// What of these this kernel lacks, in words.
     pub(crate) fn lacking(&self, needs: &[Need]) -> Option<String> {
         needs.iter().find_map(|need| match need {
             Need::Landlock(version) => {
-                let present = 0;
+                let present = features().landlock_abi.unwrap_or(0);
                 (present < *version)
                     .then(|| format!("Landlock of version {version}; the kernel has {present}"))
             }

@@ -93,17 +93,26 @@ pub(crate) fn evidence(ran: &Ran) -> (Result<(), String>, String) {
     (tried, cut(&counted.join("; "), EVIDENCE_CHARACTERS_MAX))
 }
 
-/// PHP's messages end in the kernel's answer: `file_get_contents(/x): Failed to open stream: Permission denied`.
+/// PHP's messages end in the kernel's answer: `file_get_contents(/x): Failed to open stream: Permission denied`. Paths in
+/// it would make each answer another one.
 fn last_part(message: &str) -> String {
-    shown(message.rsplit(": ").next().unwrap_or(message))
+    let last = message.rsplit(": ").next().unwrap_or(message);
+    let words = last.split_whitespace();
+    let words = words.map(|word| if word.contains('/') { "…" } else { word });
+    shown(&words.collect::<Vec<_>>().join(" "))
 }
 
 /// What a site said, as it may be shown: escaped and short.
 fn shown(text: &str) -> String {
-    cut(
-        &text.trim().escape_debug().to_string(),
-        REASON_CHARACTERS_MAX,
-    )
+    let mut escaped = String::new();
+    for character in text.trim().chars() {
+        if character.is_control() {
+            escaped.extend(character.escape_default());
+        } else {
+            escaped.push(character);
+        }
+    }
+    cut(&escaped, REASON_CHARACTERS_MAX)
 }
 
 fn cut(text: &str, max: usize) -> String {

@@ -4,7 +4,8 @@
 //! which message it is counts, and the process ids are taken from the host's /proc.
 
 use std::ffi::CString;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,12 @@ use hostel_sys::spawn::{Progress, StepFailed};
 use hostel_wire::front_keeper::{FrontToKeeper, KeeperToFront};
 use hostel_wire::keeper_zygote::WorkerId;
 use hostel_wire::limits::MESSAGE_BYTES_MAX;
-use hostel_wire::monitor_keeper::ToKeeper;
+use hostel_wire::monitor_keeper::{PhpValue, ToKeeper};
+#[cfg(feature = "controls")]
+use std::path::PathBuf;
+
+#[cfg(feature = "controls")]
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::exchange::{Exchange, readable};
 use super::ground::Ground;
@@ -28,7 +34,35 @@ pub(crate) struct Sandbox {
     launched: Launched,
     front: OwnedFd,
     workers: u32,
+    tickets: u32,
     has_ended: bool,
+    /// Its mount namespace.
+    #[cfg(feature = "controls")]
+    mounts: Option<PathBuf>,
+}
+
+/// Which sort of sandbox is started.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sort<'a> {
+    pub(crate) layers: Layers,
+    pub(crate) environment: &'a [CString],
+    pub(crate) php_values: &'a [PhpValue],
+    /// Another user than the site's, in a control.
+    #[cfg(feature = "controls")]
+    pub(crate) identity: Option<(hostel_sys::cred::Uid, hostel_sys::cred::Gid)>,
+}
+
+impl<'a> Sort<'a> {
+    /// A victim's: the site's own settings.
+    pub(crate) fn victim(layers: Layers, environment: &'a [CString]) -> Self {
+        Self {
+            layers,
+            environment,
+            php_values: &[],
+            #[cfg(feature = "controls")]
+            identity: None,
+        }
+    }
 }
 
 /// Why a sandbox cannot be used.
@@ -53,8 +87,7 @@ impl Sandbox {
     pub(crate) fn start(
         ground: &Ground,
         site: &Site,
-        layers: Layers,
-        environment: &[CString],
+        sort: &Sort<'_>,
     ) -> Result<Self, SandboxError> {
         let is_site = |number| ground.is_identity(number);
         let launched = ground.programs.keeper(
@@ -64,10 +97,13 @@ impl Sandbox {
             &ground.resources,
             &is_site,
             &Difference {
-                layers,
+                layers: sort.layers,
                 document_root: Some(ground.stage.document_root()),
-                environment,
+                environment: sort.environment,
                 instead: None,
+                php_values: sort.php_values,
+                #[cfg(feature = "controls")]
+                identity: sort.identity,
             },
         )?;
         let (front, far) = message_pair(true).map_err(SandboxError::Socket)?;
@@ -75,12 +111,19 @@ impl Sandbox {
             launched,
             front,
             workers: 0,
+            tickets: 0,
             has_ended: false,
+            #[cfg(feature = "controls")]
+            mounts: None,
         };
         let message = ToKeeper::Front.encode();
         send(&sandbox.launched.control, &message, &[far.as_fd()]).map_err(SandboxError::Socket)?;
         drop(far);
         sandbox.wait_for("answer", |message| matches!(message, KeeperToFront::Ready))?;
+        #[cfg(feature = "controls")]
+        {
+            sandbox.mounts = mounts(sandbox.keeper());
+        }
         Ok(sandbox)
     }
 
@@ -96,6 +139,43 @@ impl Sandbox {
             matches!(message, KeeperToFront::WorkerStarted(started, _) if *started == worker)
         })?;
         Exchange::begin(near, script, body).map_err(SandboxError::Socket)
+    }
+
+    /// Ask its keeper for a static file; what the file holds, as far as `bytes_max`, where there is one.
+    ///
+    /// # Errors
+    /// The keeper does not answer.
+    pub(crate) fn static_file(&mut self, path: &str, bytes_max: usize) -> io::Result<Vec<u8>> {
+        self.tickets += 1;
+        let question = FrontToKeeper::Resolve {
+            ticket: self.tickets,
+            path: path.as_bytes().to_vec(),
+            known: None,
+        };
+        send(&self.front, &question.encode(), &[])?;
+        let mut buffer = vec![0; MESSAGE_BYTES_MAX];
+        loop {
+            if !readable(&self.front, ANSWER_TIME_MAX)? {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            let received = receive(&self.front, &mut buffer)?;
+            let message = KeeperToFront::decode(buffer.get(..received.bytes).unwrap_or_default());
+            let Ok(KeeperToFront::Resolved { ticket, .. }) = message else {
+                continue;
+            };
+            if ticket != self.tickets {
+                continue;
+            }
+            // As the front does: a regular file and nothing else, since reading another thing could wait for ever.
+            let file = received.descriptors.into_iter().next().map(File::from);
+            let mut text = Vec::new();
+            if let Some(file) =
+                file.filter(|file| file.metadata().is_ok_and(|found| found.is_file()))
+            {
+                file.take(bytes_max as u64).read_to_end(&mut text)?;
+            }
+            return Ok(text);
+        }
     }
 
     /// Its keeper, as the host sees it.
@@ -131,6 +211,19 @@ impl Sandbox {
         if !self.has_ended {
             self.launched.child.kill();
             self.reap(END_TIME_MAX);
+        }
+    }
+
+    /// Without a process namespace of its own, the end of its first process is not the end of the others; but all of them have its
+    /// mounts.
+    #[cfg(feature = "controls")]
+    fn end_others(&self) {
+        let has_mounts =
+            |process: &Process| self.mounts.is_some() && mounts(process.pid) == self.mounts;
+        let others = processes::all().into_iter().filter(has_mounts);
+        for pid in others.filter_map(|process| Pid::from_raw(process.pid.try_into().ok()?)) {
+            // It may have ended by itself.
+            let _ = kill_process(pid, Signal::KILL);
         }
     }
 
@@ -192,9 +285,16 @@ impl Sandbox {
     }
 }
 
+#[cfg(feature = "controls")]
+fn mounts(pid: u32) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/ns/mnt")).ok()
+}
+
 impl Drop for Sandbox {
     fn drop(&mut self) {
         self.end();
+        #[cfg(feature = "controls")]
+        self.end_others();
     }
 }
 
@@ -202,6 +302,8 @@ impl Drop for Sandbox {
 const START_TIME_MAX: Duration = Duration::from_secs(20);
 /// The kernel ends all processes of a namespace and unmounts its view.
 const END_TIME_MAX: Duration = Duration::from_secs(10);
+/// A keeper answers a question within a millisecond.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
 /// How often a start that takes long is looked at.
 const POLL_EVERY: Duration = Duration::from_millis(200);
 /// Of what a sandbox says in vain.

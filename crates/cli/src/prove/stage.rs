@@ -6,8 +6,10 @@
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+
+use hostel_config::Site;
 
 /// A stage.
 #[derive(Debug)]
@@ -37,13 +39,16 @@ impl Stage {
     pub(crate) fn new(
         run: &Path,
         files: impl IntoIterator<Item = (&'static str, &'static str)>,
+        sites: &[Site],
     ) -> Result<Self, StageError> {
         let random = random_text().map_err(failed("read", Path::new("/dev/urandom")))?;
         let name: String = random.chars().take(12).collect();
         let directory = run.join(format!("prove-{name}"));
         make_directory(&directory, 0o700)?;
         let root = directory.join("root");
-        let filled = make_directory(&root, 0o755).and_then(|()| fill(&root, files));
+        let filled = make_directory(&root, 0o755)
+            .and_then(|()| link_races(&root, sites, &name))
+            .and_then(|()| fill(&root, files));
         let document_root = filled.and_then(|has_probe| {
             Ok((File::open(&root).map_err(failed("open", &root))?, has_probe))
         });
@@ -62,8 +67,13 @@ impl Stage {
     }
 
     /// The private directory.
-    pub(crate) fn path(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// The host's path of something in the document root.
+    pub(crate) fn path(&self, below: &str) -> PathBuf {
+        self.directory.join("root").join(below)
     }
 
     /// The directory that becomes the document root.
@@ -109,6 +119,18 @@ fn fill(
     fs::copy(&program, &copy).map_err(failed("copy", &program))?;
     open_to_all(&copy, 0o755)?;
     Ok(true)
+}
+
+/// For each site a link into its home, to a place that its attack on static files exchanges all the time.
+fn link_races(root: &Path, sites: &[Site], run: &str) -> Result<(), StageError> {
+    let directory = root.join("race");
+    make_directory(&directory, 0o755)?;
+    for site in sites {
+        let target = format!("{}/.hostel-prove-race-{run}/current", site.home);
+        let link = directory.join(&site.name);
+        symlink(target, &link).map_err(failed("make the link", &link))?;
+    }
+    Ok(())
 }
 
 fn make_directory(path: &Path, mode: u32) -> Result<(), StageError> {

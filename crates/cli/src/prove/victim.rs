@@ -14,8 +14,9 @@ use super::attack::{Script, php};
 use super::canaries::{Secret, Watched, changes, difference, watch};
 use super::exchange::{Ending, Exchange};
 use super::ground::Ground;
-use super::sandbox::{Sandbox, SandboxError};
+use super::sandbox::{Sandbox, SandboxError, Sort};
 use super::stage::random_text;
+use crate::processes::Process;
 
 /// A victim with its canaries.
 #[derive(Debug)]
@@ -64,7 +65,7 @@ impl Victim {
         let environment = secret(&texts, "environment");
         let variable = CString::new(format!("HOSTEL_PROVE={environment}"))
             .map_err(|error| VictimError::Random(error.into()))?;
-        let mut sandbox = Sandbox::start(ground, site, layers, &[variable])?;
+        let mut sandbox = Sandbox::start(ground, site, &Sort::victim(layers, &[variable]))?;
         let targets = targets(ground, site);
         // Its own scripts know the secrets; attackers are only told where they are.
         let mut own = targets.clone();
@@ -95,7 +96,8 @@ impl Victim {
             before: String::new(),
         };
         victim.before = victim.look()?;
-        let pids: Vec<u32> = victim.lasting().into_iter().collect();
+        let number = said.lines().find_map(|line| line.strip_prefix("process "));
+        let pids = victim.lasting(number.and_then(|number| number.trim().parse().ok()));
         victim.processes = watch(pids.iter().copied());
         if let Some(targets) = victim.targets.as_object_mut() {
             targets.insert("pids".to_owned(), pids.into());
@@ -151,17 +153,35 @@ impl Victim {
         run(&mut self.sandbox, LOOK, &body)
     }
 
-    /// Keeper, zygote and the worker that listens: those which do not end after an answer.
-    fn lasting(&self) -> Vec<u32> {
+    /// Keeper, zygote, the worker that listens (of this number in its namespace) and what that has started: those which do
+    /// not end after an answer.
+    fn lasting(&self, holder: Option<u32>) -> Vec<u32> {
         let own = self.sandbox.processes();
-        own.iter().take(3).map(|process| process.pid).collect()
+        let is_holder = |process: &&Process| holder.is_some() && inner(process.pid) == holder;
+        let holder = own.iter().find(is_holder).map(|process| process.pid);
+        let first = own.iter().take(2).map(|process| process.pid);
+        let below = own
+            .iter()
+            .filter(|process| holder.is_some() && Some(process.parent) == holder)
+            .map(|process| process.pid);
+        first.chain(holder).chain(below).collect()
     }
 }
 
-/// Remove what a victim has left, in a fresh sandbox, whatever became of the one that made it.
-pub(crate) fn clean_up(ground: &Ground, site: &Site) -> Result<(), VictimError> {
-    let mut sandbox = Sandbox::start(ground, site, Layers::ALL, &[])?;
-    let body = json!({ "victim": targets(ground, site) }).to_string();
+/// The number of a process in its own namespace.
+fn inner(pid: u32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))?;
+    line.split_whitespace().last()?.parse().ok()
+}
+
+/// Remove what attacker or victim has left in the site's places: in a fresh sandbox, whatever became of theirs.
+pub(crate) fn clean_up(ground: &Ground, site: &Site, sort: &Sort<'_>) -> Result<(), VictimError> {
+    let mut sandbox = Sandbox::start(ground, site, sort)?;
+    let me = json!({ "uid": site.user.uid.0, "home": site.home, "root": site.root });
+    let body = json!({ "me": me, "run": ground.stage.run }).to_string();
     run(&mut sandbox, CLEAN_UP, &body).map(drop)
 }
 
@@ -252,12 +272,13 @@ const PLACES: &[&str] = &[
     "path socket",
     "TCP listener",
     "memory",
+    "command line",
     "environment",
 ];
 const SET_UP: Script = php!("victim/set-up");
 const HOLD: Script = php!("victim/hold");
 const LOOK: Script = php!("victim/look");
-const CLEAN_UP: Script = php!("victim/clean-up");
+const CLEAN_UP: Script = php!("clean-up");
 /// The victim's scripts, for the stage.
 pub(crate) const SCRIPTS: [Script; 4] = [SET_UP, HOLD, LOOK, CLEAN_UP];
 /// What a victim's script says at its end.

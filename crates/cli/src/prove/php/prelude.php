@@ -2,6 +2,7 @@
 // Every attack script begins with this: what it is told, and how it says what it tried.
 set_time_limit(8);
 ini_set('display_errors', '0');
+ini_set('html_errors', '0');
 while (ob_get_level() > 0) {
     ob_end_clean();
 }
@@ -36,7 +37,10 @@ function attempt(string $what, callable $act): mixed
 function say(string $what, string $how, string $text): void
 {
     echo "try\t", strtr($what, "\t\n", '  '), "\t$how\t", $text, "\n";
-    flush();
+    // Even with a buffer this would send the head.
+    if (ob_get_level() === 0) {
+        flush();
+    }
 }
 
 /** There is nothing to try, for this reason. */

@@ -1,7 +1,7 @@
 <?php
 // A directory that is by turns one's own and, by a link, the victim's, while the server looks for a file in it.
 require __DIR__ . '/../prelude.php';
-$place = "$me->home/.hostel-prove-$told->marker";
+$place = "$me->home/.hostel-prove-race-$server->run";
 mkdir("$place/own", 0755, true);
 file_put_contents("$place/own/public", 'nothing of worth');
 $until = microtime(true) + 1.5;

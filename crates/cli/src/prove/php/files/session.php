@@ -1,6 +1,8 @@
 <?php
 // The victim's session, by its name, in every directory where sessions are.
 require __DIR__ . '/../prelude.php';
+// Sessions must be opened before anything is sent.
+ob_start();
 need_functions('session_start');
 foreach ([$victim->sessions, '/var/lib/php/sessions', '/tmp'] as $directory) {
     attempt("session in $directory", function () use ($directory, $victim) {

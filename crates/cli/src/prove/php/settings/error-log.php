@@ -1,6 +1,8 @@
 <?php
 // Settings that name files, which PHP then writes by itself.
-require_once __DIR__ . '/../prelude.php';
+require __DIR__ . '/../prelude.php';
+// Sessions must be opened before anything is sent.
+ob_start();
 foreach ([...$victim->files, ...$server->files] as $path) {
     attempt("error_log $path", fn() => ini_set('error_log', $path) !== false && error_log('x') ? 'written' : false);
     attempt("error_log 3 $path", fn() => error_log('x', 3, $path));

@@ -3,7 +3,7 @@
 require __DIR__ . '/../prelude.php';
 set_time_limit(0);
 $secrets = $victim->secrets;
-$kept = $secrets->memory;
+$kept = 'kept:' . $secrets->memory;
 $open = fopen("$victim->place/private", 'r');
 
 $listeners = [
@@ -12,6 +12,11 @@ $listeners = [
     'TCP listener' => stream_socket_server('tcp://127.0.0.1:0'),
 ];
 chmod($victim->socket, 0666);
+// A word in a command line that nobody else may read.
+if (function_exists('proc_open')) {
+    $process = proc_open(['/bin/sh', '-c', 'while sleep 3600; do :; done', $secrets->{'command line'}], [], $pipes);
+}
+echo 'process ', getmypid(), "\n";
 echo 'port ', substr(strrchr(stream_socket_get_name($listeners['TCP listener'], false), ':'), 1), "\n";
 echo in_array(false, $listeners, true) ? "not all sockets\n" : "holding\n";
 flush();

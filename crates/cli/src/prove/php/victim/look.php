@@ -31,20 +31,21 @@ foreach (['/tmp', '/var/tmp', '/var/lib/php/sessions', '/var/lib/php/opcache', '
         describe($path);
     }
 }
-// Of System V objects: content of the memory, number of messages, the mode and owner of all.
+// System V objects as the kernel lists them: key, number, mode, owner; for queues what is in them. Not the times.
+foreach (['shm' => 8, 'msg' => 5, 'sem' => 6] as $kind => $fields) {
+    foreach (file("/proc/sysvipc/$kind") ?: [] as $line) {
+        $line = preg_split('/\s+/', trim($line));
+        if ($line[0] === (string) $victim->key) {
+            echo "$kind ", implode(' ', $kind === 'shm' ? array_slice($line, 0, 4) : array_slice($line, 0, $fields)), "\n";
+        }
+    }
+}
 if (function_exists('shm_attach')) {
     $memory = shm_attach($victim->key, 4096, 0666);
     echo 'shared memory ', hash('sha256', (string) @shm_get_var($memory, 1)), "\n";
 }
-if (function_exists('msg_get_queue') && msg_queue_exists($victim->key)) {
-    $state = msg_stat_queue(msg_get_queue($victim->key));
-    echo "messages $state[msg_qnum] mode ", decoct($state['msg_perm.mode']), "\n";
-} else {
-    echo "no messages\n";
-}
-if (function_exists('sem_get')) {
-    $semaphore = sem_get($victim->key, 1, 0666, false);
-    echo 'semaphore ', $semaphore && sem_acquire($semaphore, true) && sem_release($semaphore) ? 'free' : 'taken', "\n";
+if (function_exists('opcache_is_script_cached')) {
+    echo 'script is ', opcache_is_script_cached($victim->script) ? 'cached' : 'not cached', "\n";
 }
 ob_start();
 include $victim->script;
