@@ -8,6 +8,7 @@ use hostel_sys::capabilities::{self, Capability, MONITOR};
 use hostel_sys::cgroup::{self, Controller};
 use hostel_sys::cred::Uid;
 use hostel_sys::home::open_home;
+use hostel_sys::sandbox::{Features, features};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsOpenFlags, MoveMountFlags, OpenTreeFlags};
@@ -38,6 +39,7 @@ pub(crate) fn examine(server: Option<&Server>) -> Vec<Finding> {
     let mut findings = programs();
     findings.push(php_library());
     findings.extend(kernel());
+    findings.extend(barriers(features()));
     findings.push(privileges());
     findings.push(control_groups());
     findings.push(disk_shares());
@@ -210,6 +212,28 @@ fn kernel() -> Vec<Finding> {
     findings
 }
 
+/// What the kernel has of Landlock and seccomp. An older one is no error, but has to be known.
+fn barriers(features: Features) -> Vec<Finding> {
+    let mut findings = vec![match features.seccomp {
+        true => Finding::fine("seccomp filters", "the kernel has them"),
+        false => Finding::missing(
+            "seccomp filters",
+            "the kernel does not have them",
+            Some("a kernel with CONFIG_SECCOMP_FILTER is needed"),
+        ),
+    }];
+    if let Some(version) = features.landlock_abi {
+        let detail = format!("version {version} of its interface");
+        findings.push(Finding::fine("Landlock", detail));
+    }
+    findings.extend(features.weaknesses().map(|lack| Finding {
+        state: State::Weaker,
+        hint: Some(format!("needs {}", lack.kernel)),
+        ..Finding::fine(lack.feature, lack.consequence)
+    }));
+    findings
+}
+
 fn kernel_finding(name: &str, result: rustix::io::Result<()>) -> Finding {
     let is_root = Uid::effective() == Uid::ROOT;
     match result {
@@ -343,6 +367,22 @@ mod tests {
             cgroup::available().map_or(0, |found| found.len()) < 4
         );
         assert_eq!(is_weaker, finding.hint.is_some());
+    }
+
+    #[test]
+    fn an_older_kernel_is_weaker() {
+        let states = |landlock_abi| {
+            let features = Features {
+                landlock_abi,
+                seccomp: true,
+            };
+            let findings = barriers(features);
+            let weaker = |finding: &&Finding| finding.state == State::Weaker;
+            (findings.len(), findings.iter().filter(weaker).count())
+        };
+        assert_eq!(states(Some(7)), (2, 0));
+        assert_eq!(states(Some(2)), (6, 4));
+        assert_eq!(states(None), (6, 5));
     }
 
     #[test]

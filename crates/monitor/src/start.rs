@@ -13,6 +13,7 @@ use hostel_config::{Errors, SystemUsers};
 use hostel_sys::capabilities::{self, LowerError, MONITOR};
 use hostel_sys::cred::Uid;
 use hostel_sys::process;
+use hostel_sys::sandbox::features;
 use hostel_sys::secure::SecureError;
 use hostel_sys::signal::Signals;
 use hostel_sys::watch::Watch;
@@ -78,13 +79,16 @@ pub(crate) fn start() -> Result<Monitor, StartError> {
     let status = listen::status(&directories.status_socket())?;
     capabilities::give_up("CAP_NET_BIND_SERVICE")
         .map_err(|error| StartError::Sanitise("give up CAP_NET_BIND_SERVICE", error))?;
-    // 6: the server's own log.
+    // 6: the server's own log, which begins with what is lacking.
     let log = Log::new(directories.server_log()?, server.log_level);
     for capability in lacking {
         log.warning(format_args!("root lacks {capability}: this does not work"));
     }
     for warning in hostel_config::warnings(&server) {
         log.warning(format_args!("{warning}"));
+    }
+    for lack in features().weaknesses() {
+        log.warning(format_args!("{lack}"));
     }
     // 7: the programs beside this one.
     let programs = Programs::open()?;

@@ -12,7 +12,7 @@
 //! - [`layers`]: the layers of a sandbox by name; monitor, command line.
 //! - [`process`]: first acts of every program.
 //! - [`rlimit`]: bounds on single processes; monitor.
-//! - [`sandbox`]: Landlock and seccomp; monitor, front, worker, command line.
+//! - [`sandbox`]: Landlock and seccomp for a site; monitor, worker, command line.
 //! - [`secure`]: directories that root alone can change; monitor.
 //! - [`signal`]: signals as events, reaping; monitor, keeper, zygote.
 //! - [`spawn`]: from fork to exec, in numbered steps; monitor.

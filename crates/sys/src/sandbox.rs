@@ -1,10 +1,10 @@
 //! The two barriers that the kernel puts between a process and itself: Landlock and seccomp.
 //!
-//! The monitor prepares them for a site, the child of the spawn puts them in place; the front and each worker put their own in place.
-//! What they deny, they deny for good and for whatever is started. They trust nobody and know no site: what may be reached is who calls
-//! this to say. Users, namespaces and the view are the first barrier and stand elsewhere.
+//! The monitor prepares them for a site, the child of the spawn puts them in place, and each worker adds to them before its first script.
+//! What they deny, they deny for good and for whatever is started. Users, namespaces and the view are the first barrier
+//! and stand elsewhere, as does the front's own sandbox.
 //!
-//! - [`calls`]: the denied system calls, as data. - [`seccomp`]: filters of them. - [`landlock`]: rules for files, ports, sockets, signals.
+//! - [`calls`]: the denied system calls, as data. `seccomp`: filters of them. `landlock`: rules for files, ports, sockets, signals.
 
 use std::fmt;
 
@@ -12,8 +12,8 @@ use crate::cred::Dropped;
 use crate::layers::{Layer, Layers};
 
 pub mod calls;
-pub mod landlock;
-pub mod seccomp;
+pub(crate) mod landlock;
+pub(crate) mod seccomp;
 
 /// Why a process could not be put behind these barriers.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub fn restrict_scripts(_: &Dropped) -> Result<(), SandboxError> {
         landlock::restrict_to_own_processes()?;
     }
     if layers.has(Layer::SystemCalls) {
-        let filters = seccomp::Filters::compile(&[calls::SCRIPTS])?;
+        let filters = seccomp::Filters::compile(calls::SCRIPTS)?;
         filters
             .install()
             .map_err(|errno| SandboxError::Install(errno.into()))?;
@@ -87,23 +87,15 @@ impl fmt::Display for Lack {
 }
 
 impl Features {
-    /// What is missing and matters, most important first.
-    pub fn lacking(self) -> impl Iterator<Item = &'static Lack> {
+    /// What of Landlock is missing, most important first. That is no error: sites run, behind fewer barriers.
+    pub fn weaknesses(self) -> impl Iterator<Item = &'static Lack> {
         let abi = self.landlock_abi.unwrap_or(0);
-        let seccomp = (!self.seccomp).then_some(&NO_SECCOMP);
-        let landlock = LANDLOCK
+        LANDLOCK
             .iter()
             .filter(move |(since, _)| abi < *since)
-            .map(|(_, lack)| lack);
-        seccomp.into_iter().chain(landlock)
+            .map(|(_, lack)| lack)
     }
 }
-
-const NO_SECCOMP: Lack = Lack {
-    feature: "seccomp filters",
-    kernel: "CONFIG_SECCOMP_FILTER",
-    consequence: "no site can be started",
-};
 
 /// By the version of the interface that brought it.
 const LANDLOCK: [(u32, Lack); 5] = [
@@ -155,17 +147,16 @@ mod tests {
 
     #[test]
     fn the_less_a_kernel_has_the_more_it_lacks() {
-        let lacking = |abi, seccomp| {
+        let weaknesses = |landlock_abi| {
             let features = Features {
-                landlock_abi: abi,
-                seccomp,
+                landlock_abi,
+                seccomp: true,
             };
-            features.lacking().count()
+            features.weaknesses().count()
         };
-        assert_eq!(lacking(Some(7), true), 0);
-        assert_eq!(lacking(Some(2), true), 4);
-        assert_eq!(lacking(None, true), 5);
-        assert_eq!(lacking(None, false), 6);
+        assert_eq!(weaknesses(Some(7)), 0);
+        assert_eq!(weaknesses(Some(2)), 4);
+        assert_eq!(weaknesses(None), 5);
         let text = LANDLOCK[4].1.to_string();
         assert!(
             text.contains("Linux 6.12") && text.contains("abstract"),

@@ -20,7 +20,7 @@ use crate::layers::{Layer, Layers};
 use crate::process::thread_count;
 use crate::rlimit::Limits;
 use crate::sandbox::SandboxError;
-use crate::sandbox::calls::{KERNEL, SITES};
+use crate::sandbox::calls::SITES;
 use crate::sandbox::landlock::Rules;
 use crate::sandbox::seccomp::Filters;
 use crate::signal::Ending;
@@ -300,9 +300,7 @@ fn landlock(plan: &Plan<'_>) -> Result<Option<Rules>, SandboxError> {
 /// The filters for a process in a view.
 fn filters(plan: &Plan<'_>) -> Result<Option<Filters>, SandboxError> {
     match plan.view {
-        Some(_) if plan.layers.has(Layer::SystemCalls) => {
-            Ok(Some(Filters::compile(&[KERNEL, SITES])?))
-        }
+        Some(_) if plan.layers.has(Layer::SystemCalls) => Ok(Some(Filters::compile(SITES)?)),
         _ => Ok(None),
     }
 }

@@ -5,11 +5,10 @@
 //! container hosts and systemd's groups (@mount, @module, @raw-io, @reboot, @swap, @clock, @debug, @obsolete) deny. What
 //! can harm nobody but who calls it stays.
 //!
-//! - [`KERNEL`]: for every process without privileges.
-//! - [`SITES`]: for the processes of a site besides.
+//! - [`SITES`]: for every process of a site.
 //! - [`SCRIPTS`]: the slot for what Hostel's own programs may do in a site, and a site's code may not. A worker puts it in place
-//!   itself before its first script. A feature that needs, say, `userfaultfd` in the zygote moves that entry from `KERNEL` to
-//!   `SCRIPTS`: nothing else changes, and whatever runs a site's code without being a worker has to call
+//!   itself before its first script. A feature that needs, say, `userfaultfd` in the zygote moves that entry from `SITES` to
+//!   `SCRIPTS`; whatever runs a site's code without being a worker has to call
 //!   [`restrict_scripts`](super::restrict_scripts) as a worker does.
 
 use libc::c_long;
@@ -143,9 +142,9 @@ const fn bits(number: libc::c_int) -> u32 {
     number.cast_unsigned()
 }
 
-/// For every process without privileges. Most of it needs a capability and fails anyway: denied here, the code behind it, with
+/// For every process of a site. Most of it needs a capability and fails anyway: denied here, the code behind it, with
 /// whatever is wrong in it, is not even reached.
-pub const KERNEL: &[Denied] = &[
+pub const SITES: &[Denied] = &[
     denied(
         calls![SYS_mount SYS_umount2 SYS_pivot_root SYS_chroot SYS_fsopen SYS_fsconfig SYS_fsmount SYS_fspick SYS_move_mount
             SYS_open_tree SYS_mount_setattr],
@@ -255,10 +254,6 @@ pub const KERNEL: &[Denied] = &[
         calls![SYS_modify_ldt SYS_uselib SYS_ustat SYS_sysfs SYS__sysctl],
         "old, hardly tested and used by nothing of today",
     ),
-];
-
-/// For the processes of a site besides.
-pub const SITES: &[Denied] = &[
     denied_when(
         calls![SYS_socket],
         &[
@@ -331,7 +326,7 @@ mod tests {
 
     #[test]
     fn every_entry_says_why() {
-        for entry in [KERNEL, SITES, SCRIPTS].into_iter().flatten() {
+        for entry in [SITES, SCRIPTS].into_iter().flatten() {
             assert!(
                 !entry.calls.is_empty() && entry.reason.len() > 7,
                 "{entry:?}"

@@ -5,7 +5,7 @@
 //! the rights of the newest interface that was tested, as far as the kernel has them; see [`Features`](super::Features).
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath,
@@ -17,7 +17,7 @@ use crate::mount::Access;
 
 /// A ruleset, made by one process and put in place by another.
 #[derive(Debug)]
-pub struct Rules {
+pub(crate) struct Rules {
     pub(crate) ruleset: OwnedFd,
     pub(crate) flags: libc::c_uint,
 }
@@ -30,7 +30,7 @@ impl Rules {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn new<'a>(
+    pub(crate) fn new<'a>(
         files: impl IntoIterator<Item = (BorrowedFd<'a>, Allowed)>,
         tcp_ports: Option<&[u16]>,
     ) -> Result<Option<Self>, RulesetError> {
@@ -54,19 +54,11 @@ impl Rules {
         let flags = if abi >= LOG_SINCE { LOG_NOTHING } else { 0 };
         Ok(Option::<OwnedFd>::from(created).map(|ruleset| Self { ruleset, flags }))
     }
-
-    /// Put them in place for this thread and all that it starts. Needs no_new_privs. Allocates nothing and takes no lock.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn install(&self) -> Result<(), Errno> {
-        install(self.ruleset.as_fd(), self.flags)
-    }
 }
 
 /// What may be done with the files beneath a rule's directory, or with its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Allowed {
+pub(crate) enum Allowed {
     /// Read, list, execute.
     Read,
     /// Besides: write, make, rename, remove everything but devices.
@@ -150,6 +142,7 @@ pub(super) fn abi() -> Option<u32> {
         .filter(|abi| *abi >= OF_USE_SINCE)
 }
 
+/// Put a ruleset in place for this thread and all that it starts. Needs no_new_privs. Allocates nothing and takes no lock.
 pub(crate) fn install(ruleset: BorrowedFd<'_>, flags: libc::c_uint) -> Result<(), Errno> {
     // SAFETY: takes a descriptor and a number.
     let answer =

@@ -9,6 +9,8 @@
     reason = "the output of a test and of its probe"
 )]
 
+mod attempts;
+mod barriers;
 mod front;
 mod homes;
 mod probe;
@@ -28,44 +30,11 @@ fn main() {
         println!("skipped: only root can start a sandbox");
         return;
     }
-    let cases: [(&str, fn()); 19] = [
-        (
-            "a home's parents are root's alone",
-            homes::parents_are_roots,
-        ),
-        (
-            "a home is not reached through a link",
-            homes::no_link_on_the_way,
-        ),
-        ("a home belongs to its user", homes::belongs_to_its_user),
-        ("directories are made as asked", secure::made_as_asked),
-        ("what others can change is refused", secure::refused),
-        ("a directory has one lock", secure::one_lock),
-        ("identity and privileges", sandbox::identity_and_privileges),
-        (
-            "descriptors and environment",
-            sandbox::descriptors_and_environment,
-        ),
-        ("limits", sandbox::limits),
-        ("keys", sandbox::keys),
-        ("no socket lingers", sandbox::no_socket_lingers),
-        ("processes", sandbox::processes),
-        ("what is visible", sandbox::what_is_visible),
-        ("what is writable", sandbox::what_is_writable),
-        ("accounts", sandbox::accounts),
-        (
-            "nothing reaches the host's mounts",
-            sandbox::host_mounts_stay,
-        ),
-        ("a step that fails is told", sandbox::a_failing_step_is_told),
-        ("the front's kind of spawn", sandbox::without_a_view),
-        ("the front's own sandbox", sandbox::front_closed_in),
-    ];
     let filter = std::env::args()
         .skip(1)
         .find(|argument| !argument.starts_with('-'));
     let mut failed = 0;
-    for (name, case) in cases {
+    for (name, case) in CASES {
         if filter
             .as_ref()
             .is_some_and(|filter| !name.contains(filter.as_str()))
@@ -82,3 +51,56 @@ fn main() {
     }
     assert_eq!(failed, 0, "{failed} cases failed");
 }
+
+/// What is tried, by name.
+const CASES: [(&str, fn()); 25] = [
+    (
+        "a home's parents are root's alone",
+        homes::parents_are_roots,
+    ),
+    (
+        "a home is not reached through a link",
+        homes::no_link_on_the_way,
+    ),
+    ("a home belongs to its user", homes::belongs_to_its_user),
+    ("directories are made as asked", secure::made_as_asked),
+    ("what others can change is refused", secure::refused),
+    ("a directory has one lock", secure::one_lock),
+    ("identity and privileges", sandbox::identity_and_privileges),
+    (
+        "descriptors and environment",
+        sandbox::descriptors_and_environment,
+    ),
+    ("limits", sandbox::limits),
+    ("keys", sandbox::keys),
+    ("no socket lingers", sandbox::no_socket_lingers),
+    ("processes", sandbox::processes),
+    ("what is visible", sandbox::what_is_visible),
+    ("what is writable", sandbox::what_is_writable),
+    ("accounts", sandbox::accounts),
+    (
+        "nothing reaches the host's mounts",
+        sandbox::host_mounts_stay,
+    ),
+    ("a step that fails is told", sandbox::a_failing_step_is_told),
+    ("the front's kind of spawn", sandbox::without_a_view),
+    ("denied system calls", barriers::denied_calls),
+    (
+        "Landlock is a second barrier for files",
+        barriers::landlock_is_a_second_barrier_for_files,
+    ),
+    (
+        "Landlock leaves what is needed",
+        barriers::landlock_leaves_what_is_needed,
+    ),
+    (
+        "abstract sockets and ports",
+        barriers::abstract_sockets_and_ports,
+    ),
+    (
+        "each layer can be left out",
+        barriers::each_layer_can_be_left_out,
+    ),
+    ("a worker is alone", barriers::a_worker_is_alone),
+    ("the front's own sandbox", sandbox::front_closed_in),
+];

@@ -1,14 +1,14 @@
 //! The program inside of the sandbox: tries things and prints one `name=value` line for each.
 
-use std::io::Read;
 use std::net::TcpListener;
-use std::path::Path;
 use std::time::Duration;
 
 use hostel_sys::cred::prove_dropped;
 use hostel_sys::process::{parent, set_non_dumpable};
 use rustix::net::sockopt;
 use rustix::process::{Resource, Rlimit, Uid, getrlimit, parent_process_death_signal, setrlimit};
+
+use crate::attempts::{attempt, outcome};
 
 pub(crate) fn run() {
     set_non_dumpable().unwrap();
@@ -62,6 +62,7 @@ fn identity() {
             "CapBnd",
             "CapAmb",
             "NoNewPrivs",
+            "Seccomp",
             "SigBlk",
             "Umask",
         ]
@@ -71,6 +72,8 @@ fn identity() {
             println!("{name}={}", value.join(" "));
         }
     }
+    let behaviour = rustix::process::dumpable_behavior().unwrap();
+    println!("dumpable={}", behaviour as i32);
     println!("descriptors={}", descriptors());
     println!("keyring={}", session_keyring());
     let environment: Vec<String> = std::env::vars().map(|(k, v)| format!("{k}:{v}")).collect();
@@ -165,25 +168,6 @@ fn limits() {
         "bind-low-port={}",
         outcome(TcpListener::bind("127.0.0.1:81"))
     );
-}
-
-fn attempt(kind: &str, path: &str) -> String {
-    match kind {
-        "read" => {
-            let mut byte = [0];
-            outcome(std::fs::File::open(path).and_then(|mut file| file.read(&mut byte)))
-        }
-        "list" => outcome(std::fs::read_dir(path)),
-        "write" => outcome(std::fs::write(Path::new(path).join("probe-wrote"), "x")),
-        _ => panic!("no such attempt: {kind}"),
-    }
-}
-
-fn outcome<T, E: Into<std::io::Error>>(result: Result<T, E>) -> String {
-    match result {
-        Ok(_) => "yes".to_owned(),
-        Err(error) => format!("{:?}", error.into().kind()),
-    }
 }
 
 fn names(directory: &str) -> String {

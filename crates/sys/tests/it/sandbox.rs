@@ -23,9 +23,12 @@ use crate::probe::session_keyring;
 const UID: u32 = 61001;
 const OTHER: u32 = 61002;
 
+/// What the probe said, by name.
+pub(crate) type Answers = BTreeMap<String, String>;
+
 /// Two sites and a server's directories.
-struct Scene {
-    place: Place,
+pub(crate) struct Scene {
+    pub(crate) place: Place,
     user: User,
     program: File,
     null: File,
@@ -33,10 +36,11 @@ struct Scene {
     log: OwnedFd,
     control: (OwnedFd, OwnedFd),
     pub(crate) layers: Layers,
+    pub(crate) tcp_ports: Option<Vec<u16>>,
 }
 
 impl Scene {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let place = Place::new(name);
         let home = place.directory("blog", UID, 0o700);
         place.directory("shop", OTHER, 0o755);
@@ -64,11 +68,12 @@ impl Scene {
             log,
             control: message_pair(true).unwrap(),
             layers: Layers::ALL,
+            tcp_ports: None,
             place,
         }
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.place.path().join(name).to_str().unwrap().to_owned()
     }
 
@@ -124,14 +129,14 @@ impl Scene {
             },
             group: None,
             view,
-            tcp_ports: None,
+            tcp_ports: self.tcp_ports.clone(),
             layers: self.layers,
         })
         .unwrap()
     }
 
     /// Spawn the probe in its sandbox and read all that it has to say.
-    fn probe(self, attempts: &[String]) -> BTreeMap<String, String> {
+    pub(crate) fn probe(self, attempts: &[String]) -> Answers {
         let child = self.spawn(
             Program::InView(c"/run/hostel/bin/probe"),
             Some(self.view("view")),
@@ -140,7 +145,7 @@ impl Scene {
         self.answers(child)
     }
 
-    fn answers(self, child: Child) -> BTreeMap<String, String> {
+    fn answers(self, child: Child) -> Answers {
         assert_eq!(progress(&child), Progress::Started);
         drop(self.log);
         let mut text = String::new();
@@ -181,7 +186,7 @@ fn wait(child: &Child) -> Option<u8> {
     None
 }
 
-fn is(answers: &BTreeMap<String, String>, expected: &[(&str, &str)]) {
+pub(crate) fn is(answers: &Answers, expected: &[(&str, &str)]) {
     for (name, value) in expected {
         assert_eq!(
             answers.get(*name).map(String::as_str),
@@ -369,7 +374,7 @@ pub(crate) fn what_is_visible() {
 }
 
 /// No directory of the host's own, and no mount that gives more than it must.
-fn only_the_view(answers: &BTreeMap<String, String>) {
+fn only_the_view(answers: &Answers) {
     let root = answers.get("root").unwrap();
     for name in ["sys", "root", "home", "boot", "mnt", "opt", "media", "work"] {
         assert!(
