@@ -36,6 +36,8 @@ pub enum Found {
     NotFound,
     /// Something that could not be looked at, for this errno.
     Failed(i32),
+    /// Nothing of the site is served, for this reason of the keeper's.
+    RootRefused(String),
 }
 
 /// A file that the keeper opened. Never mapped, its offset never used.
@@ -391,7 +393,11 @@ impl PathMap {
                 };
                 Some(kept)
             }
-            Found::Script(_) | Found::Directory | Found::Forbidden | Found::NotFound => None,
+            Found::Script(_)
+            | Found::Directory
+            | Found::Forbidden
+            | Found::NotFound
+            | Found::RootRefused(_) => None,
         };
         make_room(&mut entries, ENTRIES_MAX, |_| true);
         let now = Instant::now();
@@ -474,6 +480,7 @@ fn checked(
         }
         Resolution::Forbidden => Found::Forbidden,
         Resolution::NotFound => Found::NotFound,
+        Resolution::RootRefused { reason } => Found::RootRefused(reason),
         Resolution::Script { path } => {
             let is_plain = path.starts_with(b"/")
                 && !path.contains(&0)

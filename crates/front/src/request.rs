@@ -141,6 +141,10 @@ impl Request<'_> {
             Found::Directory => self.redirect(&path).await,
             Found::Forbidden => Err(Failure::refused(403)),
             Found::NotFound => Err(Failure::refused(404)),
+            Found::RootRefused(reason) => {
+                self.site.root_is_refused(&reason);
+                Err(Failure::Failed(500.into(), reason))
+            }
             Found::Failed(errno) => {
                 let reason = std::io::Error::from_raw_os_error(errno);
                 Err(Failure::Failed(

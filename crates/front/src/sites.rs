@@ -157,6 +157,8 @@ pub struct Site {
     used: Cell<Instant>,
     /// When it was asked to retire, until it answers.
     retiring: Cell<Option<Instant>>,
+    /// When the server's log was told last that its document root is not served.
+    root_refused: Cell<Option<Instant>>,
 }
 
 enum State {
@@ -188,6 +190,7 @@ impl Site {
             is_leaving: Cell::new(false),
             used: Cell::new(Instant::now()),
             retiring: Cell::new(None),
+            root_refused: Cell::new(None),
         }
     }
 
@@ -246,6 +249,20 @@ impl Site {
     /// Say something in the site's error log.
     pub(crate) fn say(&self, text: std::fmt::Arguments<'_>) {
         self.services.logs.site_notice(self, text);
+    }
+
+    /// Tell the server's log, once in a while, that the keeper serves nothing; each visitor's request tells the site's own.
+    pub(crate) fn root_is_refused(&self, reason: &str) {
+        let now = Instant::now();
+        let told = self.root_refused.get();
+        if told.is_some_and(|told| now.duration_since(told) < ROOT_REFUSED_EVERY) {
+            return;
+        }
+        self.root_refused.set(Some(now));
+        self.services.logs.server(
+            Level::Error,
+            format_args!("site {}: {reason}", self.entry.name),
+        );
     }
 
     /// Move on what waits: ask the keeper, start workers, wake the site, or refuse what cannot be had soon.
@@ -440,6 +457,8 @@ pub struct Counters {
     pub bytes_sent: Count,
 }
 
+/// How often the server's log is told of a site whose document root is not served.
+const ROOT_REFUSED_EVERY: Duration = Duration::from_secs(60);
 /// How often deadlines are looked at.
 pub const SWEEP: Duration = Duration::from_millis(100);
 /// Requests wait for a site that is down if it may be started again within this time, else they are refused.

@@ -12,7 +12,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use hostel_sys::beneath::{self, Links};
-use hostel_sys::cred::{Dropped, Uid};
+use hostel_sys::cred::{Dropped, Gid, Uid};
+use hostel_sys::way::{Foreign, Owner, Ways};
 use hostel_wire::front_keeper::{FileIdentity, Resolution};
 use hostel_wire::monitor_keeper::SiteSettings;
 use rustix::io::Errno;
@@ -22,6 +23,7 @@ use rustix::io::Errno;
 pub(crate) struct Files {
     /// Where home really is.
     home: PathBuf,
+    ways: Ways,
     root: Vec<u8>,
     index: Vec<String>,
     script_extensions: Vec<String>,
@@ -48,14 +50,23 @@ impl Files {
     }
 
     fn of_user(settings: &SiteSettings, user: Uid) -> Result<Self, HomeError> {
+        let failed = |source| HomeError {
+            home: settings.home.clone(),
+            source,
+        };
         let home = beneath::look_at(settings.home.as_bytes(), Links::Followed)
             .and_then(beneath::place)
-            .map_err(|source| HomeError {
-                home: settings.home.clone(),
-                source,
-            })?;
+            .map_err(failed)?;
+        let owner = Owner {
+            user,
+            group: Gid::effective(),
+            group_is_own: settings.group_is_own,
+            trusts_all: settings.foreign_owners,
+        };
+        let ways = Ways::new(settings.home.as_bytes(), owner).map_err(failed)?;
         Ok(Self {
             home,
+            ways,
             root: settings.root.clone().into_bytes(),
             index: settings.index.clone(),
             script_extensions: settings.script_extensions.clone(),
@@ -76,6 +87,10 @@ impl Files {
             Err(Refusal::Missing) => (Resolution::NotFound, None),
             Err(Refusal::Forbidden) => (Resolution::Forbidden, None),
             Err(Refusal::Failed(errno)) => (Resolution::Failed(errno), None),
+            Err(Refusal::Root(foreign)) => {
+                let reason = format!("the document root is not served: {foreign}");
+                (Resolution::RootRefused { reason }, None)
+            }
         }
     }
 
@@ -87,18 +102,19 @@ impl Files {
         if !may_be_asked_for(path) {
             return Err(Refusal::Forbidden);
         }
-        let root = beneath::look_at(&self.root, Links::Followed)?;
-        match self.entry(&root, &relative(path)) {
+        // What somebody else can write is nobody's to serve, whatever the path.
+        if let Some(foreign) = self.ways.walk(&self.root)?.foreign {
+            return Err(Refusal::Root(foreign));
+        }
+        match self.entry(path) {
             Ok(Entry::File(file)) if self.is_script(path) => {
                 drop(file);
                 Ok(script(path.to_vec()))
             }
             Ok(Entry::File(file)) => serve(file, last_component(path), known),
-            Ok(Entry::Directory(directory)) if path.ends_with(b"/") => {
-                self.index_of(&directory, path, known)
-            }
-            Ok(Entry::Directory(_)) => Ok((Resolution::Directory, None)),
-            Err(Refusal::Missing) => self.front_controller(&root),
+            Ok(Entry::Directory) if path.ends_with(b"/") => self.index_of(path, known),
+            Ok(Entry::Directory) => Ok((Resolution::Directory, None)),
+            Err(Refusal::Missing) => self.front_controller(),
             Err(refusal) => Err(refusal),
         }
     }
@@ -106,42 +122,42 @@ impl Files {
     /// The first of the index files that is there. As with nginx, a directory without one is closed.
     fn index_of(
         &self,
-        directory: &OwnedFd,
         path: &[u8],
         known: Option<FileIdentity>,
     ) -> Result<(Resolution, Option<OwnedFd>), Refusal> {
         for name in &self.index {
-            match self.entry(directory, name.as_bytes()) {
-                Ok(Entry::File(_)) if self.is_script(name.as_bytes()) => {
-                    return Ok(script([path, name.as_bytes()].concat()));
-                }
+            let index = [path, name.as_bytes()].concat();
+            match self.entry(&index) {
+                Ok(Entry::File(_)) if self.is_script(&index) => return Ok(script(index)),
                 Ok(Entry::File(file)) => return serve(file, name.as_bytes(), known),
-                Ok(Entry::Directory(_)) | Err(Refusal::Missing) => {}
+                Ok(Entry::Directory) | Err(Refusal::Missing) => {}
                 Err(refusal) => return Err(refusal),
             }
         }
         Err(Refusal::Forbidden)
     }
 
-    fn front_controller(&self, root: &OwnedFd) -> Result<(Resolution, Option<OwnedFd>), Refusal> {
+    fn front_controller(&self) -> Result<(Resolution, Option<OwnedFd>), Refusal> {
         if self.front_controller.is_empty() {
             return Err(Refusal::Missing);
         }
-        match self.entry(root, &relative(&self.front_controller))? {
+        match self.entry(&self.front_controller)? {
             Entry::File(_) => Ok(script(self.front_controller.clone())),
-            Entry::Directory(_) => Err(Refusal::Missing),
+            Entry::Directory => Err(Refusal::Missing),
         }
     }
 
-    /// Look at what is there, and judge where the kernel says it is and whose.
-    fn entry(&self, directory: &OwnedFd, path: &[u8]) -> Result<Entry, Refusal> {
-        let handle = File::from(beneath::look(directory, path, Links::Followed)?);
+    /// Look at what is there beneath the root, and judge where the kernel says it is and whose. A link of somebody else's is closed: in
+    /// a directory that others can write it could lead to any file of the site's.
+    fn entry(&self, path: &[u8]) -> Result<Entry, Refusal> {
+        let end = self.ways.walk(&[&self.root, path].concat())?;
+        let handle = File::from(end.handle);
         let metadata = handle.metadata()?;
         if !self.is_open_place(&beneath::place(&handle)?) {
             return Err(Refusal::Forbidden);
         }
         if metadata.is_dir() {
-            return Ok(Entry::Directory(handle.into()));
+            return Ok(Entry::Directory);
         }
         // A hard link keeps the owner of its file, so one to another user's file stops here.
         let owner = Uid(metadata.uid());
@@ -166,16 +182,17 @@ impl Files {
     }
 }
 
-/// Handles (O_PATH) only: nothing is opened yet.
+/// A handle (O_PATH) only: nothing is opened yet.
 enum Entry {
     File(File),
-    Directory(OwnedFd),
+    Directory,
 }
 
 enum Refusal {
     Missing,
     Forbidden,
     Failed(i32),
+    Root(Foreign),
 }
 
 impl From<io::Error> for Refusal {
@@ -240,11 +257,6 @@ fn may_be_asked_for(path: &[u8]) -> bool {
 
 fn last_component(path: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
-}
-
-/// `/a/b` as `./a/b`.
-fn relative(path: &[u8]) -> Vec<u8> {
-    [b".", path].concat()
 }
 
 /// Where the system's own files are that a link may lead to, read-only in the view.

@@ -40,6 +40,7 @@ impl Home {
             script_extensions: vec!["php".into()],
             front_controller: "/index.php".into(),
             foreign_owners: false,
+            group_is_own: true,
             php_ini_directory: "/etc/php/8.2/embed".into(),
             requests_per_worker: 0,
             php_values: Vec::new(),

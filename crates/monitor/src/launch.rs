@@ -14,7 +14,7 @@ use hostel_config::{Server, Site};
 use hostel_sys::cgroup::{CgroupError, SiteGroup};
 #[cfg(feature = "controls")]
 use hostel_sys::cred::{Gid, Uid};
-use hostel_sys::cred::{LookUpError, User, group_name};
+use hostel_sys::cred::{LookUpError, User, group, group_name};
 use hostel_sys::fdpass::{message_pair, send};
 use hostel_sys::home::{HomeError, open_home};
 #[cfg(feature = "controls")]
@@ -216,7 +216,7 @@ impl Programs {
         let mut view = self.view(site, server, directories, is_site, difference)?;
         let bound = std::mem::take(&mut view.bound);
         let (control, far) = message_pair(true).map_err(LaunchError::Sockets)?;
-        let mut settings = settings(site, server);
+        let mut settings = settings(site, server, group_is_own(site, server)?);
         if difference.document_root.is_some() {
             view::PROVE.clone_into(&mut settings.root);
         }
@@ -330,7 +330,17 @@ fn errors_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((reader, writer))
 }
 
-fn settings(site: &Site, server: &Server) -> SiteSettings {
+/// Whether no user of another site is in the site's group, by its entry or as a member: then what the group may write is the site's.
+fn group_is_own(site: &Site, server: &Server) -> Result<bool, LaunchError> {
+    let members = group(site.user.gid)?.map_or(Vec::new(), |group| group.members);
+    let is_in_it = |other: &&Site| {
+        other.user.uid != site.user.uid
+            && (other.user.gid == site.user.gid || members.contains(&other.user.name))
+    };
+    Ok(!server.sites.iter().any(|other| is_in_it(&other)))
+}
+
+fn settings(site: &Site, server: &Server, group_is_own: bool) -> SiteSettings {
     SiteSettings {
         name: site.name.clone(),
         user: site.user.name.clone(),
@@ -340,6 +350,7 @@ fn settings(site: &Site, server: &Server) -> SiteSettings {
         script_extensions: site.script_extensions.clone(),
         front_controller: site.front_controller.clone(),
         foreign_owners: site.foreign_owners,
+        group_is_own,
         php_ini_directory: server.php_ini_directory.clone(),
         requests_per_worker: site.limits.requests_per_worker,
         php_values: site.php_values.clone(),

@@ -217,6 +217,16 @@ static struct user_settings *user_settings_of(const char *directory, size_t leng
 /* Directories whose settings are remembered; the cache is emptied beyond, so that no site can fill its memory with it. */
 #define USER_SETTINGS_MAX 1000
 
+/* Whose settings these are: nobody else may give the site any. The directories are not writable by others, which was checked. */
+static int is_trusted_ini(const char *directory, const struct hostel_request *request)
+{
+    char path[MAXPATHLEN];
+    struct stat found;
+    int length = snprintf(path, sizeof path, "%s/%s", directory, PG(user_ini_filename));
+    return length > 0 && (size_t)length < sizeof path && stat(path, &found) == 0
+           && (request->foreign_owners || found.st_uid == geteuid() || found.st_uid == 0);
+}
+
 static void activate_user_settings(const struct hostel_request *request)
 {
     if (zend_hash_num_elements(&user_settings_cache) >= USER_SETTINGS_MAX) {
@@ -230,7 +240,9 @@ static void activate_user_settings(const struct hostel_request *request)
         for (char *slash = strchr(directory + request->document_root_length, '/'); slash; slash = strchr(slash + 1, '/')) {
             char behind = slash[0];
             slash[0] = '\0';
-            php_parse_user_ini_file(directory, PG(user_ini_filename), &settings->values);
+            if (is_trusted_ini(directory, request)) {
+                php_parse_user_ini_file(directory, PG(user_ini_filename), &settings->values);
+            }
             slash[0] = behind;
         }
         efree(directory);

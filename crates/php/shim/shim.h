@@ -32,6 +32,8 @@ struct hostel_request {
     /* SCRIPT_FILENAME begins with the document root, and with its own directory up to and with the last slash. */
     size_t document_root_length;
     size_t script_directory_length;
+    /* Whether a .user.ini of somebody else than the site's user and root counts. */
+    int foreign_owners;
 };
 
 struct hostel_result {

@@ -101,6 +101,7 @@ impl Engine {
             body_bytes: request.body_bytes,
             document_root_length: request.document_root_length,
             script_directory_length: request.script_directory_length,
+            foreign_owners: request.foreign_owners.into(),
         };
         let mut result = ffi::Outcome::default();
         // SAFETY: PHP has started, since there is a `self`.

@@ -29,6 +29,7 @@ pub(crate) struct Request {
     pub(crate) body_bytes: u64,
     pub(crate) document_root_length: usize,
     pub(crate) script_directory_length: usize,
+    pub(crate) foreign_owners: c_int,
 }
 
 /// `struct hostel_result`.

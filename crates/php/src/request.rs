@@ -4,13 +4,16 @@
 //! whether it may run. PHP opens the path once more by itself. Who could exchange the file between check and run is the site's
 //! own user, who may run any file of his by including it; so that window harms nobody else.
 
+use std::collections::HashMap;
 use std::ffi::{OsStr, c_char};
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2, stat};
 use rustix::io::Errno;
 
-use hostel_sys::cred::Uid;
+use hostel_sys::cred::{Gid, Uid};
+use hostel_sys::way::{End, Owner, Ways};
 use hostel_wire::front_worker::RequestHead;
 use hostel_wire::monitor_keeper::SiteSettings;
 
@@ -33,12 +36,21 @@ pub(crate) struct Rules {
     foreign_owners: bool,
     /// Devices of file systems whose files never are scripts.
     refused_devices: Vec<u64>,
+    ways: Option<Ways>,
+    /// Directories of scripts and whether PHP runs what is in them, each looked at within the last second.
+    directories: HashMap<Vec<u8>, Verdict>,
     /// The document root as it was found last: device and inode.
     root_identity: Option<(u64, u64)>,
 }
 
 impl Rules {
     pub(crate) fn new(settings: &SiteSettings) -> Self {
+        let owner = Owner {
+            user: Uid::effective(),
+            group: Gid::effective(),
+            group_is_own: settings.group_is_own,
+            trusts_all: settings.foreign_owners,
+        };
         let device = |path: &str| stat(path).map(|found| found.st_dev).ok();
         Self {
             document_root: settings.root.trim_end_matches('/').as_bytes().to_vec(),
@@ -53,8 +65,33 @@ impl Rules {
                 .into_iter()
                 .filter_map(device)
                 .collect(),
+            ways: Ways::new(settings.home.as_bytes(), owner).ok(),
+            directories: HashMap::new(),
             root_identity: None,
         }
+    }
+
+    /// Look at directories anew from now on.
+    pub(crate) fn forget_directories(&mut self) {
+        self.directories.clear();
+    }
+
+    /// Whether a script in this directory, beneath the root, may run as the site's user: not where somebody else can put one, or
+    /// a `.user.ini`. What the file belongs to does not tell, for who can write a directory can rename in it.
+    fn judge(&mut self, directory: &[u8]) -> Verdict {
+        if let Some(verdict) = self.directories.get(directory) {
+            return *verdict;
+        }
+        let verdict = match &self.ways {
+            Some(ways) => self.judge_now(ways, directory),
+            // There is no home, so there is no script.
+            None => Verdict::Fine,
+        };
+        if self.directories.len() >= DIRECTORIES_MAX {
+            self.directories.clear();
+        }
+        self.directories.insert(directory.to_vec(), verdict);
+        verdict
     }
 
     /// Look at the document root again. `true` when it leads elsewhere than before, such as after a deploy that switched a link.
@@ -65,8 +102,39 @@ impl Rules {
         before.is_some() && before != identity
     }
 
+    fn judge_now(&self, ways: &Ways, directory: &[u8]) -> Verdict {
+        if ways
+            .walk(&self.document_root)
+            .is_ok_and(|root| root.foreign.is_some())
+        {
+            return Verdict::RootForeign;
+        }
+        match ways.walk(&[self.document_root.as_slice(), directory].concat()) {
+            Ok(End { foreign: None, .. }) => Verdict::Fine,
+            Ok(End {
+                foreign: Some(foreign),
+                ..
+            }) => {
+                // Nobody is left to tell where this cannot be written.
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "no script is run where others can write: {foreign}"
+                );
+                Verdict::Foreign
+            }
+            // The look at the script itself says that it is not there.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                Verdict::Fine
+            }
+            // Closed, or behind a link of somebody else's.
+            Err(_) => Verdict::Foreign,
+        }
+    }
+
     /// Whether this script may run.
-    pub(crate) fn check(&self, script: &[u8]) -> Result<(), Refusal> {
+    pub(crate) fn check(&mut self, script: &[u8]) -> Result<(), Refusal> {
         let mut components = script
             .strip_prefix(b"/")
             .ok_or(Refusal::Forbidden)?
@@ -78,6 +146,13 @@ impl Rules {
         }
         if !self.has_script_extension(script) {
             return Err(Refusal::Forbidden);
+        }
+        let name_at = script.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+        match self.judge(script.get(..name_at).unwrap_or_default()) {
+            Verdict::Fine => {}
+            // The keeper, whom the front asks next, says it of the whole site.
+            Verdict::RootForeign => return Err(Refusal::NotThere),
+            Verdict::Foreign => return Err(Refusal::Forbidden),
         }
         let path = [self.document_root.as_slice(), script].concat();
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -115,6 +190,19 @@ impl Rules {
     }
 }
 
+/// What is to be done with scripts in a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Fine,
+    /// Others can write the document root, or what leads there.
+    RootForeign,
+    /// Others can write the directory, or one between the root and it.
+    Foreign,
+}
+
+/// Verdicts that are kept for a second.
+const DIRECTORIES_MAX: usize = 256;
+
 /// The variables of a request in one piece of memory, used again for the next.
 #[derive(Default)]
 pub(crate) struct Prepared {
@@ -126,6 +214,7 @@ pub(crate) struct Prepared {
     pub(crate) body_bytes: u64,
     pub(crate) document_root_length: usize,
     pub(crate) script_directory_length: usize,
+    pub(crate) foreign_owners: bool,
 }
 
 impl Prepared {
@@ -136,6 +225,7 @@ impl Prepared {
         self.body_bytes = head.body_bytes;
         self.document_root_length = document_root.len();
         self.script_directory_length = document_root.len() + slash.map_or(0, |slash| slash + 1);
+        self.foreign_owners = rules.foreign_owners;
         self.text.clear();
         self.places.clear();
         let (text, places) = (&mut self.text, &mut self.places);

@@ -97,6 +97,7 @@ impl Worker {
             .is_none_or(|seen| now.duration_since(seen) >= ROOT_EVERY);
         if is_due {
             self.root_seen = Some(now);
+            self.rules.forget_directories();
             if self.rules.root_has_moved() {
                 engine.forget_paths();
             }

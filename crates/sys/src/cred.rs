@@ -32,6 +32,13 @@ impl Uid {
     }
 }
 
+impl Gid {
+    /// The effective group of this process.
+    pub fn effective() -> Self {
+        Self(rustix::process::getegid().as_raw())
+    }
+}
+
 impl fmt::Display for Uid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -110,11 +117,28 @@ impl User {
     }
 }
 
+/// An entry of the group database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// The names of its members, without those whose primary group it is.
+    pub members: Vec<String>,
+}
+
 /// The name of the group of this number, `None` where there is none.
 ///
 /// # Errors
 /// The group database could not be read.
 pub fn group_name(gid: Gid) -> Result<Option<String>, LookUpError> {
+    Ok(group(gid)?.map(|group| group.name))
+}
+
+/// The group of this number, `None` where there is none.
+///
+/// # Errors
+/// The group database could not be read.
+pub fn group(gid: Gid) -> Result<Option<Group>, LookUpError> {
     let mut entry = MaybeUninit::<libc::group>::uninit();
     let mut found = std::ptr::null_mut();
     let space = look_up(|space| {
@@ -140,8 +164,21 @@ pub fn group_name(gid: Gid) -> Result<Option<String>, LookUpError> {
     let entry = unsafe { entry.assume_init() };
     // SAFETY: the name is a terminated string within `space`.
     let name = unsafe { text(entry.gr_name) };
+    let mut members = Vec::new();
+    let mut next = entry.gr_mem.cast_const();
+    loop {
+        // SAFETY: the list is within `space` and ends with a null, which has not been passed.
+        let member = unsafe { next.read_unaligned() };
+        if member.is_null() {
+            break;
+        }
+        // SAFETY: not null, so a terminated string within `space`.
+        members.push(unsafe { text(member) });
+        // SAFETY: behind an entry that is not null there is another one.
+        next = unsafe { next.add(1) };
+    }
     drop(space);
-    Ok(Some(name))
+    Ok(Some(Group { name, members }))
 }
 
 /// Call a `get…_r` function with more and more space until its answer fits. Returns the space that holds its strings.

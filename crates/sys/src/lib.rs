@@ -18,6 +18,7 @@
 //! - [`spawn`]: from fork to exec, in numbered steps; monitor.
 //! - [`view`]: the file system that a site sees; monitor.
 //! - [`watch`]: whether what a view was made of was replaced; monitor.
+//! - [`way`]: who else can write the directories that lead to a file; keeper, worker.
 
 #![allow(
     unsafe_code,
@@ -44,3 +45,4 @@ pub mod signal;
 pub mod spawn;
 pub mod view;
 pub mod watch;
+pub mod way;

@@ -78,6 +78,11 @@ pub enum Resolution {
         /// The script.
         path: Vec<u8>,
     },
+    /// Nothing of the site is served: somebody else can write its document root, or a directory on the way there.
+    RootRefused {
+        /// What is wrong and what to do, for the logs.
+        reason: String,
+    },
     /// The file that the front named is still the one at this path.
     Unchanged,
 }
@@ -233,6 +238,7 @@ impl Resolution {
             Self::NotFound => w.u8(5),
             Self::Script { path } => w.u8(6).bytes(path),
             Self::Unchanged => w.u8(7),
+            Self::RootRefused { reason } => w.u8(8).text(cut(reason)),
         };
     }
 
@@ -250,6 +256,9 @@ impl Resolution {
                 path: r.bytes(limits::PATH_BYTES_MAX, "script")?.to_vec(),
             },
             7 => Self::Unchanged,
+            8 => Self::RootRefused {
+                reason: r.text(limits::REASON_BYTES_MAX, "reason")?.to_owned(),
+            },
             _ => return Err(Malformed::Value("resolution")),
         })
     }
@@ -273,6 +282,12 @@ impl FileIdentity {
             changed: (r.i64("changed")?, r.u32("changed")?),
         })
     }
+}
+
+/// So much of a reason as fits, in whole characters.
+fn cut(reason: &str) -> &str {
+    let end = reason.floor_char_boundary(limits::REASON_BYTES_MAX);
+    reason.get(..end).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -324,6 +339,9 @@ mod tests {
                 name: b"a.css".to_vec(),
             },
             Resolution::Forbidden,
+            Resolution::RootRefused {
+                reason: "because".into(),
+            },
             Resolution::NotFound,
             Resolution::Script {
                 path: b"/index.php".to_vec(),

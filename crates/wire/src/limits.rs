@@ -48,6 +48,9 @@ pub const REPLY_HEADERS_MAX: usize = 256;
 /// The text of one log frame.
 pub const LOG_BYTES_MAX: usize = 8 * 1024;
 
+/// A keeper's reason why nothing of its site is served: a path and some words.
+pub const REASON_BYTES_MAX: usize = 512;
+
 /// Workers that one site may have, whatever its configuration says.
 pub const WORKERS_MAX: u32 = 256;
 /// Questions about paths that one keeper may have open.

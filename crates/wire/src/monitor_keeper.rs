@@ -40,6 +40,8 @@ pub struct SiteSettings {
     pub front_controller: String,
     /// Whether files of owners other than the site's user and root are served and run.
     pub foreign_owners: bool,
+    /// Whether no other site's user is in the primary group of this site's user.
+    pub group_is_own: bool,
     /// The directory of php.ini as PHPRC names it, such as `/etc/php/8.2/embed`; modules are read from its `conf.d`.
     pub php_ini_directory: String,
     /// After how many requests a worker is replaced; 0 for never.
@@ -109,6 +111,7 @@ impl SiteSettings {
         write_texts(w, &self.script_extensions);
         w.text(&self.front_controller)
             .bool(self.foreign_owners)
+            .bool(self.group_is_own)
             .text(&self.php_ini_directory)
             .u32(self.requests_per_worker);
         w.count(self.php_values.len());
@@ -134,6 +137,7 @@ impl SiteSettings {
                 .text(limits::PATH_BYTES_MAX, "front controller")?
                 .to_owned(),
             foreign_owners: r.bool("foreign owners")?,
+            group_is_own: r.bool("group")?,
             php_ini_directory: r
                 .text(limits::PATH_BYTES_MAX, "php.ini directory")?
                 .to_owned(),
@@ -176,6 +180,7 @@ pub(crate) mod tests {
             script_extensions: vec!["php".into()],
             front_controller: "/index.php".into(),
             foreign_owners: false,
+            group_is_own: true,
             php_ini_directory: "/etc/php/8.2/embed".into(),
             requests_per_worker: 1000,
             php_values: vec![PhpValue {

@@ -71,6 +71,7 @@ impl Sandbox {
             script_extensions: vec!["php".into()],
             front_controller: String::new(),
             foreign_owners: false,
+            group_is_own: true,
             php_ini_directory: "/etc/php/8.2/embed".into(),
             requests_per_worker: 0,
             php_values: Vec::new(),

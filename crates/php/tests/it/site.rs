@@ -224,6 +224,7 @@ fn settings(directory: &Path, wishes: &Wishes<'_>) -> SiteSettings {
         script_extensions: vec!["php".into()],
         front_controller: String::new(),
         foreign_owners: false,
+        group_is_own: true,
         php_ini_directory: wishes
             .php_ini
             .map_or(system, |_| text(directory.join("ini"))),
