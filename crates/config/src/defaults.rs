@@ -58,6 +58,6 @@ pub(crate) const WEIGHT: u32 = 100;
 /// Workers, what they start, and threads of both; a fork bomb ends there.
 pub(crate) const PROCESSES_MAX: u32 = 512;
 /// Room for large uploads, little beside a disk.
-pub(crate) const TEMPORARY_BYTES_MAX: u64 = 2 << 30;
+pub(crate) const TEMPORARY_BYTES_MAX: &str = "2G";
 /// Far beyond a day of a busy site.
 pub(crate) const LOG_BYTES_MAX: &str = "1G";

@@ -148,6 +148,14 @@ keys! {
     /// The largest size of each of the site's two log files, at least 64K; beyond it nothing more is written until the log is
     /// rotated (move the file away, then SIGUSR1 to hostel-monitor).
     log_bytes_max: RawSize = "\"1G\"";
+    /// The most disk space for the site's own temporary files, at least 1M: its /tmp, /var/tmp, sessions and OPcache's files together.
+    /// Where the file system of `state` has project quotas (ext4 or xfs, mounted with `prjquota`) the kernel refuses what is
+    /// beyond; elsewhere the oldest files that nobody has open are removed within a minute, which the site's error log
+    /// tells. In any case files that nobody has used for 10 days (/var/tmp: 30) are removed.
+    temporary_bytes_max: RawSize = "\"2G\"";
+    /// The most disk space for what is in the site's home, at least 1M. Needs project quotas on its file system; without them
+    /// there is no such bound. What was there before it was first set counts only after `hostel audit`'s command for it was run.
+    home_bytes_max: RawSize = "(none)";
     /// After how many seconds without a request a worker may end, 1 to 86400; after ten times that, the site sleeps.
     idle_seconds: i64 = "60";
     /// After how many requests a worker is replaced; 0 for never.
@@ -217,6 +225,7 @@ mod tests {
             ("answer_bytes_max", quoted(d::ANSWER_BYTES_MAX)),
             ("spill_bytes_max", quoted(d::SPILL_BYTES_MAX)),
             ("log_bytes_max", quoted(d::LOG_BYTES_MAX)),
+            ("temporary_bytes_max", quoted(d::TEMPORARY_BYTES_MAX)),
             ("idle_seconds", d::IDLE_SECONDS.to_string()),
             ("requests_per_worker", d::REQUESTS_PER_WORKER.to_string()),
             ("cpu_weight", d::WEIGHT.to_string()),

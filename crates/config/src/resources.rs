@@ -17,6 +17,21 @@ pub(crate) fn memory_max(given: Option<&At<RawSize>>, report: &mut Report) -> Op
     fine(size, given.line, report)
 }
 
+/// `temporary_bytes_max`.
+pub(crate) fn temporary_bytes_max(given: &Option<At<RawSize>>, report: &mut Report) -> u64 {
+    let default = At::nowhere(RawSize::Text(d::TEMPORARY_BYTES_MAX.to_owned()));
+    let given = given.as_ref().unwrap_or(&default);
+    let size = sized("temporary_bytes_max", &given.value, QUOTA_BYTES_MIN);
+    fine(size, given.line, report).unwrap_or_default()
+}
+
+/// `home_bytes_max`; `None` where nothing was said.
+pub(crate) fn home_bytes_max(given: &Option<At<RawSize>>, report: &mut Report) -> Option<u64> {
+    let given = given.as_ref()?;
+    let size = sized("home_bytes_max", &given.value, QUOTA_BYTES_MIN);
+    fine(size, given.line, report)
+}
+
 /// `cpu_weight` or `io_weight`: what the kernel takes.
 pub(crate) fn weight(key: &str, given: Option<&At<i64>>, report: &mut Report) -> u32 {
     let weight = given.and_then(|given| {
@@ -56,6 +71,8 @@ fn percentage(key: &str, text: &str) -> Result<u32, Fault> {
         })
 }
 
+/// Less than this holds no session and no upload.
+const QUOTA_BYTES_MIN: u64 = 1 << 20;
 /// A keeper, a started PHP and one worker at work need about half of it.
 const MEMORY_BYTES_MIN: u64 = 64 << 20;
 /// The kernel's greatest weight.

@@ -164,8 +164,8 @@ fn check_limits(raw: &RawSite, report: &mut Report) -> Limits {
         cpu_max: resources::cpu_max(raw.cpu_max.as_ref(), report),
         io_weight: resources::weight("io_weight", raw.io_weight.as_ref(), report),
         processes_max: resources::processes_max(raw.processes_max.as_ref(), report),
-        temporary_bytes_max: d::TEMPORARY_BYTES_MAX,
-        home_bytes_max: None,
+        temporary_bytes_max: resources::temporary_bytes_max(&raw.temporary_bytes_max, report),
+        home_bytes_max: resources::home_bytes_max(&raw.home_bytes_max, report),
         log_bytes_max: disk_bytes[1],
     }
 }

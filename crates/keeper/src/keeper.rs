@@ -20,8 +20,9 @@ use rustix::process::{Signal, kill_process};
 
 use crate::files::{Files, HomeError};
 use crate::outbox::Outbox;
-use crate::processes;
+use crate::processes::{self, Process};
 use crate::stderr::say;
+use crate::sweeper::Sweeper;
 use crate::zygote::Php;
 
 /// Why the keeper cannot go on.
@@ -52,6 +53,7 @@ pub(crate) struct Keeper {
     front: Option<Front>,
     buffer: Vec<u8>,
     census: Instant,
+    sweeper: Sweeper,
 }
 
 /// The link to the front that is there now.
@@ -105,6 +107,7 @@ impl Keeper {
         settings: SiteSettings,
         buffer: Vec<u8>,
     ) -> Result<Self, KeeperError> {
+        let sweeper = Sweeper::new(settings.temporary_bytes_max);
         Ok(Self {
             files: Files::new(&settings, &dropped)?,
             php: Php::new(settings),
@@ -114,6 +117,7 @@ impl Keeper {
             front: None,
             buffer,
             census: Instant::now() + CENSUS_EVERY,
+            sweeper,
         })
     }
 
@@ -138,6 +142,7 @@ impl Keeper {
             self.php.kill_overdue();
             self.php.flush();
             self.flush_front();
+            self.sweeper.start_if_due(&self.dropped);
             if Instant::now() >= self.census {
                 self.census = Instant::now() + CENSUS_EVERY;
                 self.end_overdue();
@@ -168,10 +173,8 @@ impl Keeper {
         if let Some((socket, unsent)) = self.php.socket() {
             polled.push(PollFd::new(socket, wanted(unsent)));
         }
-        let until = self
-            .php
-            .deadline()
-            .map_or(self.census, |at| at.min(self.census));
+        let regular = self.census.min(self.sweeper.due());
+        let until = self.php.deadline().map_or(regular, |at| at.min(regular));
         let timeout = timespec(until.saturating_duration_since(Instant::now()));
         match poll(&mut polled, Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -269,7 +272,7 @@ impl Keeper {
                     self.tell_front(news, None);
                 }
             }
-            FrontToKeeper::Retire => match processes::others(self.php.pid()) {
+            FrontToKeeper::Retire => match self.others() {
                 Ok(others) if others.is_empty() => return Next::End,
                 Ok(others) => {
                     let processes = u32::try_from(others.len()).unwrap_or(u32::MAX);
@@ -306,6 +309,7 @@ impl Keeper {
     fn reap(&mut self) -> Result<(), KeeperError> {
         while let Ok(Some(_)) = self.signals.take() {}
         while let Reaped::Child(pid, ending) = signal::reap().map_err(KeeperError::Reap)? {
+            self.sweeper.ended(pid);
             if let Some(news) = self.php.ended(pid, ending) {
                 self.tell_front(news, None);
             }
@@ -338,9 +342,16 @@ impl Keeper {
         }
     }
 
+    /// What runs in the site besides PHP and what this process itself has started.
+    fn others(&self) -> io::Result<Vec<Process>> {
+        let mut others = processes::others(self.php.pid())?;
+        others.retain(|process| Some(process.pid) != self.sweeper.pid());
+        Ok(others)
+    }
+
     /// End processes that have run in the site for longer than any may.
     fn end_overdue(&self) {
-        let others = processes::others(self.php.pid()).unwrap_or_default();
+        let others = self.others().unwrap_or_default();
         for process in others {
             if let Some(signal) = process.overdue() {
                 let (pid, hours) = (process.pid, process.age.as_secs() / 3600);

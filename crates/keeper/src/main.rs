@@ -12,6 +12,8 @@ mod keeper;
 mod outbox;
 mod processes;
 mod stderr;
+mod sweep;
+mod sweeper;
 mod zygote;
 
 use std::io;
@@ -24,6 +26,7 @@ use hostel_wire::view;
 use rustix::process::{Pid, Signal};
 
 use keeper::{Keeper, KeeperError};
+use sweep::SweepError;
 
 /// Why the keeper could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -42,10 +45,18 @@ enum StartError {
     Signals(#[source] io::Error),
     #[error(transparent)]
     Keeper(#[from] KeeperError),
+    #[error(transparent)]
+    Sweep(#[from] SweepError),
 }
 
 fn main() -> ExitCode {
-    match start().and_then(|keeper| Ok(keeper.run()?)) {
+    let mut words = std::env::args();
+    let outcome = if words.next().as_deref() == Some(sweep::NAME) {
+        sweep::run(words).map_err(StartError::from)
+    } else {
+        start().and_then(|keeper| Ok(keeper.run()?))
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let mut text = error.to_string();

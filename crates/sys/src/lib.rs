@@ -9,6 +9,7 @@
 //! - [`fdpass`]: messages with descriptors; every process.
 //! - [`front_sandbox`]: what the front denies itself; front.
 //! - [`home`]: a site's home, opened safely; monitor, command line.
+//! - [`lease`]: whether anybody has a file open; keeper.
 //! - [`layers`]: the layers of a sandbox by name; monitor, command line.
 //! - [`process`]: first acts of every program.
 //! - [`rlimit`]: bounds on single processes; monitor.
@@ -36,6 +37,7 @@ pub mod fdpass;
 pub mod front_sandbox;
 pub mod home;
 pub mod layers;
+pub mod lease;
 mod mount;
 pub mod process;
 pub mod rlimit;

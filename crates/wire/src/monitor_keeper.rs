@@ -46,6 +46,8 @@ pub struct SiteSettings {
     pub php_ini_directory: String,
     /// After how many requests a worker is replaced; 0 for never.
     pub requests_per_worker: u32,
+    /// The most bytes of its temporary files that the keeper is to leave; 0 where the kernel bounds them.
+    pub temporary_bytes_max: u64,
     /// Settings of the site's PHP.
     pub php_values: Vec<PhpValue>,
 }
@@ -113,7 +115,8 @@ impl SiteSettings {
             .bool(self.foreign_owners)
             .bool(self.group_is_own)
             .text(&self.php_ini_directory)
-            .u32(self.requests_per_worker);
+            .u32(self.requests_per_worker)
+            .u64(self.temporary_bytes_max);
         w.count(self.php_values.len());
         for value in &self.php_values {
             w.text(&value.name).text(&value.value).bool(value.admin);
@@ -142,6 +145,7 @@ impl SiteSettings {
                 .text(limits::PATH_BYTES_MAX, "php.ini directory")?
                 .to_owned(),
             requests_per_worker: r.u32("requests per worker")?,
+            temporary_bytes_max: r.u64("temporary_bytes_max")?,
             php_values: PhpValue::decode_all(r)?,
         })
     }
@@ -183,6 +187,7 @@ pub(crate) mod tests {
             group_is_own: true,
             php_ini_directory: "/etc/php/8.2/embed".into(),
             requests_per_worker: 1000,
+            temporary_bytes_max: 2 << 30,
             php_values: vec![PhpValue {
                 name: "memory_limit".into(),
                 value: "256M".into(),

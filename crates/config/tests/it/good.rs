@@ -40,6 +40,8 @@ fn nothing_but_domains_must_be_written() {
     assert_eq!(site.limits.answer_bytes_max, 1 << 30);
     assert_eq!(site.limits.spill_bytes_max, 4 << 30);
     assert_eq!(site.limits.log_bytes_max, 1 << 30);
+    assert_eq!(site.limits.temporary_bytes_max, 2 << 30);
+    assert_eq!(site.limits.home_bytes_max, None);
     assert!(!site.foreign_owners);
     assert_eq!(site.limits.idle_time, Duration::from_secs(60));
     assert_eq!(site.limits.requests_per_worker, 1000);
@@ -82,6 +84,8 @@ fn everything_may_be_written() {
     assert_eq!(site.limits.processes_max, 64);
     assert_eq!(site.limits.spill_bytes_max, 10 << 20);
     assert_eq!(site.limits.log_bytes_max, 65_536);
+    assert_eq!(site.limits.temporary_bytes_max, 1 << 20);
+    assert_eq!(site.limits.home_bytes_max, Some(5 << 30));
     assert!(site.foreign_owners);
     assert_eq!(server.open_ports, [22, 2222]);
     let place = |host, port| Destination { host, port };
@@ -197,6 +201,8 @@ body_bytes_max = 0
 answer_bytes_max = "64K"
 spill_bytes_max = "10M"
 log_bytes_max = 65536
+temporary_bytes_max = "1M"
+home_bytes_max = "5G"
 foreign_owners = true
 idle_seconds = 1
 requests_per_worker = 0

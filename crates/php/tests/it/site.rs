@@ -229,6 +229,7 @@ fn settings(directory: &Path, wishes: &Wishes<'_>) -> SiteSettings {
             .php_ini
             .map_or(system, |_| text(directory.join("ini"))),
         requests_per_worker: wishes.requests_per_worker,
+        temporary_bytes_max: 0,
         php_values,
     }
 }
