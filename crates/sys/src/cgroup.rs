@@ -11,6 +11,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -120,6 +121,7 @@ impl Groups {
         } else {
             // A group that stands in the top one has the controllers that the top one hands out.
             switch_on(top)?;
+            let_owner_write(top)?;
             top.join(instance_name(run))
         };
         let mut groups = Self {
@@ -318,6 +320,19 @@ fn listed(group: &Path, file: &str) -> Result<Vec<Controller>, CgroupError> {
     let mut all = Controller::ALL.to_vec();
     all.retain(|one| text.split_whitespace().any(|name| name == one.name()));
     Ok(all)
+}
+
+/// The kernel makes the top directory as one that nobody writes in: only root with CAP_DAC_OVERRIDE, which the monitor has given
+/// up, makes groups there all the same. As its owner it may say otherwise.
+fn let_owner_write(group: &Path) -> Result<(), CgroupError> {
+    let mut permissions = fs::metadata(group)
+        .map_err(failed("look at", group))?
+        .permissions();
+    if permissions.mode() & 0o200 != 0 {
+        return Ok(());
+    }
+    permissions.set_mode(permissions.mode() | 0o200);
+    fs::set_permissions(group, permissions).map_err(failed("let root write in", group))
 }
 
 fn make(group: &Path) -> Result<(), CgroupError> {
