@@ -21,7 +21,7 @@ const SLOW: u32 = 10;
 
 /// What the kernel is told: where the root is, where to speak, to end at a panic instead of waiting for somebody, and that a
 /// processor or timer which stands still for a while is the host's doing.
-const KERNEL_LINE: &str = "root=/dev/nvme0n1 rw init=/sbin/hostel-init console=ttyS0 panic=-1 quiet \
+const KERNEL_LINE: &str = "root=/dev/nvme0n1 rw init=/sbin/hostel-init console=ttyS0 panic=-1 quiet loglevel=1 \
     mitigations=off no_timer_check rcupdate.rcu_cpu_stall_suppress=1 nowatchdog";
 /// The disk that the host reads afterwards.
 const REPORTS: usize = 2;
