@@ -21,6 +21,9 @@ pub enum SandboxError {
     /// The rules for files, ports, sockets and signals.
     #[error("cannot make Landlock's rules")]
     Landlock(#[from] ::landlock::RulesetError),
+    /// The root of the file system, for one of the rules.
+    #[error("cannot open / for Landlock's rules")]
+    Root(#[source] std::io::Error),
     /// The list of denied system calls is wrong.
     #[error("cannot make the filter of system calls")]
     Compile(#[from] seccompiler::BackendError),

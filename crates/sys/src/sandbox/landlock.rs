@@ -11,8 +11,10 @@ use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath,
     RestrictSelfAttr, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, Scope, make_bitflags,
 };
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use super::SandboxError;
 use crate::mount::Access;
 
 /// A ruleset, made by one process and put in place by another.
@@ -99,23 +101,20 @@ impl From<Access> for Allowed {
 ///
 /// # Errors
 /// The kernel's. A kernel without Landlock is none.
-pub(super) fn restrict_to_own_processes() -> Result<(), RulesetError> {
-    let Some(abi) = abi() else {
+pub(super) fn restrict_to_own_processes() -> Result<(), SandboxError> {
+    if abi().is_none() {
         return Ok(());
-    };
-    // A layer has to say something. Devices cannot be made in any case; with rules for files, renaming has to be allowed.
-    let created = if abi >= SIGNALS_SINCE {
-        Ruleset::default().scope(Scope::Signal)?.create()?
-    } else {
-        let root = landlock::PathFd::new("/");
-        let created = Ruleset::default()
-            .handle_access(AccessFs::MakeBlock | AccessFs::Refer)?
-            .create()?;
-        match root {
-            Ok(root) => created.add_rule(PathBeneath::new(root, AccessFs::Refer))?,
-            Err(_) => created,
-        }
-    };
+    }
+    // Some right has to be handled, and nobody can make a device in any case. Each layer forbids moving files between directories
+    // unless a rule allows it, whatever else the layer says.
+    let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| SandboxError::Root(errno.into()))?;
+    let created = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::MakeBlock | AccessFs::Refer)?
+        .scope(Scope::Signal)?
+        .create()?
+        .add_rule(PathBeneath::new(root, AccessFs::Refer))?;
     created
         .log_same_exec(false)?
         .log_subdomains(false)?
@@ -157,8 +156,6 @@ pub(crate) fn install(ruleset: BorrowedFd<'_>, flags: libc::c_uint) -> Result<()
 const TESTED: ABI = ABI::V7;
 /// Since when files can be moved between directories.
 const OF_USE_SINCE: u32 = 2;
-/// Since when signals can be kept in.
-const SIGNALS_SINCE: u32 = 6;
 /// Since when it says what is logged.
 const LOG_SINCE: u32 = 7;
 /// LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF and LOG_SUBDOMAINS_OFF of linux/landlock.h: a site must not be able to fill the

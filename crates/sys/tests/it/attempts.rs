@@ -173,10 +173,11 @@ fn worker(what: &str) -> String {
     let other = OTHER.load(Ordering::Relaxed);
     let own = sleep();
     format!(
-        "read {}, signal {}, own {}, dumpable {}",
+        "read {}, signal {}, own {}, move {}, dumpable {}",
         attempt("read", &format!("/proc/{other}/environ")),
         called(libc::SYS_kill, [other.into(), 0, 0]),
         called(libc::SYS_kill, [own.into(), 9, 0]),
+        attempt("move", "/tmp"),
         called(libc::SYS_prctl, [libc::PR_SET_DUMPABLE.into(), 1, 0]),
     )
 }

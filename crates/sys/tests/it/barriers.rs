@@ -252,7 +252,7 @@ pub(crate) fn each_layer_can_be_left_out() {
 /// The last layer, that a worker adds: no process but its own is reached, and what is denied to scripts alone is denied.
 pub(crate) fn a_worker_is_alone() {
     let attempts = || tries(&["worker:before", "worker:enter", "worker:after"]);
-    let before = "read yes, signal yes, own yes, dumpable yes";
+    let before = "read yes, signal yes, own yes, move yes, dumpable yes";
     let read = match features().landlock_abi {
         Some(_) => "PermissionDenied",
         None => "yes",
@@ -261,7 +261,8 @@ pub(crate) fn a_worker_is_alone() {
         Some(6..) => "PermissionDenied",
         _ => "yes",
     };
-    let after = format!("read {read}, signal {signal}, own yes, dumpable PermissionDenied");
+    let after =
+        format!("read {read}, signal {signal}, own yes, move yes, dumpable PermissionDenied");
     let answers = without(&[], |_| attempts());
     is(
         &answers,
