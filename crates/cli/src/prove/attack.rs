@@ -100,8 +100,6 @@ impl Stopper {
 pub(crate) enum Need {
     /// Landlock of at least this version: 1 files, 3 truncate, 4 TCP, 5 ioctl, 6 signals and abstract sockets.
     Landlock(u32),
-    /// Root's capability of this number and name, which a container's root may lack.
-    Capability(u8, &'static str),
 }
 
 /// One step of an attack.
@@ -128,6 +126,8 @@ pub(crate) enum Step {
     Visit(&'static [&'static str]),
     /// Many visitors at once, while the server is asked for a file of the victim's.
     Crowd(Crowd),
+    /// Nothing that could be tried: the server does not do yet what would be attacked.
+    NotThere(&'static str),
 }
 
 /// Many visitors at once, each of whom sends the same and leaves his connection open.

@@ -42,7 +42,11 @@ fn script(step: &Step) -> Option<Script> {
         | Step::Insider(script)
         | Step::Beside(script)
         | Step::Race(script) => Some(*script),
-        Step::Probe(_) | Step::EndAttacker | Step::Visit(_) | Step::Crowd(_) => None,
+        Step::Probe(_)
+        | Step::EndAttacker
+        | Step::Visit(_)
+        | Step::Crowd(_)
+        | Step::NotThere(_) => None,
     }
 }
 
@@ -58,4 +62,5 @@ const GROUPS: &[&[Attack]] = &[
     kernel::ATTACKS,
     php_settings::ATTACKS,
     routing::ATTACKS,
+    routing::ENCRYPTED,
 ];

@@ -82,9 +82,6 @@ impl Ground {
                 (present < *version)
                     .then(|| format!("Landlock of version {version}; the kernel has {present}"))
             }
-            Need::Capability(number, name) => {
-                (!has_capability(*number)).then(|| format!("{name}, which root does not have here"))
-            }
         })
     }
 }

@@ -246,6 +246,11 @@ impl<'a> Scene<'a> {
         if needs_probe && !self.ground.stage.has_probe {
             return Some(format!("{PROBE} is not beside this program"));
         }
+        for step in attack.steps {
+            if let Step::NotThere(why) = step {
+                return Some((*why).to_owned());
+            }
+        }
         let visits = |step: &Step| matches!(step, Step::Visit(_) | Step::Crowd(_));
         attack
             .steps
@@ -335,6 +340,8 @@ impl<'a> Scene<'a> {
                 }
                 Step::Visit(requests) => self.visit(requests, &body, &mut ran),
                 Step::Crowd(crowd) => self.crowd(crowd, &body, &mut ran),
+                // Kept out by `obstacle`.
+                Step::NotThere(_) => {}
                 Step::Race(script) => self.race(*script, &kept, &mut ran)?,
                 Step::EndAttacker => {
                     ran.errors.extend(self.errors());

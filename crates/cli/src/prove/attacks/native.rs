@@ -135,7 +135,11 @@ pub(super) const ATTACKS: &[Attack] = &[
         group: Group::Memory,
         against: Against::Victim,
         title: "take a message from another site's POSIX queue",
-        stoppers: &[Stopper::Layer(Layer::IpcNamespace)],
+        // To Landlock a queue is a file without a place.
+        stoppers: &[
+            Stopper::Layer(Layer::IpcNamespace),
+            Stopper::Layer(Layer::Landlock),
+        ],
         steps: &[
             Step::Victim(php!("memory/posix-queue-make")),
             Step::Probe(&["posix-queue-read", "hostel-prove-{marker}"]),

@@ -2,9 +2,7 @@
 
 use hostel_sys::layers::Layer;
 
-use crate::prove::attack::{
-    Against, Attack, Condition, Control, Group, Judge, Need, Step, Stopper,
-};
+use crate::prove::attack::{Against, Attack, Condition, Control, Group, Judge, Step, Stopper};
 use crate::prove::ground::has_capability;
 
 /// `id "title" [layers] [the probe's words], …;`, with a condition of the control where there is one.
@@ -34,7 +32,7 @@ pub(super) const ATTACKS: &[Attack] = rights! {
         [["setuid-program", "/usr/bin/su"], ["setuid-program", "/usr/bin/passwd"], ["setuid-program", "/usr/bin/chsh"]];
     "privileges-readable" "make a worker readable to others of its user" CALLS &[], [["dumpable"]];
     "privileges-limits" "raise hard limits" CAPABLE &[], [["limits-raise"]] SYSTEM_RESOURCE;
-    "privileges-memory-kill" "be the last that is ended when memory runs out" CAPABLE MONITORS_RIGHT, [["oom-score"]] SYSTEM_RESOURCE;
+    "privileges-memory-kill" "be the last that is ended when memory runs out" SCORE &[], [["oom-score"]];
     "privileges-program-name" "pretend to be another program" CAPABLE &[], [["program-change"]] SYSTEM_RESOURCE;
     "privileges-memory-lock" "lock memory beyond the limit" CAPABLE &[], [["memory-lock", "64"]];
     "privileges-realtime" "run before all others" CAPABLE &[], [["realtime"], ["nice"]];
@@ -51,6 +49,12 @@ const CAPABLE: &[Stopper] = &[
     Stopper::Layer(Layer::Capabilities),
     Stopper::Layer(Layer::User),
 ];
+/// To Landlock the score is a file that nobody may write.
+const SCORE: &[Stopper] = &[
+    Stopper::Layer(Layer::Landlock),
+    Stopper::Layer(Layer::Capabilities),
+    Stopper::Layer(Layer::User),
+];
 /// The view's mounts take no notice of the set-uid bit either.
 const SET_UID: &[Stopper] = &[
     Stopper::Layer(Layer::NoNewPrivileges),
@@ -61,5 +65,3 @@ const SYSTEM_RESOURCE: Condition = Condition {
     what: "root with CAP_SYS_RESOURCE",
     is_so: || has_capability(24),
 };
-/// Who starts a site sets its score, and with this capability the least that it may have.
-const MONITORS_RIGHT: &[Need] = &[Need::Capability(24, "CAP_SYS_RESOURCE")];

@@ -359,6 +359,34 @@ pub(super) const LOADS: &[Attack] = loads! {
         ]), 20 "GET /{directory}/crash.php HTTP/1.1\r\nHost: {me.domain}\r\n\r\n" "" 0];
 };
 
+/// What belongs to TLS and HTTP/2.
+pub(super) const ENCRYPTED: &[Attack] = &[
+    encrypted(
+        "routing-sni",
+        "name one site to TLS and ask for another one",
+    ),
+    encrypted(
+        "routing-coalescing",
+        "ask for another site on an HTTP/2 connection",
+    ),
+];
+
+const fn encrypted(id: &'static str, title: &'static str) -> Attack {
+    Attack {
+        id,
+        group: Group::Routing,
+        against: Against::Victim,
+        title,
+        stoppers: &[],
+        needs: &[],
+        steps: &[Step::NotThere(
+            "the server speaks neither TLS nor HTTP/2 yet",
+        )],
+        judge: Judge::Canaries,
+        control: Control::WithoutLayers,
+    }
+}
+
 /// The other site, asked by its own name.
 const THEIRS: &str =
     "GET /{directory}/secret.txt HTTP/1.1\r\nHost: {victim.domain}\r\nConnection: close\r\n\r\n";
