@@ -470,3 +470,46 @@ fn copy_program(from: &Path, to: &Path) {
         .status();
     assert!(copied.expect("cp").success(), "copying {}", from.display());
 }
+
+#[test]
+fn a_full_log_stops_and_goes_on_after_a_rotation() {
+    let instance = Instance::new("full-log")
+        .site(site("a", User::One).toml("log_bytes_max = \"64K\""))
+        .start();
+    let long = "x".repeat(4000);
+    let path = instance.path("logs/a/access.log");
+    let length = || fs::metadata(&path).map_or(0, |file| file.len());
+    let full = || {
+        for _ in 0..10 {
+            assert_eq!(instance.get("a.test", &format!("/?n=1&{long}")).status, 200);
+        }
+        fs::read_to_string(&path).is_ok_and(|text| text.contains("has reached its bound"))
+    };
+    assert!(
+        wait_until(Duration::from_secs(10), full),
+        "{}",
+        instance.logs()
+    );
+    let (before, line) = (length(), 200);
+    assert!(before <= 65_536 + line, "{before}");
+    for _ in 0..10 {
+        instance.get("a.test", &format!("/?n=1&{long}"));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(length(), before);
+    let log = fs::read_to_string(instance.path("logs/server.log")).expect("the log");
+    let told = "site a: the access log has reached 65536 bytes ('log_bytes_max')";
+    assert_eq!(log.matches(told).count(), 1, "{log}");
+
+    fs::rename(&path, path.with_extension("1")).expect("root may");
+    instance.signal(Signal::USR1);
+    let goes_on = || {
+        instance.get("a.test", "/?n=1&after");
+        fs::read_to_string(&path).is_ok_and(|text| text.contains("after"))
+    };
+    assert!(
+        wait_until(Duration::from_secs(10), goes_on),
+        "{}",
+        instance.logs()
+    );
+}

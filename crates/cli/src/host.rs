@@ -46,6 +46,7 @@ pub(crate) fn examine(server: Option<&Server>) -> Vec<Finding> {
     if let Some(server) = server {
         findings.push(php_ini(&server.php_ini_directory));
         findings.extend(server.sites.iter().map(|site| home(server, site)));
+        findings.extend(weaknesses(server));
     }
     findings
 }
@@ -315,19 +316,35 @@ fn privileges() -> Finding {
     if Uid::effective() != Uid::ROOT {
         return Finding::unknown(what, "not root");
     }
-    let named = |lacking: Vec<Capability>| {
-        let words: Vec<String> = lacking.iter().map(ToString::to_string).collect();
-        words.join(", ")
-    };
     match capabilities::lacking(MONITOR) {
-        Ok(lacking) if lacking.is_empty() => Finding::fine(what, "all that are needed"),
-        Ok(lacking) => Finding::missing(
-            what,
-            format!("without {}", named(lacking)),
-            Some("a container must give them to its root"),
-        ),
+        Ok(lacking) => lacking_capabilities(what, &lacking),
         Err(error) => Finding::missing(what, error.to_string(), None),
     }
+}
+
+fn lacking_capabilities(what: &str, lacking: &[Capability]) -> Finding {
+    if lacking.is_empty() {
+        return Finding::fine(what, "all that are needed");
+    }
+    let words: Vec<String> = lacking.iter().map(ToString::to_string).collect();
+    let detail = format!("without {}", words.join(", "));
+    let hint = Some("a container must give them to its root");
+    if lacking.iter().all(|capability| capability.is_optional) {
+        Finding::weaker(what, detail, hint)
+    } else {
+        Finding::missing(what, detail, hint)
+    }
+}
+
+/// What is no error in the configuration, and weaker than it looks.
+fn weaknesses(server: &Server) -> impl Iterator<Item = Finding> {
+    let finding = |warning: String| match warning.split_once(" (hint: ") {
+        Some((text, hint)) => {
+            Finding::weaker("users of sites", text, Some(hint.trim_end_matches(')')))
+        }
+        None => Finding::weaker("users of sites", warning, None),
+    };
+    hostel_config::warnings(server).into_iter().map(finding)
 }
 
 /// Tries one system call.
@@ -383,6 +400,21 @@ mod tests {
         assert_eq!(states(Some(7)), (2, 0));
         assert_eq!(states(Some(2)), (6, 4));
         assert_eq!(states(None), (6, 5));
+    }
+
+    #[test]
+    fn what_root_lacks_is_named_and_weighed() {
+        let (optional, needed): (Vec<_>, Vec<_>) = MONITOR.iter().partition(|one| one.is_optional);
+        let state = |lacking: &[Capability]| lacking_capabilities("x", lacking).state;
+        assert_eq!(state(&[]), State::Fine);
+        assert_eq!(state(&optional), State::Weaker);
+        assert_eq!(state(&needed[..1]), State::Missing);
+        let finding = lacking_capabilities("x", &needed);
+        assert!(
+            finding.detail.contains("CAP_SYS_ADMIN ("),
+            "{}",
+            finding.detail
+        );
     }
 
     #[test]
