@@ -209,19 +209,31 @@ fn keep_whole_lines(buffer: &mut Vec<u8>, room: u64) {
     buffer.truncate(end.map_or(0, |last| last + 1));
 }
 
-/// Append text with every control character but the tab as `\xHH`.
+/// Append text with the bytes of every control character but the tab as `\xHH`, and of what else some reader takes for the end of a
+/// line or a terminal for a command: the controls and separators of Unicode, and bytes that are no UTF-8.
 fn escape_into(out: &mut Vec<u8>, text: &[u8]) {
-    let is_plain = |byte: &u8| (*byte >= 0x20 && *byte != 0x7f) || *byte == b'\t';
+    let is_plain = |byte: &u8| (0x20..0x7f).contains(byte) || *byte == b'\t';
     if text.iter().all(is_plain) {
         out.extend_from_slice(text);
         return;
     }
-    for byte in text {
-        if is_plain(byte) {
-            out.push(*byte);
-        } else {
+    let escape = |out: &mut Vec<u8>, bytes: &[u8]| {
+        for byte in bytes {
             out.extend_from_slice(format!("\\x{byte:02X}").as_bytes());
         }
+    };
+    for chunk in text.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            let mut bytes = [0; 4];
+            let bytes = character.encode_utf8(&mut bytes).as_bytes();
+            let is_separator = matches!(character, '\u{2028}' | '\u{2029}');
+            if is_separator || (character.is_control() && character != '\t') {
+                escape(out, bytes);
+            } else {
+                out.extend_from_slice(bytes);
+            }
+        }
+        escape(out, chunk.invalid());
     }
 }
 
@@ -263,6 +275,18 @@ mod tests {
         log.replace(temporary()).unwrap();
         log.line(b"> ", b"a\r\nforged\0\x7f\tb\x1b").unwrap();
         assert_eq!(written(&mut log), "> a\\x0D\\x0Aforged\\x00\\x7F\tb\\x1B\n");
+    }
+
+    #[test]
+    fn what_some_readers_take_for_the_end_of_a_line_is_escaped() {
+        let mut log = LogFile::new(Rate::new(10, 1000), u64::MAX);
+        log.replace(temporary()).unwrap();
+        let text = "gr\u{fc}n \u{85}\u{9b}2K\u{2028}\u{2029}".as_bytes();
+        log.line(b"", &[text, b"\x9b\xff"].concat()).unwrap();
+        assert_eq!(
+            written(&mut log),
+            "gr\u{fc}n \\xC2\\x85\\xC2\\x9B2K\\xE2\\x80\\xA8\\xE2\\x80\\xA9\\x9B\\xFF\n"
+        );
     }
 
     #[test]

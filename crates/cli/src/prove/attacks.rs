@@ -5,6 +5,7 @@ use super::{scene, victim};
 
 mod files;
 mod kernel;
+mod logs;
 mod memory;
 mod native;
 pub(crate) mod php_settings;
@@ -52,6 +53,7 @@ fn script(step: &Step) -> Option<Script> {
 
 const GROUPS: &[&[Attack]] = &[
     files::ATTACKS,
+    logs::ATTACKS,
     processes::ATTACKS,
     memory::ATTACKS,
     sockets::ATTACKS,
