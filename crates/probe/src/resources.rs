@@ -78,7 +78,10 @@ pub(crate) fn memory(arguments: &Arguments<'_>) -> Tried {
 
 /// A file, in MiB, without a name as soon as it is open.
 pub(crate) fn file(arguments: &Arguments<'_>) -> Tried {
-    let (path, wanted) = (arguments.text(0)?, bounded(arguments, 1, MEBIBYTES_MAX)?);
+    let (path, wanted) = (
+        arguments.text(0)?,
+        bounded(arguments, 1, FILE_MEBIBYTES_MAX)?,
+    );
     let mut file = File::options().write(true).create_new(true).open(path)?;
     fs::remove_file(path)?;
     let piece = vec![1_u8; MEBIBYTE];
@@ -159,6 +162,8 @@ const HELD_MAX: u64 = 10;
 const THREAD_STACK: usize = 16 << 10;
 const DESCRIPTORS_MAX: u64 = 200_000;
 const MEBIBYTE: usize = 1 << 20;
-const MEBIBYTES_MAX: u64 = 4_096;
+const MEBIBYTES_MAX: u64 = 2_048;
+/// Less than most disks have to spare.
+const FILE_MEBIBYTES_MAX: u64 = 512;
 const FILES_MAX: u64 = 200_000;
 const BUFFERS_MAX: u64 = 2_000;

@@ -27,7 +27,7 @@ pub(super) fn examine(server: &Server, site: &Site) -> Vec<Finding> {
 }
 
 /// The mount point and kind of the file system that a path is on, if it has no project quotas.
-fn unbounded(path: &Path) -> Option<(String, String)> {
+pub(crate) fn unbounded(path: &Path) -> Option<(String, String)> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
     let mounts = mounts.lines().filter_map(|line| {
         let (mount, source) = line.split_once(" - ")?;

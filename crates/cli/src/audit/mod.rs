@@ -10,7 +10,7 @@
 
 mod accounts;
 mod checks;
-mod disk;
+pub(crate) mod disk;
 mod files;
 mod finding;
 mod host;

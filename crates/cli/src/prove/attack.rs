@@ -95,11 +95,15 @@ impl Stopper {
     }
 }
 
-/// Something that not every kernel has.
+/// Something that not every kernel, or file system, has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
     /// Landlock of at least this version: 1 files, 3 truncate, 4 TCP, 5 ioctl, 6 signals and abstract sockets.
     Landlock(u32),
+    /// Project quotas of the file system that the site's temporary files are on.
+    QuotaOfTemporaryFiles,
+    /// The same for its home, and a bound there.
+    QuotaOfHome,
 }
 
 /// One step of an attack.

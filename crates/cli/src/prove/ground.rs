@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use hostel_config::{Errors, Server, SystemUsers};
+use hostel_config::{Errors, Server, Site, SystemUsers};
 use hostel_monitor::directories::Directories;
 use hostel_monitor::launch::{LaunchError, Programs};
 use hostel_monitor::resources::Resources;
@@ -15,6 +15,7 @@ use hostel_wire::monitor_keeper::PhpValue;
 use super::attack::Need;
 use super::attacks;
 use super::stage::{Stage, StageError};
+use crate::audit::disk::unbounded;
 
 /// The ground.
 #[derive(Debug)]
@@ -75,15 +76,27 @@ impl Ground {
     }
 
     /// What of these this kernel lacks, in words.
-    pub(crate) fn lacking(&self, needs: &[Need]) -> Option<String> {
+    pub(crate) fn lacking(&self, needs: &[Need], site: &Site) -> Option<String> {
         needs.iter().find_map(|need| match need {
             Need::Landlock(version) => {
                 let present = features().landlock_abi.unwrap_or(0);
                 (present < *version)
                     .then(|| format!("Landlock of version {version}; the kernel has {present}"))
             }
+            Need::QuotaOfTemporaryFiles => no_quota(&self.server.state),
+            Need::QuotaOfHome if site.limits.home_bytes_max.is_none() => {
+                Some("home_bytes_max, which the site does not have".to_owned())
+            }
+            Need::QuotaOfHome => no_quota(Path::new(&site.home)),
         })
     }
+}
+
+fn no_quota(path: &Path) -> Option<String> {
+    let (place, kind) = unbounded(path)?;
+    Some(format!(
+        "project quotas on {place} ({kind}; mount option prjquota)"
+    ))
 }
 
 /// Whether this process, which is root, has a capability.

@@ -179,7 +179,7 @@ impl<'a> Scene<'a> {
             self.end_strays();
             self.clear();
             let reached = reached.join("; ");
-            return Ok(match self.ground.lacking(attack.needs) {
+            return Ok(match self.ground.lacking(attack.needs, self.site) {
                 Some(lack) => verdict(Outcome::NotStoppedHere(lack), reached),
                 None => verdict(Outcome::GotThrough, reached),
             });
@@ -446,6 +446,8 @@ impl<'a> Scene<'a> {
             "beyond": {
                 "processes": self.site.limits.processes_max + 32,
                 "memory": self.site.limits.memory_max.map_or(u64::MAX, |bytes| (bytes >> 20) + 32),
+                "temporary": (self.site.limits.temporary_bytes_max >> 20) + 8,
+                "home": (self.site.limits.home_bytes_max.unwrap_or(0) >> 20) + 8,
             },
             // Beneath both document roots, for as long as visitors attack.
             "directory": format!("hostel-prove-{}", self.marker),

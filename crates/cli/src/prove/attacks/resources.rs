@@ -2,7 +2,7 @@
 
 use hostel_sys::layers::Layer;
 
-use crate::prove::attack::{Against, Attack, Control, Group, Judge, Step, Stopper, php};
+use crate::prove::attack::{Against, Attack, Control, Group, Judge, Need, Step, Stopper, php};
 
 pub(super) const ATTACKS: &[Attack] = &[
     Attack {
@@ -31,6 +31,42 @@ pub(super) const ATTACKS: &[Attack] = &[
         title: "open more files than one process may",
         stoppers: &[Stopper::Layer(Layer::ResourceLimits)],
         steps: &[Step::Probe(&["descriptors", "4200"])],
+        ..USUAL
+    },
+    Attack {
+        id: "resources-temporary-files",
+        title: "put more into /tmp than temporary_bytes_max",
+        stoppers: QUOTA,
+        needs: &[Need::QuotaOfTemporaryFiles],
+        steps: &[Step::Probe(&[
+            "file",
+            "/tmp/hostel-prove-{marker}",
+            "{beyond.temporary}",
+        ])],
+        control: Control::Permitted(
+            "a file of 1 MiB",
+            &[Step::Probe(&["file", "/tmp/hostel-prove-{marker}", "1"])],
+        ),
+        ..USUAL
+    },
+    Attack {
+        id: "resources-home",
+        title: "put more into home than home_bytes_max",
+        stoppers: QUOTA,
+        needs: &[Need::QuotaOfHome],
+        steps: &[Step::Probe(&[
+            "file",
+            "{me.home}/.hostel-prove-{marker}",
+            "{beyond.home}",
+        ])],
+        control: Control::Permitted(
+            "a file of 1 MiB",
+            &[Step::Probe(&[
+                "file",
+                "{me.home}/.hostel-prove-{marker}",
+                "1",
+            ])],
+        ),
         ..USUAL
     },
     Attack {
@@ -93,6 +129,7 @@ const USUAL: Attack = Attack {
     control: Control::WithoutLayers,
 };
 
+const QUOTA: &[Stopper] = &[Stopper::Rule("project quotas of the file system")];
 /// Where there are no control groups, limits of each process and user stand in for them.
 const COUNTED: &[Stopper] = &[
     Stopper::Layer(Layer::ControlGroup),
