@@ -11,6 +11,7 @@
 
 mod attempts;
 mod barriers;
+mod cost;
 mod front;
 mod homes;
 mod probe;
@@ -53,7 +54,7 @@ fn main() {
 }
 
 /// What is tried, by name.
-const CASES: [(&str, fn()); 25] = [
+const CASES: [(&str, fn()); 26] = [
     (
         "a home's parents are root's alone",
         homes::parents_are_roots,
@@ -103,4 +104,5 @@ const CASES: [(&str, fn()); 25] = [
     ),
     ("a worker is alone", barriers::a_worker_is_alone),
     ("the front's own sandbox", sandbox::front_closed_in),
+    ("cost", cost::figures),
 ];

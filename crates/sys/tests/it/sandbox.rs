@@ -77,7 +77,7 @@ impl Scene {
         self.place.path().join(name).to_str().unwrap().to_owned()
     }
 
-    fn view(&self, mount_point: &str) -> View {
+    pub(crate) fn view(&self, mount_point: &str) -> View {
         let home = open_home(&self.user.home, self.user.uid, &[]).unwrap();
         let own: Vec<File> = ["tmp", "var-tmp", "sessions", "opcache"]
             .map(|name| File::open(self.path(&format!("state/{name}"))).unwrap())
@@ -104,7 +104,12 @@ impl Scene {
         .unwrap()
     }
 
-    fn spawn(&self, program: Program<'_>, view: Option<View>, attempts: &[String]) -> Child {
+    pub(crate) fn spawn(
+        &self,
+        program: Program<'_>,
+        view: Option<View>,
+        attempts: &[String],
+    ) -> Child {
         let arguments: Vec<CString> = ["hostel-probe".to_owned(), "probe".to_owned()]
             .iter()
             .chain(attempts)
@@ -161,7 +166,7 @@ impl Scene {
     }
 }
 
-fn progress(child: &Child) -> Progress {
+pub(crate) fn progress(child: &Child) -> Progress {
     let deadline = Instant::now() + Duration::from_secs(5);
     while Instant::now() < deadline {
         match child.progress().unwrap() {
