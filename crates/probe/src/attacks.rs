@@ -29,7 +29,6 @@ attacks! {
     "ptrace-me" "" trace::trace_me;
     "vm-read" "PROCESS" trace::vm_read;
     "vm-write" "PROCESS" trace::vm_write;
-    "memory-advise" "PROCESS" trace::advise;
     "memory-open" "PROCESS" trace::open_memory;
     "descriptor-take" "PROCESS" trace::take_descriptor;
     "kcmp" "PROCESS" trace::compare;

@@ -52,13 +52,6 @@ fn vm(arguments: &Arguments<'_>, number: libc::c_long) -> Tried {
     answer.passed_with(&[Errno::FAULT], "copied")
 }
 
-/// Advise the kernel about none of its memory.
-pub(crate) fn advise(arguments: &Arguments<'_>) -> Tried {
-    let pidfd = descriptor(call!(libc::SYS_pidfd_open, target(arguments, 0)?, 0)?)?;
-    call!(libc::SYS_process_madvise, &pidfd, 0, 0, libc::MADV_COLD, 0)?;
-    Ok("may advise about its memory".to_owned())
-}
-
 /// Open its memory for writing.
 pub(crate) fn open_memory(arguments: &Arguments<'_>) -> Tried {
     let path = format!("/proc/{}/mem", target(arguments, 0)?);

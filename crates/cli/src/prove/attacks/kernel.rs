@@ -26,8 +26,8 @@ macro_rules! calls {
 }
 
 pub(super) const ATTACKS: &[Attack] = calls! {
-    "kernel-user-namespace" "become root of a user namespace, and mount there" CALLS
-        [["user-root"], ["unshare", "user"], ["clone", "user"]];
+    "kernel-user-namespace" "become root of a user namespace" CALLS [["unshare", "user"], ["clone", "user"]];
+    "kernel-user-root" "become root of a user namespace, and mount there" ROOTS_OWN_CALLS [["user-root"]];
     "kernel-clone3" "the same by clone3, whose flags no filter sees" CALLS [["clone3", "user"]];
     "kernel-unshare" "leave each other kind of namespace" ROOTS_CALLS
         [["unshare", "mount"], ["unshare", "pid"], ["unshare", "network"], ["unshare", "ipc"], ["unshare", "uts"], ["unshare", "cgroup"]];
@@ -95,6 +95,12 @@ const ROOTS_CALLS: &[Stopper] = &[
     Stopper::Layer(Layer::SystemCalls),
     Stopper::Layer(Layer::Capabilities),
     Stopper::Layer(Layer::User),
+];
+/// Whoever is root of a namespace may make these there, and write the files of /proc that make him so.
+const ROOTS_OWN_CALLS: &[Stopper] = &[
+    Stopper::Layer(Layer::SystemCalls),
+    Stopper::Layer(Layer::Landlock),
+    Stopper::Layer(Layer::WorkerLandlock),
 ];
 /// Landlock too denies these to whom it denies any file.
 const ROOTS_FILE_CALLS: &[Stopper] = &[

@@ -22,7 +22,6 @@ pub(super) const ATTACKS: &[Attack] = &[
             Step::Probe(&["vm-read", "{victim.pids.2}"]),
             Step::Probe(&["vm-write", "{victim.pids.2}"]),
             Step::Probe(&["memory-open", "{victim.pids.2}"]),
-            Step::Probe(&["memory-advise", "{victim.pids.2}"]),
         ],
         ..USUAL
     },
@@ -171,9 +170,11 @@ const TRACING: &[Stopper] = &[
     Stopper::Layer(Layer::Landlock),
     Stopper::Layer(Layer::WorkerLandlock),
 ];
-/// What stands between a worker and the inside of another process of its site.
+/// What stands between a worker and the inside of another process of its site. Landlock for the whole site is here for one
+/// thing: nobody may write a file of /proc.
 const TRACING_OWN: &[Stopper] = &[
     Stopper::Layer(Layer::SystemCalls),
     Stopper::Layer(Layer::NonDumpable),
+    Stopper::Layer(Layer::Landlock),
     Stopper::Layer(Layer::WorkerLandlock),
 ];

@@ -29,7 +29,7 @@ pub(super) const ATTACKS: &[Attack] = rights! {
     "privileges-groups" "join root's group" CAPABLE &[], [["setgroups"]];
     "privileges-capabilities" "take capabilities" CAPABLE &[], [["capabilities"], ["ambient"], ["securebits"]];
     "privileges-set-uid" "run set-uid programs" SET_UID &[],
-        [["setuid-program", "/usr/bin/su"], ["setuid-program", "/usr/bin/passwd"], ["setuid-program", "/usr/bin/chsh"]];
+        [["setuid-program", "/usr/bin/su"], ["setuid-program", "/usr/bin/passwd"]];
     "privileges-readable" "make a worker readable to others of its user" CALLS &[], [["dumpable"]];
     "privileges-limits" "raise hard limits" CAPABLE &[], [["limits-raise"]] SYSTEM_RESOURCE;
     "privileges-memory-kill" "be the last that is ended when memory runs out" SCORE &[], [["oom-score"]];
