@@ -29,6 +29,7 @@
 
 mod browser;
 pub mod case;
+mod control_group;
 pub mod http;
 mod instance;
 pub mod load;
@@ -38,6 +39,7 @@ pub mod site;
 pub mod user;
 
 pub use browser::{Browser, Part, encode, multipart};
+pub use control_group::{CONTROL_GROUPS, has_control_groups};
 pub use http::{Connection, Framing, Request, Response};
 pub use instance::{Instance, Leftovers, free_port, programs};
 pub use load::Load;

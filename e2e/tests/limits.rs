@@ -9,39 +9,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use hostel_e2e::process::Process;
-use hostel_e2e::{Instance, Leftovers, Response, Site, User, wait_until};
+use hostel_e2e::{
+    CONTROL_GROUPS, Instance, Leftovers, Request, Response, Site, User, has_control_groups,
+    wait_until,
+};
 use serde_json::Value;
 
-const TOP: &str = "/sys/fs/cgroup";
-
-/// Whether this kernel can bound a site as a whole.
-fn has_groups() -> bool {
-    let controllers = fs::read_to_string(Path::new(TOP).join("cgroup.controllers"));
-    let controllers = controllers.unwrap_or_default();
-    let has = |name| controllers.split_whitespace().any(|one| one == name);
-    let all = ["memory", "cpu", "pids", "io"].into_iter().all(has);
-    if let Ok(expected) = std::env::var("HOSTEL_EXPECT_CGROUP") {
-        assert_eq!(expected, "2", "HOSTEL_EXPECT_CGROUP is 2 or not set");
-        assert!(all, "{TOP} has no cgroup v2 with memory, cpu, pids and io");
-    }
-    println!("control groups: {all}");
-    all
-}
-
-/// Asks for so many mebibytes, two by two as PHP does, and keeps them for a while; at most 400.
-const TAKE: &str = "<?php ini_set('memory_limit', -1); $kept = []; \
-    for ($i = 0; $i < min(400, (int) $_GET['mib']) / 2; $i++) { $kept[] = str_repeat(chr($i), (1 << 21) - 100); } \
-    usleep(1000 * (int) ($_GET['ms'] ?? 0)); echo 2 * count($kept);";
-/// Starts so many processes that sleep, at most 100, and says how many there were.
-const START: &str = "<?php $all = []; \
-    for ($i = 0; $i < min(100, (int) $_GET['n']); $i++) { \
-        $one = @proc_open(['/usr/bin/sleep', '60'], [], $pipes); if (!$one) break; $all[] = $one; } \
-    echo count($all); foreach ($all as $one) { proc_terminate($one, 9); proc_close($one); }";
-/// Runs for so many milliseconds, at most ten seconds, and says how many of them it had a processor.
-const LOOP: &str = "<?php $time = fn() => ($u = getrusage())['ru_utime.tv_sec'] * 1000 + $u['ru_utime.tv_usec'] / 1000 \
-        + $u['ru_stime.tv_sec'] * 1000 + $u['ru_stime.tv_usec'] / 1000; \
-    $before = $time(); $end = microtime(true) + min(10000, (int) $_GET['ms']) / 1000; \
-    while (microtime(true) < $end); echo round($time() - $before);";
+const TAKE: &str = include_str!("../probe/take.php");
+const START: &str = include_str!("../probe/start.php");
+const LOOP: &str = include_str!("../probe/loop.php");
 /// What the worker is held to, as it sees it itself.
 const SELF: &str = "<?php echo file_get_contents('/proc/self/cgroup'), file_get_contents('/proc/self/limits'), \
     file_get_contents('/proc/self/oom_score_adj');";
@@ -71,12 +47,14 @@ fn group_of(process: &Process) -> PathBuf {
     let file = format!("/proc/{}/cgroup", process.pid);
     let text = fs::read_to_string(file).expect("/proc");
     let path = text.lines().find_map(|line| line.strip_prefix("0::/"));
-    Path::new(TOP).join(path.expect("a group of version 2"))
+    Path::new(CONTROL_GROUPS).join(path.expect("a group of version 2"))
 }
 
 /// The groups of instances that stand at the top.
 fn instance_groups() -> Vec<PathBuf> {
-    let entries = fs::read_dir(TOP).expect(TOP).flatten();
+    let entries = fs::read_dir(CONTROL_GROUPS)
+        .expect(CONTROL_GROUPS)
+        .flatten();
     let is_ours = |path: &PathBuf| path.to_string_lossy().contains("/hostel:srv:hostel-test");
     entries.map(|entry| entry.path()).filter(is_ours).collect()
 }
@@ -121,7 +99,7 @@ fn what_bounds_a_site_is_said() {
             .next()
     };
     assert_eq!(limit("Max core file size").as_deref(), Some("0"));
-    if !has_groups() {
+    if !has_control_groups() {
         assert!(log.contains("warning: limits of sites: "), "{log}");
         assert!(log.contains("hint: "), "{log}");
         assert!(output.contains("weaker: control groups: "), "{output}");
@@ -167,7 +145,7 @@ fn processes_are_bounded() {
     // Keeper, zygote and worker are among the twenty.
     assert!((1..=17).contains(&started), "{started}");
     assert_eq!(instance.get("a.test", "/").text(), "here");
-    if has_groups() {
+    if has_control_groups() {
         assert_eq!(started, 17);
         let notice = "were refused, since this site had processes_max (20) of them";
         assert!(logged(&instance, notice), "{}", instance.log("a", "error"));
@@ -183,7 +161,7 @@ fn memory_is_bounded() {
     // A hog ends alone: who works beside it goes on.
     let port = instance.port();
     let beside = std::thread::spawn(move || {
-        let request = hostel_e2e::Request::get("a.test", "/take.php?mib=2&ms=3000");
+        let request = Request::get("a.test", "/take.php?mib=2&ms=3000");
         hostel_e2e::http::exchange(port, &request).expect("an answer")
     });
     std::thread::sleep(Duration::from_millis(500));
@@ -197,7 +175,7 @@ fn memory_is_bounded() {
     let three: Vec<_> = (0..3)
         .map(|_| {
             std::thread::spawn(move || {
-                let request = hostel_e2e::Request::get("a.test", "/take.php?mib=50&ms=2000");
+                let request = Request::get("a.test", "/take.php?mib=50&ms=2000");
                 hostel_e2e::http::exchange(port, &request)
                     .expect("an answer")
                     .status
@@ -209,7 +187,7 @@ fn memory_is_bounded() {
         .map(|one| one.join().expect("a status"))
         .collect();
     let lost = three.iter().filter(|status| **status != 200).count();
-    if !has_groups() {
+    if !has_control_groups() {
         assert_eq!(lost, 0, "each process is bounded by itself: {three:?}");
         assert!(
             logged(&instance, "Out of memory"),
@@ -234,7 +212,7 @@ fn processor_time_is_bounded() {
     let had = f64::from(number(&instance.get("a.test", "/loop.php?ms=4000")));
     let share = had / begun.elapsed().as_secs_f64() / 1000.0;
     println!("{share:.3} of a core");
-    if has_groups() {
+    if has_control_groups() {
         assert!((0.1..0.25).contains(&share), "{share}");
         let group = group_of(&instance.running("hostel-keeper")[0]);
         assert!(!read(&group, "cpu.stat").contains("nr_throttled 0"));
@@ -255,7 +233,7 @@ fn limits_that_a_reload_changes_hold() {
         now < before
     });
     assert!(changed, "{before} processes before, {now} after");
-    if has_groups() {
+    if has_control_groups() {
         assert_eq!((before, now), (17, 9));
         // The old sandbox's group goes with it.
         let group = group_of(&instance.running("hostel-keeper")[0]);
@@ -275,7 +253,7 @@ fn site_groups(base: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn groups_go_with_what_was_in_them() {
-    if !has_groups() {
+    if !has_control_groups() {
         println!("nothing to see: the kernel has no control groups of version 2 with controllers");
         return;
     }
@@ -314,14 +292,14 @@ fn groups_go_with_what_was_in_them() {
 
 #[test]
 fn a_group_that_was_handed_over_is_used_and_given_back() {
-    if !has_groups() {
+    if !has_control_groups() {
         println!("nothing to see: the kernel has no control groups of version 2 with controllers");
         return;
     }
-    let own = Path::new(TOP).join(format!("hostel-test-own-{}", std::process::id()));
+    let own = Path::new(CONTROL_GROUPS).join(format!("hostel-test-own-{}", std::process::id()));
     fs::create_dir(&own).expect("a group");
     fs::write(
-        Path::new(TOP).join("cgroup.subtree_control"),
+        Path::new(CONTROL_GROUPS).join("cgroup.subtree_control"),
         "+memory +cpu +pids +io",
     )
     .expect("controllers");
