@@ -2,10 +2,13 @@
 #![no_main]
 
 use hostel_wire::codec::Writer;
+use hostel_wire::egress::Policy;
+use hostel_wire::firewall_resolver::{Answer, Question};
 use hostel_wire::front_keeper::{FrontToKeeper, KeeperToFront};
 use hostel_wire::front_monitor::{ToFront, ToMonitor};
 use hostel_wire::front_worker::{End, FrameHead, ReplyHead, RequestHead};
 use hostel_wire::keeper_zygote::{FromZygote, ToZygote};
+use hostel_wire::monitor_firewall::{FromFirewall, ToFirewall};
 use hostel_wire::monitor_keeper::ToKeeper;
 use libfuzzer_sys::fuzz_target;
 
@@ -42,6 +45,21 @@ fuzz_target!(|input: &[u8]| {
         assert_eq!(message.encode(), input);
     }
     if let Ok(message) = FromZygote::decode(input) {
+        assert_eq!(message.encode(), input);
+    }
+    if let Ok(message) = Policy::decode(input) {
+        assert_eq!(message.encode(), input);
+    }
+    if let Ok(message) = ToFirewall::decode(input) {
+        assert_eq!(message.encode(), input);
+    }
+    if let Ok(message) = FromFirewall::decode(input) {
+        assert_eq!(message.encode(), input);
+    }
+    if let Ok(message) = Question::decode(input) {
+        assert_eq!(message.encode(), input);
+    }
+    if let Ok(message) = Answer::decode(input) {
         assert_eq!(message.encode(), input);
     }
     // A question that is not about a site has a number all the same, which is not looked at.

@@ -5,12 +5,13 @@
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 
+use hostel_wire::egress::{Destination, Egress, Host};
+
 use crate::check::{at_most, fine};
 use crate::defaults;
 use crate::errors::{Fault, Report};
 use crate::names;
 use crate::read::{At, RawEgress};
-use crate::table::{Destination, Egress, Host};
 
 /// `egress`: a word or a list.
 pub(crate) fn egress(given: Option<At<RawEgress>>, report: &mut Report) -> Egress {

@@ -32,6 +32,7 @@ mod users;
 pub use between::warnings;
 pub use check::{load, run_directory};
 pub use errors::{Error, Errors};
+pub use hostel_wire::egress::{Destination, Egress, Host};
 pub use raw::{Key, SERVER_KEYS, SITE_KEYS};
-pub use table::{Destination, Egress, Host, Limits, LogLevel, Server, Site};
+pub use table::{Limits, LogLevel, Server, Site};
 pub use users::{SystemUsers, UserLookUp};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hostel_sys::cred::User;
+use hostel_wire::egress::{Egress, Policy, SiteEgress};
 use hostel_wire::monitor_keeper::PhpValue;
 
 /// A whole instance.
@@ -36,36 +37,20 @@ pub struct Server {
     pub sites: Vec<Site>,
 }
 
-/// Where a site may connect to, besides Hostel's own ports on this host (wp-cron calls its own site) and its [`Site::services`],
-/// which are always among it. Cloud metadata addresses never are, unless listed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Egress {
-    /// The world but for mail servers (port 25); on this host DNS and the usual databases. The default.
-    Usual,
-    /// The world, mail servers included; on this host DNS and the usual databases.
-    All,
-    /// Nowhere else.
-    None,
-    /// To these places only, in order, none twice; with a name among them, to this host's name servers too.
-    Listed(Vec<Destination>),
-}
-
-/// A place to connect to: `HOST:PORT` as it was written.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Destination {
-    /// An address, or a name that is resolved while the server runs.
-    pub host: Host,
-    /// The port, TCP and UDP alike; never 0.
-    pub port: u16,
-}
-
-/// The host part of a [`Destination`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Host {
-    /// An address; never unspecified, never multicast, never IPv4 written as IPv6.
-    Address(std::net::IpAddr),
-    /// A domain name: lower-case, without a dot at its end.
-    Name(String),
+impl Server {
+    /// Where each site may connect to, for the firewall.
+    pub fn egress(&self) -> Policy {
+        let site = |site: &Site| SiteEgress {
+            name: site.name.clone(),
+            uid: site.user.uid.0,
+            egress: site.egress.clone(),
+            services: site.services.clone(),
+        };
+        Policy {
+            own: self.http.clone(),
+            sites: self.sites.iter().map(site).collect(),
+        }
+    }
 }
 
 /// How much is logged; each level includes those before it.

@@ -14,15 +14,20 @@
 //! keeper  ◀──keeper_zygote── zygote        forked, died
 //! front   ──front_worker───▶ worker        a request
 //! front   ◀──front_worker─── worker        its answer
+//! monitor ◀─monitor_firewall▶ firewall     where sites may connect to; it is in force
+//! firewall ◀firewall_resolver▶ resolver    which addresses has this name
 //! ```
 
 #![forbid(unsafe_code)]
 
 pub mod codec;
+pub mod egress;
+pub mod firewall_resolver;
 pub mod front_keeper;
 pub mod front_monitor;
 pub mod front_worker;
 pub mod keeper_zygote;
 pub mod limits;
+pub mod monitor_firewall;
 pub mod monitor_keeper;
 pub mod view;

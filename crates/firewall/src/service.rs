@@ -1,0 +1,339 @@
+//! The loop: rules from the monitor, answers from the resolver, the time of the next question.
+//!
+//! Part of `hostel-firewall`, as root, on one thread. It waits in poll, and for nft, which works on its own table only. Whatever fails is told
+//! to the monitor and tried again; rules that are in force stay until others are.
+
+use std::fs;
+use std::io::{self, Read};
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use hostel_firewall::names::{Names, Outcome};
+use hostel_firewall::nft::{self, NftError};
+use hostel_firewall::{Table, egress, nameservers};
+use hostel_sys::fdpass::{receive, send};
+use hostel_sys::signal::Signals;
+use hostel_wire::codec::Malformed;
+use hostel_wire::egress::Policy;
+use hostel_wire::monitor_firewall::{FromFirewall, ToFirewall};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use crate::resolver::{Resolver, ResolverError};
+
+/// Why it cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServiceError {
+    #[error("cannot wait for events")]
+    Poll(#[source] io::Error),
+    #[error("the monitor's socket failed")]
+    Monitor(#[source] io::Error),
+    #[error("the monitor has sent something that is not a message")]
+    Malformed(#[from] Malformed),
+    #[error("the monitor has sent no file with its message")]
+    NoFile,
+    #[error("cannot read the rules of the monitor")]
+    Read(#[source] io::Error),
+    #[error("cannot remove the table")]
+    Remove(#[source] NftError),
+}
+
+/// The firewall at work.
+pub(crate) struct Service {
+    table: Table,
+    /// Held as long as this process may change the table.
+    _lock: OwnedFd,
+    monitor: OwnedFd,
+    signals: Signals,
+    wanted: Option<Wanted>,
+    names: Names,
+    nameservers: Vec<IpAddr>,
+    resolver: Option<Resolver>,
+    /// When a resolver may be started.
+    resolver_after: Instant,
+    /// Whether sets differ from what is known, and since when a change waits for others that come with it.
+    refill_at: Option<Instant>,
+}
+
+/// What is to be in force.
+struct Wanted {
+    generation: u32,
+    policy: Policy,
+    /// When to try again, while it is not.
+    retry: Option<Instant>,
+}
+
+impl Service {
+    /// Nothing is in force yet.
+    pub(crate) fn new(table: Table, lock: OwnedFd, monitor: OwnedFd, signals: Signals) -> Self {
+        Self {
+            table,
+            _lock: lock,
+            monitor,
+            signals,
+            wanted: None,
+            names: Names::default(),
+            nameservers: Vec::new(),
+            resolver: None,
+            resolver_after: Instant::now(),
+            refill_at: None,
+        }
+    }
+
+    /// Until the monitor has ended; then the table is gone.
+    pub(crate) fn run(mut self) -> Result<(), ServiceError> {
+        // After an error the monitor starts another one, and the rules stay until it has replaced them.
+        self.turns()?;
+        match nft::apply(&self.table.removal()) {
+            // There can be no table then.
+            Ok(()) | Err(NftError::Missing) => Ok(()),
+            Err(error) => Err(ServiceError::Remove(error)),
+        }
+    }
+
+    fn turns(&mut self) -> Result<(), ServiceError> {
+        loop {
+            self.act(Instant::now())?;
+            let [signal, monitor, resolver] = self.wait()?;
+            if signal {
+                // Signals to a whole service or terminal: the monitor decides when this process ends.
+                while self
+                    .signals
+                    .take()
+                    .map_err(ServiceError::Monitor)?
+                    .is_some()
+                {}
+            }
+            if resolver {
+                self.hear_resolver()?;
+            }
+            if monitor && !self.hear_monitor()? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn wait(&self) -> Result<[bool; 3], ServiceError> {
+        let mut polled = vec![
+            PollFd::new(&self.signals, PollFlags::IN),
+            PollFd::new(&self.monitor, PollFlags::IN),
+        ];
+        if let Some(resolver) = &self.resolver {
+            polled.push(PollFd::from_borrowed_fd(resolver.socket(), PollFlags::IN));
+        }
+        let timeout = self.next_deadline().map(|deadline| {
+            let wait = deadline.saturating_duration_since(Instant::now());
+            Timespec {
+                tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: wait.subsec_nanos().into(),
+            }
+        });
+        match poll(&mut polled, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(ServiceError::Poll(error.into())),
+        }
+        let found = |index: usize| {
+            polled
+                .get(index)
+                .is_some_and(|one| !one.revents().is_empty())
+        };
+        Ok([found(0), found(1), found(2)])
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let retry = self.wanted.as_ref().and_then(|wanted| wanted.retry);
+        let ask = self.names.next_deadline().map(|time| match self.resolver {
+            Some(_) => time,
+            None => time.max(self.resolver_after),
+        });
+        [retry, ask, self.refill_at].into_iter().flatten().min()
+    }
+
+    /// Everything whose time has come.
+    fn act(&mut self, now: Instant) -> Result<(), ServiceError> {
+        let is_due = |time: Option<Instant>| time.is_some_and(|time| time <= now);
+        if is_due(self.wanted.as_ref().and_then(|wanted| wanted.retry)) {
+            self.apply(now)?;
+        }
+        if self.names.is_empty() {
+            self.resolver = None;
+        } else {
+            self.ask(now)?;
+        }
+        if is_due(self.refill_at) {
+            self.refill_at = None;
+            let rules = egress::refill(&self.table, &self.nameservers, &self.names.granted(now));
+            if let Err(error) = nft::apply(&rules) {
+                // The sets are filled with everything else then.
+                self.warn(&error)?;
+                if let Some(wanted) = &mut self.wanted {
+                    wanted.retry = Some(now + RETRY);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ask for the names that are due.
+    fn ask(&mut self, now: Instant) -> Result<(), ServiceError> {
+        if self.resolver.is_none() {
+            if self.resolver_after > now {
+                return Ok(());
+            }
+            match Resolver::start() {
+                Ok(resolver) => self.resolver = Some(resolver),
+                Err(error) => return self.give_resolver_up(&error),
+            }
+        }
+        let questions = self.names.ask(now);
+        if questions.is_empty() {
+            return Ok(());
+        }
+        // Who asks may learn that the name servers are others now.
+        let servers = nameservers();
+        if servers != self.nameservers {
+            self.nameservers = servers;
+            self.refill_at = Some(now);
+        }
+        for question in questions {
+            let asked = self
+                .resolver
+                .as_ref()
+                .map(|resolver| resolver.ask(&question));
+            if let Some(Err(error)) = asked {
+                return self.give_resolver_up(&error);
+            }
+        }
+        Ok(())
+    }
+
+    fn hear_resolver(&mut self) -> Result<(), ServiceError> {
+        for _ in 0..ANSWERS_PER_TURN {
+            let Some(resolver) = &self.resolver else {
+                return Ok(());
+            };
+            let answer = match resolver.hear() {
+                Ok(Some(answer)) => answer,
+                Ok(None) => return Ok(()),
+                Err(error) => return self.give_resolver_up(&error),
+            };
+            let now = Instant::now();
+            match self.names.hear(answer, now) {
+                Outcome::Nothing => {}
+                Outcome::Changed { warnings } => {
+                    self.refill_at.get_or_insert(now + TOGETHER);
+                    for text in warnings {
+                        self.tell(&FromFirewall::Warning { text })?;
+                    }
+                }
+                Outcome::Failed { warning } => {
+                    if let Some(text) = warning {
+                        self.tell(&FromFirewall::Warning { text })?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn give_resolver_up(&mut self, error: &ResolverError) -> Result<(), ServiceError> {
+        let now = Instant::now();
+        self.resolver = None;
+        self.resolver_after = now + RETRY;
+        self.names.resolver_ended(now);
+        self.warn(error)
+    }
+
+    /// Take the monitor's message; `false` when there will be no more.
+    fn hear_monitor(&mut self) -> Result<bool, ServiceError> {
+        let mut buffer = [0; MESSAGE_BYTES];
+        let received = match receive(&self.monitor, &mut buffer) {
+            Ok(received) => received,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(false),
+            Err(error) => return Err(ServiceError::Monitor(error)),
+        };
+        let bytes = buffer.get(..received.bytes).unwrap_or_default();
+        if bytes.is_empty() {
+            return Ok(false);
+        }
+        let ToFirewall::Apply { generation } = ToFirewall::decode(bytes)?;
+        let file = received.descriptors.into_iter().next();
+        let mut file = fs::File::from(file.ok_or(ServiceError::NoFile)?);
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).map_err(ServiceError::Read)?;
+        let policy = Policy::decode(&text)?;
+        let now = Instant::now();
+        self.names.change(&policy, now);
+        self.wanted = Some(Wanted {
+            generation,
+            policy,
+            retry: None,
+        });
+        self.apply(now)?;
+        Ok(true)
+    }
+
+    /// Put what is wanted in force, and say so or why not.
+    fn apply(&mut self, now: Instant) -> Result<(), ServiceError> {
+        self.nameservers = nameservers();
+        let Some(wanted) = &mut self.wanted else {
+            return Ok(());
+        };
+        let granted = self.names.granted(now);
+        let rules = egress::rules(&self.table, &wanted.policy, &self.nameservers, &granted);
+        let generation = wanted.generation;
+        let message = match nft::apply(&rules) {
+            Ok(()) => {
+                wanted.retry = None;
+                self.refill_at = None;
+                FromFirewall::Applied { generation }
+            }
+            Err(error) => {
+                wanted.retry = Some(now + RETRY);
+                let reason = with_causes(&error);
+                FromFirewall::Failed { generation, reason }
+            }
+        };
+        self.tell(&message)
+    }
+
+    fn warn(&self, error: &dyn std::error::Error) -> Result<(), ServiceError> {
+        let text = with_causes(error);
+        self.tell(&FromFirewall::Warning { text })
+    }
+
+    fn tell(&self, message: &FromFirewall) -> Result<(), ServiceError> {
+        match send(self.monitor.as_fd(), &message.encode(), &[]) {
+            Ok(()) => Ok(()),
+            // It has ended, which the next turn finds.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(error) => Err(ServiceError::Monitor(error)),
+        }
+    }
+}
+
+fn nameservers() -> Vec<IpAddr> {
+    // Without the file the C library asks this host, as with an empty one.
+    nameservers::of(&fs::read_to_string("/etc/resolv.conf").unwrap_or_default())
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text = format!("{text}: {source}");
+        cause = source.source();
+    }
+    text
+}
+
+/// After something failed.
+const RETRY: Duration = Duration::from_secs(15);
+/// Answers that come within this are put in force at once.
+const TOGETHER: Duration = Duration::from_millis(100);
+/// Parts of answers in one turn.
+const ANSWERS_PER_TURN: usize = 256;
+/// More than any message has.
+const MESSAGE_BYTES: usize = 64;

@@ -1,0 +1,5 @@
+//! The rules as nftables gets them.
+
+#![forbid(unsafe_code)]
+
+mod golden;
