@@ -1,5 +1,6 @@
 //! The checked configuration. Whoever holds one may rely on everything that is said here.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -40,16 +41,26 @@ pub struct Server {
 impl Server {
     /// Where each site may connect to, for the firewall.
     pub fn egress(&self) -> Policy {
-        let site = |site: &Site| SiteEgress {
-            name: site.name.clone(),
-            uid: site.user.uid.0,
-            egress: site.egress.clone(),
-            services: site.services.clone(),
-        };
         Policy {
             own: self.http.clone(),
-            sites: self.sites.iter().map(site).collect(),
+            sites: self.sites.iter().map(Site::egress_entry).collect(),
         }
+    }
+
+    /// The TCP ports that a site can do with; `None` where it may connect to the world.
+    pub fn tcp_ports(&self, site: &Site) -> Option<Vec<u16>> {
+        let listed = match &site.egress {
+            Egress::Usual | Egress::All => return None,
+            Egress::None => &[][..],
+            Egress::Listed(places) => places,
+        };
+        let dns = site.egress.names().next().map(|_| DNS);
+        let here = self.http.iter().chain(&site.services).map(SocketAddr::port);
+        let ports: BTreeSet<u16> = here
+            .chain(listed.iter().map(|place| place.port))
+            .chain(dns)
+            .collect();
+        Some(ports.into_iter().collect())
     }
 }
 
@@ -109,6 +120,21 @@ pub struct Site {
     /// Its PHP settings, as php.ini would have them; no name twice.
     pub php_values: Vec<PhpValue>,
 }
+
+impl Site {
+    /// Where it may connect to, for the firewall.
+    pub fn egress_entry(&self) -> SiteEgress {
+        SiteEgress {
+            name: self.name.clone(),
+            uid: self.user.uid.0,
+            egress: self.egress.clone(),
+            services: self.services.clone(),
+        }
+    }
+}
+
+/// Where name servers listen.
+const DNS: u16 = 53;
 
 /// The limits of a site.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,11 +14,11 @@ use hostel_firewall::nft::{self, NftError};
 use hostel_firewall::{Table, egress, nameservers};
 use hostel_sys::fdpass::{receive, send};
 use hostel_sys::signal::Signals;
+use hostel_sys::wait::wait;
 use hostel_wire::codec::Malformed;
 use hostel_wire::egress::Policy;
 use hostel_wire::monitor_firewall::{FromFirewall, ToFirewall};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::event::{PollFd, PollFlags};
 
 use crate::resolver::{Resolver, ResolverError};
 
@@ -60,7 +60,8 @@ pub(crate) struct Service {
 struct Wanted {
     generation: u32,
     policy: Policy,
-    /// When to try again, while it is not.
+    is_in_force: bool,
+    /// When to try again, where something failed.
     retry: Option<Instant>,
 }
 
@@ -122,17 +123,7 @@ impl Service {
         if let Some(resolver) = &self.resolver {
             polled.push(PollFd::from_borrowed_fd(resolver.socket(), PollFlags::IN));
         }
-        let timeout = self.next_deadline().map(|deadline| {
-            let wait = deadline.saturating_duration_since(Instant::now());
-            Timespec {
-                tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
-                tv_nsec: wait.subsec_nanos().into(),
-            }
-        });
-        match poll(&mut polled, timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(ServiceError::Poll(error.into())),
-        }
+        wait(&mut polled, self.next_deadline()).map_err(ServiceError::Poll)?;
         let found = |index: usize| {
             polled
                 .get(index)
@@ -224,12 +215,12 @@ impl Service {
                 Outcome::Changed { warnings } => {
                     self.refill_at.get_or_insert(now + TOGETHER);
                     for text in warnings {
-                        self.tell(&FromFirewall::Warning { text })?;
+                        self.tell(text)?;
                     }
                 }
                 Outcome::Failed { warning } => {
                     if let Some(text) = warning {
-                        self.tell(&FromFirewall::Warning { text })?;
+                        self.tell(text)?;
                     }
                 }
             }
@@ -269,6 +260,7 @@ impl Service {
         self.wanted = Some(Wanted {
             generation,
             policy,
+            is_in_force: false,
             retry: None,
         });
         self.apply(now)?;
@@ -283,28 +275,34 @@ impl Service {
         };
         let granted = self.names.granted(now);
         let rules = egress::rules(&self.table, &wanted.policy, &self.nameservers, &granted);
-        let generation = wanted.generation;
-        let message = match nft::apply(&rules) {
+        match nft::apply(&rules) {
             Ok(()) => {
+                wanted.is_in_force = true;
                 wanted.retry = None;
                 self.refill_at = None;
-                FromFirewall::Applied { generation }
+                self.tell(String::new())
             }
             Err(error) => {
                 wanted.retry = Some(now + RETRY);
-                let reason = with_causes(&error);
-                FromFirewall::Failed { generation, reason }
+                self.warn(&error)
             }
-        };
-        self.tell(&message)
+        }
     }
 
     fn warn(&self, error: &dyn std::error::Error) -> Result<(), ServiceError> {
-        let text = with_causes(error);
-        self.tell(&FromFirewall::Warning { text })
+        self.tell(with_causes(error))
     }
 
-    fn tell(&self, message: &FromFirewall) -> Result<(), ServiceError> {
+    /// How it stands with what is wanted, and what else there is to say.
+    fn tell(&self, text: String) -> Result<(), ServiceError> {
+        let Some(wanted) = &self.wanted else {
+            return Ok(()); // nobody has asked for anything yet
+        };
+        let message = FromFirewall {
+            generation: wanted.generation,
+            is_in_force: wanted.is_in_force,
+            text,
+        };
         match send(self.monitor.as_fd(), &message.encode(), &[]) {
             Ok(()) => Ok(()),
             // It has ended, which the next turn finds.

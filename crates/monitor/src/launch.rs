@@ -60,6 +60,8 @@ pub enum LaunchError {
     Settings(#[source] io::Error),
     #[error(transparent)]
     Group(#[from] CgroupError),
+    #[error("nothing would hold it to its 'egress'; the log says above why")]
+    Egress,
 }
 
 /// In what a sandbox differs from the one that serves visitors: in nothing, but for those of `hostel prove`.
@@ -250,7 +252,7 @@ impl Programs {
             limits: resources.process_limits(site),
             group: group.as_ref().map(AsFd::as_fd),
             view: Some(view),
-            tcp_ports: None,
+            tcp_ports: server.tcp_ports(site),
             layers: difference.layers,
         })?;
         Ok(Launched {

@@ -19,7 +19,6 @@
     )
 )]
 
-mod back_off;
 mod front;
 mod listen;
 mod log;

@@ -8,10 +8,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::back_off::BackOff;
 use crate::requests::Known;
 use hostel_config::Site as SiteConfig;
 use hostel_monitor::launch::Launched;
+use hostel_sys::back_off::BackOff;
 use hostel_sys::cgroup::{Events, SiteGroup};
 use hostel_sys::fdpass::send;
 use hostel_wire::front_monitor::{SiteEntry, SiteId};
@@ -124,11 +124,11 @@ impl Sites {
 }
 
 impl Site {
-    /// The next time at which something is to be done about this site without anybody asking.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+    /// The next time at which something is to be done about this site without anybody asking; its start only if it `may_start`.
+    pub(crate) fn next_deadline(&self, may_start: bool) -> Option<Instant> {
         let sandbox = self.sandbox.as_ref();
         let start = match sandbox {
-            None if self.is_wanted => Some(self.back_off.not_before()),
+            None if self.is_wanted && may_start => Some(self.back_off.not_before()),
             _ => None,
         };
         let retire = match sandbox {

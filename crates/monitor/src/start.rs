@@ -20,16 +20,16 @@ use hostel_sys::watch::Watch;
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, Signal, chdir, getrlimit, setrlimit, umask};
 
-use crate::back_off::BackOff;
 use crate::listen::{self, ListenError};
 use crate::log::{Log, say};
 use crate::notify::Notify;
 use crate::requests::Phase;
 use crate::sites::Sites;
-use crate::supervise::{Fatal, Monitor};
+use crate::supervise::{Fatal, Firewall, Monitor};
 use hostel_monitor::directories::Directories;
 use hostel_monitor::launch::{LaunchError, Programs};
 use hostel_monitor::resources::Resources;
+use hostel_sys::back_off::BackOff;
 
 /// Why the monitor did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +116,7 @@ pub(crate) fn start() -> Result<Monitor, StartError> {
     }
     Ok(Monitor {
         path,
+        firewall: Firewall::new(&server.egress(), now),
         server,
         directories,
         listeners,

@@ -12,14 +12,14 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use hostel_config::Server;
+use hostel_sys::helper::Helper;
 use hostel_sys::signal::Signals;
+use hostel_sys::wait::wait;
 use hostel_sys::watch::Watch;
 use hostel_wire::front_monitor::{Opened, SiteId, ToFront};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::event::{PollFd, PollFlags};
 use rustix::process::Signal;
 
-use crate::back_off::BackOff;
 use crate::front::Front;
 use crate::log::{Log, with_causes};
 use crate::notify::Notify;
@@ -28,11 +28,15 @@ use crate::sites::Sites;
 use hostel_monitor::directories::Directories;
 use hostel_monitor::launch::{LaunchError, Programs};
 use hostel_monitor::resources::Resources;
+use hostel_sys::back_off::BackOff;
 
+mod firewall;
 mod front;
 mod reload;
 mod sites;
 mod watch;
+
+pub(crate) use firewall::Firewall;
 
 /// Why the monitor cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +70,7 @@ pub(crate) struct Monitor {
     pub(crate) watch: Option<Watch>,
     pub(crate) notify: Notify,
     pub(crate) sites: Sites,
+    pub(crate) firewall: Firewall,
     pub(crate) front: Option<Front>,
     pub(crate) front_back_off: BackOff,
     pub(crate) phase: Phase,
@@ -78,6 +83,7 @@ pub(crate) struct Monitor {
 enum Event {
     Signal,
     HostChanged,
+    Firewall,
     FrontSpeaks,
     FrontEnded,
     SiteAtBound(SiteId),
@@ -88,6 +94,7 @@ impl Monitor {
     /// Until everything has ended after SIGTERM.
     pub(crate) fn run(mut self) -> Result<(), Fatal> {
         let outcome = self.turns();
+        self.dismiss_firewall();
         self.directories.remove_run_files();
         match &outcome {
             Ok(()) => self.log.information(format_args!("stopped")),
@@ -108,6 +115,7 @@ impl Monitor {
                 match event {
                     Event::Signal => self.take_signals()?,
                     Event::HostChanged => self.take_changes(Instant::now()),
+                    Event::Firewall => self.hear_firewall(),
                     Event::FrontSpeaks => self.hear_front(),
                     Event::FrontEnded => self.front_ended()?,
                     Event::SiteAtBound(id) => self.site_at_bound(id, Instant::now()),
@@ -123,6 +131,10 @@ impl Monitor {
         if let Some(watch) = &self.watch {
             polled.push(PollFd::new(watch, PollFlags::IN));
             events.push(Event::HostChanged);
+        }
+        for file in self.firewall.helper.iter().flat_map(Helper::polled) {
+            polled.push(PollFd::from_borrowed_fd(file, PollFlags::IN));
+            events.push(Event::Firewall);
         }
         if let Some(front) = &self.front {
             polled.push(PollFd::new(&front.child.pidfd, PollFlags::IN));
@@ -144,18 +156,7 @@ impl Monitor {
                 }
             }
         }
-        let timeout = self.next_deadline().map(|deadline| {
-            let wait = deadline.saturating_duration_since(Instant::now());
-            Timespec {
-                tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
-                tv_nsec: wait.subsec_nanos().into(),
-            }
-        });
-        match poll(&mut polled, timeout.as_ref()) {
-            Ok(_) => {}
-            Err(Errno::INTR) => return Ok(Vec::new()),
-            Err(error) => return Err(Fatal::Poll(error.into())),
-        }
+        wait(&mut polled, self.next_deadline()).map_err(Fatal::Poll)?;
         let found = polled.iter().zip(events);
         Ok(found
             .filter_map(|(polled, event)| (!polled.revents().is_empty()).then_some(event))
@@ -171,9 +172,11 @@ impl Monitor {
         let sites = self
             .sites
             .iter()
-            .filter_map(|(_, site)| site.next_deadline());
+            .filter_map(|(_, site)| site.next_deadline(!self.firewall.is_pending()));
         let watch = self.watch.as_ref().and_then(Watch::due);
-        sites.chain(front).chain(watch).min()
+        let serves = self.phase == Phase::Serving;
+        let firewall = self.firewall.next_deadline().filter(|_| serves);
+        sites.chain(front).chain(watch).chain(firewall).min()
     }
 
     /// Everything whose time has come.
@@ -187,7 +190,9 @@ impl Monitor {
         if is_due(self.watch.as_ref().and_then(Watch::due)) {
             self.replace_outdated(now);
         }
-        for id in self.sites.ids(|site| is_due(site.next_deadline())) {
+        self.firewall_is_due(now);
+        let may_start = !self.firewall.is_pending();
+        for id in self.sites.ids(|site| is_due(site.next_deadline(may_start))) {
             self.site_is_due(id, now);
         }
         Ok(())

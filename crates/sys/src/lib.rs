@@ -1,5 +1,6 @@
 //! The kernel, made safe: the only crate besides `hostel-php` that holds `unsafe`.
 //!
+//! - [`back_off`]: how soon something may be started again; monitor, firewall.
 //! - [`beneath`]: look at a path, judge it, read the same inode; monitor, keeper, worker.
 //! - [`capabilities`]: what the monitor keeps of root's; monitor, command line.
 //! - [`cgroup`]: control groups, a site's bounds and what it uses; monitor, command line.
@@ -8,6 +9,7 @@
 //! - [`cred`]: users, giving up privileges, the proof of it; every process.
 //! - [`fdpass`]: messages with descriptors; every process.
 //! - [`front_sandbox`]: what the front denies itself; front.
+//! - [`helper`]: a program of the same user that works for this one; monitor.
 //! - [`home`]: a site's home, opened safely; monitor, command line.
 //! - [`lease`]: whether anybody has a file open; keeper.
 //! - [`layers`]: the layers of a sandbox by name; monitor, command line.
@@ -18,6 +20,7 @@
 //! - [`signal`]: signals as events, reaping; monitor, keeper, zygote.
 //! - [`spawn`]: from fork to exec, in numbered steps; monitor.
 //! - [`view`]: the file system that a site sees; monitor.
+//! - [`wait`]: for descriptors and times; monitor, firewall.
 //! - [`watch`]: whether what a view was made of was replaced; monitor.
 //! - [`way`]: who else can write the directories that lead to a file; keeper, worker.
 
@@ -27,6 +30,7 @@
 )]
 
 mod accounts;
+pub mod back_off;
 pub mod beneath;
 pub mod capabilities;
 pub mod cgroup;
@@ -35,6 +39,7 @@ pub mod clock;
 pub mod cred;
 pub mod fdpass;
 pub mod front_sandbox;
+pub mod helper;
 pub mod home;
 pub mod layers;
 pub mod lease;
@@ -46,5 +51,6 @@ pub mod secure;
 pub mod signal;
 pub mod spawn;
 pub mod view;
+pub mod wait;
 pub mod watch;
 pub mod way;

@@ -18,24 +18,13 @@ pub enum ToFirewall {
 
 /// What the firewall tells the monitor.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FromFirewall {
-    /// The rules of this generation are in force.
-    Applied {
-        /// The number that came with them.
-        generation: u32,
-    },
-    /// They are not. Those of an earlier generation still may be.
-    Failed {
-        /// The number that came with them.
-        generation: u32,
-        /// Why, and what to do.
-        reason: String,
-    },
-    /// Something for the server's log, which needs somebody's attention.
-    Warning {
-        /// One line.
-        text: String,
-    },
+pub struct FromFirewall {
+    /// The rules that it is about.
+    pub generation: u32,
+    /// Whether they are in force. Where they are not, those of an earlier generation still may be.
+    pub is_in_force: bool,
+    /// What somebody should know: why they are not, or what else is wrong, in one line. Empty where all is well.
+    pub text: String,
 }
 
 impl ToFirewall {
@@ -66,32 +55,24 @@ impl ToFirewall {
 }
 
 impl FromFirewall {
+    /// The most bytes of a message.
+    pub const BYTES_MAX: usize = 4 + 1 + 4 + limits::LOG_BYTES_MAX;
+
     /// As bytes. Text that is too long is cut.
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
-        match self {
-            Self::Applied { generation } => w.u8(1).u32(*generation),
-            Self::Failed { generation, reason } => w.u8(2).u32(*generation).text(cut(reason)),
-            Self::Warning { text } => w.u8(3).text(cut(text)),
-        };
+        w.u32(self.generation).bool(self.is_in_force);
+        w.text(cut(&self.text));
         w.finish()
     }
 
     /// From bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut r = Reader::new(bytes);
-        let message = match r.u8("kind")? {
-            1 => Self::Applied {
-                generation: r.u32("generation")?,
-            },
-            2 => Self::Failed {
-                generation: r.u32("generation")?,
-                reason: r.text(limits::LOG_BYTES_MAX, "reason")?.to_owned(),
-            },
-            3 => Self::Warning {
-                text: r.text(limits::LOG_BYTES_MAX, "text")?.to_owned(),
-            },
-            _ => return Err(Malformed::Value("kind of message of the firewall")),
+        let message = Self {
+            generation: r.u32("generation")?,
+            is_in_force: r.bool("whether it is in force")?,
+            text: r.text(limits::LOG_BYTES_MAX, "text")?.to_owned(),
         };
         r.end("message of the firewall")?;
         Ok(message)
@@ -112,29 +93,27 @@ mod tests {
         let bytes = message.encode();
         assert_eq!(ToFirewall::decode(&bytes), Ok(message));
         assert!((0..bytes.len()).all(|cut| ToFirewall::decode(&bytes[..cut]).is_err()));
-        for message in [
-            FromFirewall::Applied { generation: 7 },
-            FromFirewall::Failed {
-                generation: 7,
-                reason: "no nft".to_owned(),
-            },
-            FromFirewall::Warning {
-                text: "x".to_owned(),
-            },
-        ] {
-            let bytes = message.encode();
-            assert_eq!(FromFirewall::decode(&bytes), Ok(message));
-            assert!((0..bytes.len()).all(|cut| FromFirewall::decode(&bytes[..cut]).is_err()));
-        }
+        let message = FromFirewall {
+            generation: 7,
+            is_in_force: false,
+            text: "no nft".to_owned(),
+        };
+        let bytes = message.encode();
+        assert_eq!(FromFirewall::decode(&bytes), Ok(message));
+        assert!((0..bytes.len()).all(|cut| FromFirewall::decode(&bytes[..cut]).is_err()));
     }
 
     #[test]
     fn a_long_text_is_cut_between_letters() {
         let text = "ä".repeat(limits::LOG_BYTES_MAX);
-        let bytes = FromFirewall::Warning { text }.encode();
-        let Ok(FromFirewall::Warning { text }) = FromFirewall::decode(&bytes) else {
-            panic!("not a warning");
+        let message = FromFirewall {
+            generation: 7,
+            is_in_force: true,
+            text,
         };
+        let bytes = message.encode();
+        assert_eq!(bytes.len(), FromFirewall::BYTES_MAX);
+        let text = FromFirewall::decode(&bytes).unwrap().text;
         assert_eq!(text.len(), limits::LOG_BYTES_MAX);
     }
 }

@@ -57,6 +57,7 @@ impl Monitor {
         self.server.sites_directory = next.sites_directory;
         self.server.php_ini_directory = next.php_ini_directory;
         self.tell_table();
+        self.change_rules(now);
         self.log.information(format_args!(
             "reloaded: {new} sites are new or changed, {gone} are gone or changed"
         ));

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use hostel_monitor::launch::Difference;
+use hostel_monitor::launch::{Difference, LaunchError};
 use hostel_sys::fdpass::message_pair;
 use hostel_sys::signal::Ending;
 use hostel_sys::spawn::Progress;
@@ -54,14 +54,18 @@ impl Monitor {
             return;
         };
         let is_site = |number| self.sites.is_identity(number);
-        let launched = self.programs.keeper(
-            &config,
-            &self.server,
-            &self.directories,
-            &self.resources,
-            &is_site,
-            &Difference::NONE,
-        );
+        let launched = if self.firewall.fails(&config.egress) {
+            Err(LaunchError::Egress)
+        } else {
+            self.programs.keeper(
+                &config,
+                &self.server,
+                &self.directories,
+                &self.resources,
+                &is_site,
+                &Difference::NONE,
+            )
+        };
         let Some(site) = self.sites.of(id) else {
             return;
         };

@@ -1,6 +1,6 @@
 //! How soon something that ended may be started again.
 //!
-//! Part of the monitor. Pure: it is told the time. It counts one thing's deaths in a row and nothing else.
+//! Run by the monitor and the firewall. Pure: it is told the time. It counts one thing's deaths in a row and nothing else.
 
 use std::time::{Duration, Instant};
 
@@ -13,14 +13,14 @@ const GOOD: Duration = Duration::from_secs(60);
 
 /// The deaths in a row of one thing, and when it may be started again.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct BackOff {
+pub struct BackOff {
     deaths: u32,
     not_before: Instant,
 }
 
 impl BackOff {
     /// May be started at once.
-    pub(crate) fn new(now: Instant) -> Self {
+    pub fn new(now: Instant) -> Self {
         Self {
             deaths: 0,
             not_before: now,
@@ -28,7 +28,7 @@ impl BackOff {
     }
 
     /// It died `now`, having been started at `begun`. Says how long to wait.
-    pub(crate) fn died(&mut self, begun: Instant, now: Instant) -> Duration {
+    pub fn died(&mut self, begun: Instant, now: Instant) -> Duration {
         if now.saturating_duration_since(begun) >= GOOD {
             self.deaths = 0;
         }
@@ -41,12 +41,12 @@ impl BackOff {
     }
 
     /// It ended as it should: it may be started again at once.
-    pub(crate) fn ended_well(&mut self, now: Instant) {
+    pub fn ended_well(&mut self, now: Instant) {
         *self = Self::new(now);
     }
 
     /// From when on it may be started.
-    pub(crate) fn not_before(&self) -> Instant {
+    pub fn not_before(&self) -> Instant {
         self.not_before
     }
 }
