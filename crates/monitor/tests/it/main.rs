@@ -1,7 +1,7 @@
 //! The monitor with a front and keepers that do as the test says.
 //!
 //! Needs root; without, it says so and checks nothing but the lists. This program plays all parts: copied beside a
-//! `hostel-monitor` under the names of the others, it is the front, the keeper, or, under its own name, the test. It makes three users,
+//! `hostel-monitor` under the names of the others, it is the front, the keeper, the firewall, or, under its own name, the test. It makes three users,
 //! whose names start with `hostel-it-`, and removes them.
 
 #![allow(
@@ -14,8 +14,10 @@
 mod budget;
 mod capabilities;
 mod deaths;
+mod fake_firewall;
 mod fake_front;
 mod fake_keeper;
+mod firewall;
 mod life;
 mod reload;
 mod scene;
@@ -25,6 +27,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 fn main() {
     let name = std::env::args().next().unwrap_or_default();
     match name.rsplit('/').next() {
+        Some("hostel-firewall") => return fake_firewall::run(),
         Some("hostel-front") => return fake_front::run(),
         Some("hostel-keeper") => return fake_keeper::run(),
         _ => {}
@@ -68,6 +71,16 @@ fn main() {
         cases.push(("processes have nothing in common", life::nothing_in_common));
         cases.push(("programs may be replaced", life::replaced_programs));
         cases.push(("a broken configuration changes nothing", reload::broken));
+        cases.extend::<[(&str, fn()); 5]>([
+            ("sites wait for the firewall", firewall::waits),
+            (
+                "without rules what is bounded does not start",
+                firewall::fails,
+            ),
+            ("without a firewall neither", firewall::missing),
+            ("a reload changes the rules", firewall::reload),
+            ("a firewall that dies is replaced", firewall::dies),
+        ]);
     } else {
         println!("skipped: only root can start the monitor");
     }

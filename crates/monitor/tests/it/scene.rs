@@ -60,7 +60,12 @@ impl Scene {
         let own = std::env::current_exe().unwrap();
         let monitor = env!("CARGO_BIN_EXE_hostel-monitor");
         std::fs::copy(monitor, directory.join("bin/hostel-monitor")).unwrap();
-        for name in ["hostel-front", "hostel-keeper", "hostel-php"] {
+        for name in [
+            "hostel-firewall",
+            "hostel-front",
+            "hostel-keeper",
+            "hostel-php",
+        ] {
             std::fs::copy(&own, directory.join("bin").join(name)).unwrap();
         }
         let port = TcpListener::bind("127.0.0.1:0")
