@@ -417,6 +417,8 @@ fn check_programs(directory: &Path) {
     for name in [
         "hostel",
         "hostel-monitor",
+        "hostel-firewall",
+        "hostel-resolver",
         "hostel-front",
         "hostel-keeper",
         "hostel-php",

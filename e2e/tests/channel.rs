@@ -135,6 +135,8 @@ impl Programs {
         for program in [
             "hostel",
             "hostel-monitor",
+            "hostel-firewall",
+            "hostel-resolver",
             "hostel-front",
             "hostel-keeper",
             "hostel-php",

@@ -1,6 +1,7 @@
-//! The end-to-end tests: release programs, then the tests of the workspace e2e as root, one at a time.
+//! The end-to-end tests: release programs, then the tests of the workspace e2e as root, one at a time, each program of tests in a
+//! network of its own.
 
-use crate::run::{self, Result, as_root, cargo, is_root, output, release_directory};
+use crate::run::{self, Result, as_root, cargo, is_root, output, release_directory, repository};
 
 /// Run them all, or those whose name holds the filter.
 pub(crate) fn run(filter: &[&str]) -> Result<()> {
@@ -14,15 +15,14 @@ pub(crate) fn run(filter: &[&str]) -> Result<()> {
     ]);
     test.args(["--test-threads=1"]).args(filter);
     test.env("HOSTEL_BIN", release_directory());
+    let mut runner = repository().join("e2e/own-network").display().to_string();
     if !is_root() {
         // cargo itself stays who it is, so that no file of root is left in the target directory.
-        test.env(
-            runner_variable()?,
-            "sudo --preserve-env=HOSTEL_BIN,CARGO_MANIFEST_DIR",
-        );
+        runner = format!("sudo --preserve-env=HOSTEL_BIN,CARGO_MANIFEST_DIR {runner}");
         // Asks for the password now, and not in the middle of a test.
         run::run(&mut as_root("true"))?;
     }
+    test.env(runner_variable()?, runner);
     run::run(&mut test)
 }
 

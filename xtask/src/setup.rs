@@ -11,6 +11,7 @@ use crate::run::{self, Failure, Result, Tried, as_root, output, succeeds};
 const BUILD: &[&str] = &[
     "build-essential",
     "libphp8.2-embed",
+    "nftables",
     "php8.2-dev",
     "php8.2-opcache",
     "pkg-config",

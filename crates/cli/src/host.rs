@@ -99,6 +99,8 @@ fn programs() -> Vec<Finding> {
     };
     [
         "hostel-monitor",
+        "hostel-firewall",
+        "hostel-resolver",
         "hostel-front",
         "hostel-keeper",
         "hostel-php",

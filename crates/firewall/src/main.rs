@@ -5,10 +5,11 @@
 //! records of one size for claims. It reads no configuration file, accepts no connection, and ends when the monitor does: not by a signal
 //! but by the end of their socket, so that it can remove its table first.
 //!
-//! - `service`: its loop. `resolver`: the process that looks up names.
+//! - `service`: its loop. `changes`: whether somebody has changed rules. `resolver`: the process that looks up names.
 
 #![forbid(unsafe_code)]
 
+mod changes;
 mod resolver;
 mod service;
 
@@ -26,6 +27,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::process::Signal;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
+use changes::Changes;
 use service::{Service, ServiceError};
 
 /// Why it could not begin, or ended.
@@ -77,8 +79,10 @@ fn begin() -> Result<Service, Failure> {
         .map_err(|_| failed("find the monitor's socket")(io::ErrorKind::InvalidInput.into()))?;
     let monitor =
         child::inherited_descriptor(number).map_err(failed("find the monitor's socket"))?;
+    // 6: learn when somebody removes the table. Where that cannot be, nft says why no table can.
+    let changes = Changes::watch().ok();
     let table = Table::egress(Path::new(run));
-    Ok(Service::new(table, lock, monitor, signals))
+    Ok(Service::new(table, lock, monitor, signals, changes))
 }
 
 /// Wait until no other process has the lock, which ends with this one. The directory is root's alone, as the monitor has seen to.

@@ -20,6 +20,7 @@ use hostel_wire::egress::Policy;
 use hostel_wire::monitor_firewall::{FromFirewall, ToFirewall};
 use rustix::event::{PollFd, PollFlags};
 
+use crate::changes::Changes;
 use crate::resolver::{Resolver, ResolverError};
 
 /// Why it cannot go on.
@@ -27,6 +28,8 @@ use crate::resolver::{Resolver, ResolverError};
 pub(crate) enum ServiceError {
     #[error("cannot wait for events")]
     Poll(#[source] io::Error),
+    #[error("cannot read signals")]
+    Signals(#[source] io::Error),
     #[error("the monitor's socket failed")]
     Monitor(#[source] io::Error),
     #[error("the monitor has sent something that is not a message")]
@@ -35,6 +38,8 @@ pub(crate) enum ServiceError {
     NoFile,
     #[error("cannot read the rules of the monitor")]
     Read(#[source] io::Error),
+    #[error("cannot hear of changes of rules")]
+    Changes(#[source] io::Error),
     #[error("cannot remove the table")]
     Remove(#[source] NftError),
 }
@@ -46,6 +51,10 @@ pub(crate) struct Service {
     _lock: OwnedFd,
     monitor: OwnedFd,
     signals: Signals,
+    /// `None` where the kernel has no nf_tables.
+    changes: Option<Changes>,
+    /// When to look whether the table is still there.
+    look_at: Option<Instant>,
     wanted: Option<Wanted>,
     names: Names,
     nameservers: Vec<IpAddr>,
@@ -56,23 +65,42 @@ pub(crate) struct Service {
     refill_at: Option<Instant>,
 }
 
+/// Something that poll has found.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Signal,
+    Change,
+    MonitorSpeaks,
+    ResolverSpeaks,
+}
+
 /// What is to be in force.
 struct Wanted {
     generation: u32,
     policy: Policy,
     is_in_force: bool,
+    /// What failed last, which is said once.
+    failure: String,
     /// When to try again, where something failed.
     retry: Option<Instant>,
 }
 
 impl Service {
     /// Nothing is in force yet.
-    pub(crate) fn new(table: Table, lock: OwnedFd, monitor: OwnedFd, signals: Signals) -> Self {
+    pub(crate) fn new(
+        table: Table,
+        lock: OwnedFd,
+        monitor: OwnedFd,
+        signals: Signals,
+        changes: Option<Changes>,
+    ) -> Self {
         Self {
             table,
             _lock: lock,
             monitor,
             signals,
+            changes,
+            look_at: None,
             wanted: None,
             names: Names::default(),
             nameservers: Vec::new(),
@@ -96,40 +124,57 @@ impl Service {
     fn turns(&mut self) -> Result<(), ServiceError> {
         loop {
             self.act(Instant::now())?;
-            let [signal, monitor, resolver] = self.wait()?;
-            if signal {
-                // Signals to a whole service or terminal: the monitor decides when this process ends.
-                while self
-                    .signals
-                    .take()
-                    .map_err(ServiceError::Monitor)?
-                    .is_some()
-                {}
-            }
-            if resolver {
-                self.hear_resolver()?;
-            }
-            if monitor && !self.hear_monitor()? {
-                return Ok(());
+            for event in self.wait()? {
+                match event {
+                    // To a whole service or terminal: the monitor decides when this process ends.
+                    Event::Signal => {
+                        while self
+                            .signals
+                            .take()
+                            .map_err(ServiceError::Signals)?
+                            .is_some()
+                        {}
+                    }
+                    Event::Change => self.changed()?,
+                    Event::ResolverSpeaks => self.hear_resolver()?,
+                    Event::MonitorSpeaks if self.hear_monitor()? => {}
+                    Event::MonitorSpeaks => return Ok(()),
+                }
             }
         }
     }
 
-    fn wait(&self) -> Result<[bool; 3], ServiceError> {
-        let mut polled = vec![
-            PollFd::new(&self.signals, PollFlags::IN),
-            PollFd::new(&self.monitor, PollFlags::IN),
+    fn wait(&self) -> Result<Vec<Event>, ServiceError> {
+        let mut sources = vec![
+            (Event::Signal, self.signals.as_fd()),
+            (Event::MonitorSpeaks, self.monitor.as_fd()),
         ];
-        if let Some(resolver) = &self.resolver {
-            polled.push(PollFd::from_borrowed_fd(resolver.socket(), PollFlags::IN));
-        }
+        sources.extend(
+            self.changes
+                .as_ref()
+                .map(|changes| (Event::Change, changes.as_fd())),
+        );
+        let resolver = self.resolver.as_ref();
+        sources.extend(resolver.map(|resolver| (Event::ResolverSpeaks, resolver.socket())));
+        let polled = sources
+            .iter()
+            .map(|(_, file)| PollFd::from_borrowed_fd(*file, PollFlags::IN));
+        let mut polled: Vec<PollFd<'_>> = polled.collect();
         wait(&mut polled, self.next_deadline()).map_err(ServiceError::Poll)?;
-        let found = |index: usize| {
-            polled
-                .get(index)
-                .is_some_and(|one| !one.revents().is_empty())
-        };
-        Ok([found(0), found(1), found(2)])
+        let found = polled
+            .iter()
+            .zip(&sources)
+            .filter(|(polled, _)| !polled.revents().is_empty());
+        Ok(found.map(|(_, (event, _))| *event).collect())
+    }
+
+    fn changed(&mut self) -> Result<(), ServiceError> {
+        if let Some(changes) = &self.changes {
+            changes.clear().map_err(ServiceError::Changes)?;
+        }
+        // One change comes as many, and this process makes some itself.
+        self.look_at.get_or_insert(Instant::now() + TOGETHER);
+        Ok(())
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -138,12 +183,19 @@ impl Service {
             Some(_) => time,
             None => time.max(self.resolver_after),
         });
-        [retry, ask, self.refill_at].into_iter().flatten().min()
+        [retry, ask, self.refill_at, self.look_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Everything whose time has come.
     fn act(&mut self, now: Instant) -> Result<(), ServiceError> {
         let is_due = |time: Option<Instant>| time.is_some_and(|time| time <= now);
+        if is_due(self.look_at) {
+            self.look_at = None;
+            self.look(now)?;
+        }
         if is_due(self.wanted.as_ref().and_then(|wanted| wanted.retry)) {
             self.apply(now)?;
         }
@@ -162,6 +214,19 @@ impl Service {
                     wanted.retry = Some(now + RETRY);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Look whether the table is still there, and put it there again if not.
+    fn look(&mut self, now: Instant) -> Result<(), ServiceError> {
+        let is_in_force = self
+            .wanted
+            .as_ref()
+            .is_some_and(|wanted| wanted.is_in_force);
+        if is_in_force && matches!(nft::is_there(&self.table), Ok(false)) {
+            self.tell("somebody has removed the rules; they are put in force again".to_owned())?;
+            self.apply(now)?;
         }
         Ok(())
     }
@@ -261,6 +326,7 @@ impl Service {
             generation,
             policy,
             is_in_force: false,
+            failure: String::new(),
             retry: None,
         });
         self.apply(now)?;
@@ -278,13 +344,19 @@ impl Service {
         match nft::apply(&rules) {
             Ok(()) => {
                 wanted.is_in_force = true;
+                wanted.failure.clear();
                 wanted.retry = None;
                 self.refill_at = None;
                 self.tell(String::new())
             }
             Err(error) => {
                 wanted.retry = Some(now + RETRY);
-                self.warn(&error)
+                let failure = with_causes(&error);
+                if wanted.failure == failure {
+                    return Ok(());
+                }
+                wanted.failure.clone_from(&failure);
+                self.tell(failure)
             }
         }
     }

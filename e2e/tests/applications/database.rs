@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use hostel_e2e::process::{Signal, signal_by_id};
-use hostel_e2e::{free_port, user, wait_until};
+use hostel_e2e::{user, wait_until};
 
 /// Where Debian's PHP looks for the database, and so a directory that a site's view has.
 const USUAL_SOCKET: &str = "/run/mysqld/mysqld.sock";
@@ -29,7 +29,7 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Start it in a new directory. It takes the usual socket if that is free, else a port of the loopback address.
+    /// Start it in a new directory. It takes the usual socket if that is free, else the usual port of the loopback address.
     pub(crate) fn start(directory: PathBuf) -> Self {
         let (uid, gid) = user::ids("mysql").expect("user mysql is missing: install mariadb-server");
         if !Path::new("/run/mysqld").exists() {
@@ -59,11 +59,9 @@ impl Database {
             command.arg("--skip-networking");
             (PathBuf::from(USUAL_SOCKET), "localhost".to_owned())
         } else {
-            let port = free_port();
-            command
-                .arg("--bind-address=127.0.0.1")
-                .arg(format!("--port={port}"));
-            (directory.join("mariadbd.sock"), format!("127.0.0.1:{port}"))
+            // The port at which sites may reach a database; in a network of the test's own it is free.
+            command.args(["--bind-address=127.0.0.1", "--port=3306"]);
+            (directory.join("mariadbd.sock"), "127.0.0.1".to_owned())
         };
         command.arg(format!("--socket={}", socket.display()));
         let log = fs::File::create(directory.join("mariadbd.log")).expect("it was just made");

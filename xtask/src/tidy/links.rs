@@ -7,7 +7,7 @@ use super::read;
 use crate::run::{Result, cargo, output};
 
 /// Each crate, and which of ours it may depend on.
-const TABLE: [(&str, &[&str]); 9] = [
+const TABLE: [(&str, &[&str]); 11] = [
     ("hostel-wire", &[]),
     ("hostel-sys", &[]),
     ("hostel-config", &["hostel-sys", "hostel-wire"]),
@@ -15,15 +15,18 @@ const TABLE: [(&str, &[&str]); 9] = [
         "hostel-monitor",
         &["hostel-config", "hostel-sys", "hostel-wire"],
     ),
+    ("hostel-firewall", &["hostel-sys", "hostel-wire"]),
     ("hostel-front", &["hostel-sys", "hostel-wire"]),
     ("hostel-keeper", &["hostel-sys", "hostel-wire"]),
     ("hostel-php", &["hostel-sys", "hostel-wire"]),
     ("hostel-probe", &[]),
+    ("hostel-resolver", &["hostel-sys", "hostel-wire"]),
     // The command line starts sandboxes too, for `hostel prove`: by the monitor's own code, or it would prove something else.
     (
         "hostel-cli",
         &[
             "hostel-config",
+            "hostel-firewall",
             "hostel-monitor",
             "hostel-sys",
             "hostel-wire",
@@ -42,6 +45,16 @@ const NOT_ROOTS: [&str; 8] = [
     "serde",
     "serde_json",
     "tokio",
+];
+
+/// Neither in the firewall, which is root too. It writes JSON for nft and reads none.
+const NOT_FIREWALLS: [&str; 6] = [
+    "clap",
+    "h2",
+    "hickory-resolver",
+    "httparse",
+    "tokio",
+    "toml",
 ];
 
 pub(super) fn check(root: &Path) -> Result<Vec<String>> {
@@ -66,11 +79,16 @@ pub(super) fn check(root: &Path) -> Result<Vec<String>> {
             "{REVIEWED} lists {reviewed:?}, but cargo links {linked:?}"
         ));
     }
-    for name in tree("hostel-monitor", &[])? {
-        if NOT_ROOTS.contains(&name.as_str()) {
-            complaints.push(format!(
-                "{name} is linked into root's program; it must not be"
-            ));
+    for (program, forbidden) in [
+        ("hostel-monitor", &NOT_ROOTS[..]),
+        ("hostel-firewall", &NOT_FIREWALLS),
+    ] {
+        for name in tree(program, &[])? {
+            if forbidden.contains(&name.as_str()) {
+                complaints.push(format!(
+                    "{name} is linked into {program}, which is root's; it must not be"
+                ));
+            }
         }
     }
     Ok(complaints)
