@@ -71,7 +71,9 @@ struct Running {
     begun: Instant,
     /// When the last test ended.
     last: Instant,
-    /// From the line that counts them.
+    /// Tests that were said to be right, one by one.
+    right: usize,
+    /// From the line that counts them, which programs with a main of their own do not print.
     passed: Option<usize>,
     failed: Vec<String>,
     part: Part,
@@ -139,6 +141,7 @@ impl Running {
             name: name.to_owned(),
             begun,
             last: begun,
+            right: 0,
             passed: None,
             failed: Vec::new(),
             part: Part::Tests,
@@ -156,25 +159,30 @@ impl Running {
                 self.failed.push(name.to_owned());
             }
             println!("    {line}");
-        } else if line.starts_with("test ") {
+        } else if let Some(test) = line.strip_prefix("test ") {
             let took = self.last.elapsed();
             self.last = Instant::now();
             println!("{:>8.1} s  {line}", took.as_secs_f32());
+            if test.ends_with(" ... ok") {
+                self.right += 1;
+            } else if let Some(name) = test.strip_suffix(" ... FAILED") {
+                self.failed.push(name.to_owned());
+            }
+        } else if !line.is_empty() && !line.starts_with("running ") {
+            println!("            {line}");
         }
     }
 
     /// `status` is the program's: what it counted holds only together with it.
     fn finish(mut self, status: &str) -> Done {
-        let consistent = matches!(
-            (self.passed, self.failed.is_empty(), status),
-            (Some(_), true, "0") | (Some(_), false, "101")
-        );
-        if !consistent {
+        let is_right = self.failed.is_empty() && status == "0";
+        let is_wrong = !self.failed.is_empty() && status == "101";
+        if !is_right && !is_wrong {
             self.failed.push(format!("(the program's end: {status})"));
         }
         Done {
             name: self.name,
-            passed: self.passed.unwrap_or(0),
+            passed: self.passed.unwrap_or(self.right),
             failed: self.failed,
             took: self.begun.elapsed(),
         }
@@ -218,10 +226,19 @@ mod tests {
     }
 
     #[test]
+    fn a_program_with_a_main_of_its_own_is_counted_by_its_lines() {
+        let outcome = read(
+            "@@ suite it\ntest a thing ... ok\nnot tried: this\ntest another ... FAILED\n@@ end it 101\n@@ done",
+        );
+        assert_eq!((outcome.passed(), outcome.failed()), (1, 1));
+        assert_eq!(outcome.suites[0].failed, ["another"]);
+    }
+
+    #[test]
     fn what_did_not_come_to_its_end_has_failed() {
         assert!(read(PASSED).verdict().is_err());
         let cut = read(&format!("{PASSED}@@ suite more\ntest c ... ok"));
-        assert_eq!((cut.passed(), cut.failed()), (2, 1));
+        assert_eq!((cut.passed(), cut.failed()), (3, 1));
         let ended = read("@@ suite users\ntest a ... ok\n@@ end users 124\n@@ done");
         assert_eq!(ended.failed(), 1);
         assert!(read("@@ done").verdict().is_err());

@@ -13,6 +13,7 @@ use crate::run::{self, Result, Tried, as_root, release_directory, repository};
 
 /// What the guest's Debian has beyond its essential packages.
 const PACKAGES: &[&str] = &[
+    "acl",       // a test gives others access by it
     "e2fsprogs", // mkfs of the disk with quota
     "iproute2",
     "kmod",
