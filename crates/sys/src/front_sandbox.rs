@@ -210,6 +210,11 @@ mod tests {
                 let opened = openat(&spill, name, read, Mode::empty());
                 assert_eq!(opened.err(), none, "{name}");
             }
+            let handle = OFlags::TMPFILE | OFlags::PATH;
+            for name in ["/", ".", "/proc/self"] {
+                let opened = openat(&spill, name, handle, Mode::empty());
+                assert_eq!(opened.err(), none, "{name}");
+            }
             let made = openat(&spill, "new", OFlags::CREATE | OFlags::WRONLY, Mode::RUSR);
             assert_eq!(made.err(), none);
             let stream = socket_with(

@@ -89,7 +89,8 @@ const fn equal(index: u8, value: libc::c_int) -> Argument {
 const ALLOWED: &[Allowed] = &[
     only(
         &[libc::SYS_openat],
-        &[&[masked(2, libc::O_TMPFILE, libc::O_TMPFILE)]],
+        // With O_PATH the kernel would ignore O_TMPFILE, and open any directory.
+        &[&[masked(2, libc::O_TMPFILE | libc::O_PATH, libc::O_TMPFILE)]],
         "spill files: without a name, and nothing else",
     ),
     always(
