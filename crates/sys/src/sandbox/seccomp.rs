@@ -13,7 +13,7 @@ use seccompiler::{
     SeccompFilter, SeccompRule, TargetArch,
 };
 
-use super::calls::{Answer, Argument, Denied, Is, When};
+use super::calls::{Answer, Argument, Denied, Is, UNKNOWN_SINCE, When};
 
 /// Filters, ready to be put in place any number of times.
 #[derive(Debug)]
@@ -94,7 +94,8 @@ fn condition(argument: &Argument) -> Result<SeccompCondition, BackendError> {
 }
 
 /// Before what `seccompiler` makes. System calls of another kind (32 bits, x32) have other numbers, so that none of them would be
-/// seen: they do not exist. `seccompiler` knows nothing of x32, and kills for the other.
+/// seen: they do not exist. Nor do calls that are newer than the list; the numbers of x32 are above them. `seccompiler` knows
+/// nothing of x32, and kills for the other.
 fn with_prelude(program: BpfProgram) -> Vec<libc::sock_filter> {
     let not_there = libc::SECCOMP_RET_ERRNO | Answer::NotThere.errno();
     let prelude = [
@@ -102,7 +103,7 @@ fn with_prelude(program: BpfProgram) -> Vec<libc::sock_filter> {
         line(JUMP_IF_EQUAL, ARCHITECTURE, 1, 0),
         line(RETURN, not_there, 0, 0),
         line(LOAD, OFFSET_NUMBER, 0, 0),
-        line(JUMP_IF_AT_LEAST, X32, 0, 1),
+        line(JUMP_IF_AT_LEAST, UNKNOWN_SINCE, 0, 1),
         line(RETURN, not_there, 0, 0),
     ];
     let rest = program.into_iter().map(|instruction| {
@@ -170,9 +171,6 @@ const TARGET: TargetArch = TargetArch::x86_64;
 const TARGET: TargetArch = TargetArch::aarch64;
 #[cfg(target_arch = "riscv64")]
 const TARGET: TargetArch = TargetArch::riscv64;
-
-/// Numbers with this bit are x32's; no other architecture has any so high.
-const X32: u32 = 0x4000_0000;
 
 #[cfg(test)]
 mod tests {

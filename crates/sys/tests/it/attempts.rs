@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Error, ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::Path;
@@ -37,6 +38,8 @@ pub(crate) fn attempt(kind: &str, object: &str) -> String {
         "make" => make(object),
         "personality" => called(libc::SYS_personality, [personality(object), 0, 0]),
         "terminal" => called(libc::SYS_ioctl, [0, 0x5412, c"x".as_ptr() as libc::c_long]),
+        "number" => called(object.parse().unwrap(), [0, 0, 0]),
+        "attributes" => attributes(object),
         "worker" => worker(object),
         "cost" => {
             crate::cost::print_costs();
@@ -144,6 +147,17 @@ fn make(what: &str) -> String {
         libc::SYS_mknodat,
         [here, path.as_ptr() as libc::c_long, mode],
     )
+}
+
+/// Without anything to set: who is let through is told that there is nothing at that address.
+fn attributes(what: &str) -> String {
+    let command = match what {
+        "project" => 0x401c_5820,
+        "flags" => 0x4008_6602,
+        _ => panic!("no such attributes: {what}"),
+    };
+    let file = File::create("/tmp/probe-attributes").unwrap();
+    called(libc::SYS_ioctl, [file.as_raw_fd().into(), command, 0])
 }
 
 fn personality(what: &str) -> libc::c_long {

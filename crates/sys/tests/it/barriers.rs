@@ -62,8 +62,9 @@ pub(crate) fn denied_calls() {
 }
 
 const DENIED: &str = "PermissionDenied";
+const MISSING: &str = "Unsupported";
 /// What is denied with some arguments, and what stays.
-const BY_ARGUMENTS: [(&str, &str); 20] = [
+const BY_ARGUMENTS: [(&str, &str); 24] = [
     ("socket:inet stream", "yes"),
     ("socket:inet6 datagram", "yes"),
     ("socket:unix stream", "yes"),
@@ -84,6 +85,11 @@ const BY_ARGUMENTS: [(&str, &str); 20] = [
     ("personality:ask", "yes"),
     ("personality:change", DENIED),
     ("terminal:type", DENIED),
+    ("attributes:project", DENIED),
+    ("attributes:flags", DENIED),
+    // open_tree_attr, which some kernels have, and one that none has.
+    ("number:467", MISSING),
+    ("number:2000", MISSING),
 ];
 
 /// A world-writable directory that has found its way into the view.
