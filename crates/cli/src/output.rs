@@ -12,6 +12,20 @@ pub(crate) fn error(text: &str) {
     ignore_closed(writeln!(io::stderr().lock(), "{text}"));
 }
 
+/// What somebody else could have chosen, as it may be shown: what could move the cursor, hide or turn text is shown as numbers;
+/// quotes and backslashes stay, for a command needs them.
+pub(crate) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_alphanumeric() || (' '..='~').contains(&character) || character == '…' {
+            escaped.push(character);
+        } else {
+            escaped.extend(character.escape_unicode());
+        }
+    }
+    escaped
+}
+
 /// A document, for programs.
 pub(crate) fn json(document: &serde_json::Value) {
     line(&format!("{document:#}"));
@@ -55,4 +69,17 @@ pub(crate) fn table(rows: &[Vec<String>]) {
 fn ignore_closed(result: io::Result<()>) {
     // There is nobody left to tell.
     drop(result);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escape;
+
+    #[test]
+    fn nothing_that_was_found_can_forge_a_line() {
+        assert_eq!(
+            escape("a\n\u{1b}[2Jb\u{202e}'\\''…"),
+            "a\\u{a}\\u{1b}[2Jb\\u{202e}'\\''…"
+        );
+    }
 }

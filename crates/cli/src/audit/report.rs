@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::checks::{Severity, in_a_word, score};
 use super::finding::Finding;
-use crate::output;
+use crate::output::{self, escape};
 
 /// Everything that was found.
 #[derive(Debug)]
@@ -146,31 +146,10 @@ fn points(findings: &[Finding]) -> String {
     format!("{}.{}", score / 10, score % 10)
 }
 
-/// What could move the cursor, hide or turn text is shown as numbers; quotes and backslashes stay, for a command needs them.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_alphanumeric() || (' '..='~').contains(&character) {
-            escaped.push(character);
-        } else {
-            escaped.extend(character.escape_unicode());
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::audit::checks::Check;
-
-    #[test]
-    fn nothing_that_was_found_can_forge_a_line() {
-        assert_eq!(
-            escape("a\n\u{1b}[2Jb\u{202e}'\\''"),
-            "a\\u{a}\\u{1b}[2Jb\\u{202e}'\\''"
-        );
-    }
 
     #[test]
     fn the_worst_of_all_decides() {

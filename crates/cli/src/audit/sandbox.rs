@@ -6,7 +6,7 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -93,7 +93,10 @@ impl Sandboxes {
         };
         match launched {
             Ok(launched) => {
-                walked.end = hear(site, &launched, &mut walked.seen);
+                let until = Instant::now() + TIME_MAX + GRACE;
+                let (control, ended) = (launched.control.as_fd(), launched.child.pidfd.as_fd());
+                walked.end = hear(&site.name, control, ended, until, &mut walked.seen)
+                    .unwrap_or_else(|| Err(last_words(&launched)));
                 launched.child.kill();
                 // It was killed, so this is a matter of milliseconds; the kernel may need longer for a process on a slow disk.
                 let until = Instant::now() + END_WITHIN;
@@ -107,41 +110,50 @@ impl Sandboxes {
     }
 }
 
-/// Take records until the last one.
-fn hear(site: &Site, launched: &Launched, seen: &mut Vec<Seen>) -> Result<End, String> {
-    let until = Instant::now() + TIME_MAX + GRACE;
+/// Take records until the last one, or `until`; `None` where the walk ends without one.
+fn hear(
+    name: &str,
+    control: BorrowedFd<'_>,
+    ended: BorrowedFd<'_>,
+    until: Instant,
+    seen: &mut Vec<Seen>,
+) -> Option<Result<End, String>> {
     let mut buffer = vec![0; MESSAGE_BYTES_MAX];
     loop {
+        // Before anything is taken: what speaks without end must not be heard without end.
         let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Some(Err("it did not end in time".to_owned()));
+        }
         let timeout = Timespec {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: left.subsec_nanos().into(),
         };
         let mut polled = [
-            PollFd::new(&launched.control, PollFlags::IN),
-            PollFd::new(&launched.child.pidfd, PollFlags::IN),
+            PollFd::from_borrowed_fd(control, PollFlags::IN),
+            PollFd::from_borrowed_fd(ended, PollFlags::IN),
         ];
         match poll(&mut polled, Some(&timeout)) {
-            Ok(0) => return Err("it did not end in time".to_owned()),
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(io::Error::from(error).to_string()),
+            Err(error) => return Some(Err(io::Error::from(error).to_string())),
         }
-        let received = match fdpass::receive(&launched.control, &mut buffer) {
+        let received = match fdpass::receive(control, &mut buffer) {
             Ok(received) => received,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Some(Err(error.to_string())),
         };
         let bytes = buffer.get(..received.bytes).unwrap_or_default();
         if bytes.is_empty() {
-            return Err(last_words(launched));
+            return None;
         }
-        match Record::decode(bytes).map_err(|error| error.to_string())? {
-            Record::Seen(one) if seen.len() < SEEN_MAX => seen.push(one),
-            Record::Seen(_) => return Err("it said too much".to_owned()),
-            Record::Progress { files } => {
-                output::error(&format!("site {}: {files} files so far", site.name));
+        match Record::decode(bytes) {
+            Ok(Record::Seen(one)) if seen.len() < SEEN_MAX => seen.push(one),
+            Ok(Record::Seen(_)) => return Some(Err("it said too much".to_owned())),
+            Ok(Record::Progress { files }) => {
+                output::error(&format!("site {name}: {files} files so far"));
             }
-            Record::End(end) => return Ok(end),
+            Ok(Record::End(end)) => return Some(Ok(end)),
+            Err(error) => return Some(Err(error.to_string())),
         }
     }
 }
@@ -213,3 +225,36 @@ const SEEN_MAX: usize = Kind::ALL.len() * SENT_MAX;
 const GRACE: Duration = Duration::from_secs(10);
 const END_WITHIN: Duration = Duration::from_secs(5);
 const WORDS_BYTES_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_speaks_without_end_is_heard_for_the_time_that_there_is() {
+        let (near, far) = fdpass::message_pair(true).unwrap();
+        let begun = Instant::now();
+        let walk = std::thread::spawn(move || {
+            let end = End {
+                files: 0,
+                counts: [0; Kind::ALL.len()],
+                stopped: String::new(),
+            };
+            let record = Record::Progress { files: 1 }.encode();
+            while begun.elapsed() < Duration::from_secs(5) {
+                match fdpass::send(&far, &record, &[]) {
+                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
+                    Ok(()) | Err(_) => std::thread::sleep(Duration::from_millis(1)),
+                }
+            }
+            let _ = fdpass::send(&far, &Record::End(end).encode(), &[]);
+        });
+        let (ended, _never) = fdpass::message_pair(true).unwrap();
+        let until = begun + Duration::from_millis(200);
+        let heard = hear("x", near.as_fd(), ended.as_fd(), until, &mut Vec::new());
+        assert_eq!(heard, Some(Err("it did not end in time".to_owned())));
+        assert!(begun.elapsed() < Duration::from_secs(3));
+        drop(near);
+        walk.join().unwrap();
+    }
+}

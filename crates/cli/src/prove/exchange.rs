@@ -130,15 +130,17 @@ impl Exchange {
         self.ending.get_or_insert(Ending::Late);
     }
 
-    /// Read until `enough` says so, the answer has ended, or the time is over.
+    /// Read until `enough` says so, the answer has ended, or the time is over, even while more and more comes.
     pub(crate) fn read_until(&mut self, until: Instant, enough: impl Fn(&Answer) -> bool) {
         while self.ending.is_none() && !enough(&self.answer) {
             let left = until.saturating_duration_since(Instant::now());
             match readable(&self.socket, left) {
                 Ok(true) => self.read(),
-                Ok(false) if left.is_zero() => return,
                 Ok(false) => {}
                 Err(_) => self.ending = Some(Ending::Gone),
+            }
+            if left.is_zero() {
+                return;
             }
         }
     }
@@ -238,3 +240,29 @@ fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
 const ANSWER_BYTES_MAX: usize = 4 << 20;
 /// How long a worker may leave a request of some kilobytes lying.
 const SEND_TIME_MAX: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_without_end_take_no_longer_than_the_time_that_there_is() {
+        let (near, far) = hostel_sys::fdpass::stream_pair(true).unwrap();
+        let begun = Instant::now();
+        let worker = std::thread::spawn(move || {
+            // Nothing of it counts as an answer.
+            let frames = frame(from_worker::FINISH, &[]).repeat(100);
+            while begun.elapsed() < Duration::from_secs(5) {
+                match rustix::net::send(&far, &frames, SendFlags::NOSIGNAL) {
+                    Ok(_) | Err(Errno::AGAIN) => {}
+                    Err(_) => break,
+                }
+            }
+        });
+        let mut exchange = Exchange::begin(near, "/x.php", b"").unwrap();
+        exchange.finish(begun + Duration::from_millis(200));
+        assert!(begun.elapsed() < Duration::from_secs(3));
+        drop(exchange);
+        worker.join().unwrap();
+    }
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::scene::Ran;
+use crate::output::escape;
 
 /// How an attack went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,17 +103,14 @@ fn last_part(message: &str) -> String {
     shown(&words.collect::<Vec<_>>().join(" "))
 }
 
+/// What was reached. Names of the victim's files and words of its scripts are among it, which are as hostile as the attacker's.
+pub(crate) fn shown_reached(reached: &[String]) -> String {
+    cut(&escape(&reached.join("; ")), REACHED_CHARACTERS_MAX)
+}
+
 /// What a site said, as it may be shown: escaped and short.
 fn shown(text: &str) -> String {
-    let mut escaped = String::new();
-    for character in text.trim().chars() {
-        if character.is_control() {
-            escaped.extend(character.escape_default());
-        } else {
-            escaped.push(character);
-        }
-    }
-    cut(&escaped, REASON_CHARACTERS_MAX)
+    cut(&escape(text.trim()), REASON_CHARACTERS_MAX)
 }
 
 fn cut(text: &str, max: usize) -> String {
@@ -124,3 +122,24 @@ fn cut(text: &str, max: usize) -> String {
 
 const REASON_CHARACTERS_MAX: usize = 160;
 const EVIDENCE_CHARACTERS_MAX: usize = 400;
+const REACHED_CHARACTERS_MAX: usize = 4000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_site_has_named_cannot_command_a_terminal() {
+        let reached = ["the victim's things changed: /srv/b/\u{1b}]0;x\u{7}\n\u{202e}".to_owned()];
+        let text = shown_reached(&reached);
+        assert!(
+            text.chars()
+                .all(|character| (' '..='~').contains(&character)),
+            "{text}"
+        );
+        assert_eq!(
+            shown_reached(&["x".repeat(9000)]).chars().count(),
+            REACHED_CHARACTERS_MAX + 1
+        );
+    }
+}

@@ -16,7 +16,7 @@ use super::attack::{Against, Attack, Judge, Script, Step, php};
 use super::canaries::{Secret, ServerCanaries, Watched, watch};
 use super::exchange::{Ending, Exchange, holds};
 use super::ground::Ground;
-use super::outcome::{Outcome, evidence};
+use super::outcome::{Outcome, evidence, shown_reached};
 use super::sandbox::{Sandbox, SandboxError, Sort};
 use super::stage::{PROBE, random_text};
 use super::victim::{self, Victim, VictimError, path};
@@ -178,7 +178,7 @@ impl<'a> Scene<'a> {
             // The next attack finds everything in its place again.
             self.end_strays();
             self.clear();
-            let reached = reached.join("; ");
+            let reached = shown_reached(&reached);
             return Ok(match self.ground.lacking(attack.needs, self.site) {
                 Some(lack) => verdict(Outcome::NotStoppedHere(lack), reached),
                 None => verdict(Outcome::GotThrough, reached),

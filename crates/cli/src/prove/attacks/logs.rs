@@ -2,7 +2,9 @@
 //!
 //! What is written is in two parts, the second of which would be a message of its own if an end of a line came through.
 
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::prove::attack::{Against, Attack, Control, Group, Judge, Step, Stopper, php};
@@ -56,7 +58,7 @@ fn has_line_of_its_own(scene: &Scene<'_>, ran: &Ran) -> Option<String> {
     );
     let logs = scene.ground.server.logs.join(&scene.site.name);
     let read = |name: &str| {
-        let bytes = fs::read(logs.join(name)).unwrap_or_default();
+        let bytes = end_of(&logs.join(name)).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     };
     let until = Instant::now() + WRITTEN_WITHIN;
@@ -75,5 +77,34 @@ fn has_line_of_its_own(scene: &Scene<'_>, ran: &Ran) -> Option<String> {
     alone.map(|line| format!("a line of its own: {}", line.escape_debug()))
 }
 
+/// The last bytes of a log, which a site can make as large as its bound: what was written a moment ago is among them.
+fn end_of(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let length = file.seek(SeekFrom::End(0))?;
+    file.seek(SeekFrom::Start(length.saturating_sub(BYTES_MAX)))?;
+    let mut bytes = Vec::new();
+    file.take(BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Of each log; the front limits how much a site writes in a second.
+const BYTES_MAX: u64 = 4 << 20;
 /// The front writes at once; it may be busy.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_large_log_only_the_end_is_read() {
+        let path = std::env::temp_dir().join(format!("hostel-log-{}", std::process::id()));
+        let file = File::create(&path).unwrap();
+        file.set_len(1 << 30).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, b"last", (1 << 30) - 4).unwrap();
+        let bytes = end_of(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(bytes.len() as u64, BYTES_MAX);
+        assert!(bytes.ends_with(b"last"));
+    }
+}

@@ -26,6 +26,15 @@ foreach ([$me->home, $me->root, '/tmp', '/var/tmp', '/var/lib/php/sessions', '/v
         }
     }
 }
+// The line that an attack adds, and the file if there is nothing else in it.
+$settings = "$me->root/.user.ini";
+if (is_file($settings) && !is_link($settings)) {
+    $before = file_get_contents($settings);
+    $after = str_replace("; hostel-prove-$told->run\n", '', $before);
+    if ($after !== $before) {
+        $after === '' ? unlink($settings) : file_put_contents($settings, $after);
+    }
+}
 // They go with the namespace, but for a test that leaves it out.
 $key = hexdec(substr($told->run, 0, 7));
 foreach (['shm', 'msg', 'sem'] as $kind) {

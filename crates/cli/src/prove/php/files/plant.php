@@ -9,5 +9,6 @@ foreach ($victim->directories as $directory) {
     attempt("directory in $directory", fn() => mkdir("$name-directory"));
     attempt("socket in $directory", fn() => stream_socket_server("unix://$name-socket") ? 'bound' : false);
 }
-attempt('settings', fn() => file_put_contents("$victim->root/.user.ini", "auto_prepend_file = $me->home/x.php\n"));
+// What would run a script of the attacker's; a comment shows as much, and harms nobody if it gets through.
+attempt('settings', fn() => file_put_contents("$victim->root/.user.ini", "; hostel-prove-$victim->run\n", FILE_APPEND));
 attempt('session', fn() => file_put_contents("$victim->sessions/sess_hostel-prove-$victim->run", 'admin|b:1;'));

@@ -9,26 +9,25 @@ function describe(string $path): void
         echo "$path is not there\n";
         return;
     }
-    printf("%s %o %d:%d %d", $path, $found['mode'], $found['uid'], $found['gid'], $found['nlink']);
+    printf("%s %o %d:%d", $path, $found['mode'], $found['uid'], $found['gid']);
+    // A directory of the site's own has as many as the site makes directories in it.
+    echo is_dir($path) ? '' : " $found[nlink]";
     echo is_file($path) && !is_link($path) ? ' ' . hash_file('sha256', $path) : '', "\n";
 }
 
 clearstatcache();
 describe($victim->home);
 describe($victim->root);
-foreach ([$victim->place, $victim->home, $victim->root] as $directory) {
-    foreach (scandir($directory) as $name) {
-        if ($directory === $victim->place) {
-            describe("$directory/$name");
-        } else {
-            echo "$directory/$name\n";
-        }
-    }
+describe("$victim->root/.user.ini");
+foreach (scandir($victim->place) as $name) {
+    describe("$victim->place/$name");
 }
-// Where the site itself may be at work only what is the suite's counts.
-foreach (['/tmp', '/var/tmp', '/var/lib/php/sessions', '/var/lib/php/opcache', '/dev/shm'] as $directory) {
-    foreach (glob("$directory/{,.}*prove*", GLOB_BRACE) ?: [] as $path) {
-        describe($path);
+// Where the site itself may be at work only what is the suite's counts: else its owner, or a visitor of it, would decide what is found.
+foreach ([$victim->home, $victim->root, '/tmp', '/var/tmp', '/var/lib/php/sessions', '/var/lib/php/opcache', '/dev/shm'] as $directory) {
+    foreach (@scandir($directory) ?: [] as $name) {
+        if (str_contains($name, 'prove')) {
+            describe("$directory/$name");
+        }
     }
 }
 // System V objects as the kernel lists them: key, number, mode, owner; for queues what is in them. Not the times.
