@@ -20,6 +20,7 @@ mod outcome;
 mod report;
 mod sandbox;
 mod scene;
+mod services;
 mod stage;
 mod victim;
 mod visit;

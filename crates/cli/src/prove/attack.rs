@@ -75,6 +75,8 @@ pub(crate) enum Against {
     Server,
     /// The machine, or limits that hold for the attacker itself.
     Host,
+    /// Addresses other than loopback, with `--network` only.
+    World,
 }
 
 /// What stops an attack.
@@ -100,6 +102,8 @@ impl Stopper {
 pub(crate) enum Need {
     /// Landlock of at least this version: 1 files, 3 truncate, 4 TCP, 5 ioctl, 6 signals and abstract sockets.
     Landlock(u32),
+    /// The packet filter's rules, which the running server keeps in force.
+    Firewall,
     /// Project quotas of the file system that the site's temporary files are on.
     QuotaOfTemporaryFiles,
     /// The same for its home, and a bound there.
@@ -175,6 +179,8 @@ pub(crate) enum Control {
     WithoutLayers,
     /// The same, on machines where nothing else stops it.
     WithoutLayersWhere(Condition),
+    /// The same steps in a run without the server, which keeps the packet filter's rules in force: then they are not stopped.
+    WithoutRules,
     /// These steps, which do the same thing in a way that is permitted; described for the document.
     Permitted(&'static str, &'static [Step]),
 }

@@ -8,6 +8,7 @@ mod kernel;
 mod logs;
 mod memory;
 mod native;
+mod network;
 pub(crate) mod php_settings;
 mod privileges;
 mod processes;
@@ -57,6 +58,7 @@ const GROUPS: &[&[Attack]] = &[
     processes::ATTACKS,
     memory::ATTACKS,
     sockets::ATTACKS,
+    network::ATTACKS,
     native::ATTACKS,
     resources::ATTACKS,
     routing::LOADS,

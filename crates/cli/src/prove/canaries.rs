@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use hostel_config::Server;
 use serde_json::{Value, json};
 
+use super::services::Services;
 use super::stage::random_text;
 use hostel_sys::signal::Signals;
 use rustix::process::Signal;
@@ -41,6 +42,7 @@ pub(crate) struct ServerCanaries {
     socket: PathBuf,
     listener: UnixListener,
     processes: Vec<Watched>,
+    services: Services,
     targets: Value,
     run: String,
     signals: Signals,
@@ -71,6 +73,7 @@ impl ServerCanaries {
             listener,
             // Not the running server: what the suite finds out must not be found out on it.
             processes: watch([std::process::id()]),
+            services: Services::listen()?,
             targets: Value::Null,
             run: run.to_owned(),
             signals,
@@ -96,6 +99,7 @@ impl ServerCanaries {
             "socket": canaries.socket,
             "status": server.run.join("status.sock"),
             "pids": pids,
+            "services": canaries.services.targets(),
             "signal": CANARY_SIGNAL.as_raw(),
             "run": run,
         });
@@ -131,6 +135,7 @@ impl ServerCanaries {
             let _ = peer.write_all(b"hostel-prove\n");
             found.push(format!("a connection to {}", self.socket.display()));
         }
+        found.extend(self.services.touched());
         found.extend(changes(&mut self.processes));
         found
     }

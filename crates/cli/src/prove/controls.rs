@@ -6,7 +6,7 @@ use hostel_config::Site;
 use hostel_sys::layers::{Layer, Layers};
 use serde_json::{Value, json};
 
-use super::attack::{Against, Attack, Control, Stopper};
+use super::attack::{Against, Attack, Control, Need, Stopper};
 use super::attacks;
 use super::canaries::ServerCanaries;
 use super::ground::Ground;
@@ -102,6 +102,15 @@ fn control(
         Control::WithoutLayersWhere(condition) => {
             let why = format!("it needs {}", condition.what);
             return Ok((without.0, Verdict::not_tried(why)));
+        }
+        Control::WithoutRules if ground.lacking(&[Need::Firewall], site).is_none() => {
+            let why =
+                "it needs a run without the server, which keeps the rules in force".to_owned();
+            return Ok(("without the rules".to_owned(), Verdict::not_tried(why)));
+        }
+        Control::WithoutRules => {
+            let usual = setting([], attack.against);
+            ("without the rules".to_owned(), attack.steps, usual)
         }
         Control::Permitted(how, steps) => (how.to_owned(), steps, setting([], attack.against)),
     };

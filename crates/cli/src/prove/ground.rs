@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use hostel_config::{Errors, Server, Site, SystemUsers};
+use hostel_firewall::{Table, nft};
 use hostel_monitor::directories::Directories;
 use hostel_monitor::launch::{LaunchError, Programs};
 use hostel_monitor::resources::Resources;
@@ -27,7 +28,6 @@ pub(crate) struct Ground {
     pub(crate) stage: Stage,
     php_values: Vec<PhpValue>,
     /// Whether attacks on addresses other than loopback were allowed.
-    #[allow(dead_code, reason = "the table grows into it")]
     pub(crate) network: bool,
 }
 
@@ -83,12 +83,27 @@ impl Ground {
                 (present < *version)
                     .then(|| format!("Landlock of version {version}; the kernel has {present}"))
             }
+            Need::Firewall => self.no_rules(),
             Need::QuotaOfTemporaryFiles => no_quota(&self.server.state),
             Need::QuotaOfHome if site.limits.home_bytes_max.is_none() => {
                 Some("home_bytes_max, which the site does not have".to_owned())
             }
             Need::QuotaOfHome => no_quota(Path::new(&site.home)),
         })
+    }
+}
+
+impl Ground {
+    /// Why no packet of a site's is refused.
+    fn no_rules(&self) -> Option<String> {
+        match nft::is_there(&Table::egress(&self.server.run)) {
+            Ok(true) => None,
+            Ok(false) => Some(
+                "the packet filter's rules: the server that keeps them in force does not run"
+                    .to_owned(),
+            ),
+            Err(error) => Some(format!("the packet filter's rules: {error}")),
+        }
     }
 }
 

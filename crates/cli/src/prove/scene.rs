@@ -239,6 +239,9 @@ impl<'a> Scene<'a> {
         if attack.against == Against::Victim && self.other.is_none() {
             return Some("there is no other site".to_owned());
         }
+        if attack.against == Against::World && !self.ground.network {
+            return Some("it needs --network".to_owned());
+        }
         let needs_probe = attack
             .steps
             .iter()
