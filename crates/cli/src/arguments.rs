@@ -66,6 +66,12 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show the rules of who may connect where, or put those in force that close this host's other ports
+    ///
+    /// Where sites may connect to is kept in force by the running server. Which ports of this host are open to others is in force
+    /// after `apply`, until `remove` or a restart of the host: look at `print` and `apply --dry-run` first. Both are tables
+    /// of their own; other rules of this host are not touched, and what they close stays closed.
+    Firewall(crate::commands::firewall::Options),
     /// Attack the server from inside of each site's sandbox, and tell what was stopped by what
     ///
     /// Needs root; the server may run or not. For each site a fresh sandbox is started just as the server does it, with attack scripts

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use hostel_config::{Server, Site};
+use hostel_firewall::nft;
 use hostel_sys::capabilities::{self, Capability, MONITOR};
 use hostel_sys::cgroup::{self, Controller};
 use hostel_sys::cred::Uid;
@@ -12,6 +13,8 @@ use hostel_sys::sandbox::{Features, features};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsOpenFlags, MoveMountFlags, OpenTreeFlags};
+
+use crate::commands::firewall::egress_rules;
 
 /// One thing that was examined.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +50,7 @@ pub(crate) fn examine(server: Option<&Server>) -> Vec<Finding> {
         findings.push(php_ini(&server.php_ini_directory));
         findings.extend(server.sites.iter().map(|site| home(server, site)));
         findings.extend(weaknesses(server));
+        findings.push(packet_filter(server));
     }
     findings
 }
@@ -133,6 +137,32 @@ fn php_ini(directory: &str) -> Finding {
             what,
             error.to_string(),
             Some("apt-get install libphp8.2-embed, or set 'php_ini' in hostel.toml"),
+        ),
+    }
+}
+
+/// nft and the kernel behind it, asked whether they would take this configuration's rules.
+fn packet_filter(server: &Server) -> Finding {
+    let what = "packet filter (nftables)";
+    if Uid::effective() != Uid::ROOT {
+        return Finding::unknown(what, "only root may ask the kernel");
+    }
+    let Err(error) = nft::check(&egress_rules(server)) else {
+        return Finding::fine(what, "it takes the rules of where sites may connect to");
+    };
+    let text = error.to_string();
+    let (detail, hint) = text.split_once(" (hint: ").unwrap_or((&text, ""));
+    let hint = Some(hint.trim_end_matches(')')).filter(|hint| !hint.is_empty());
+    let bounded = server.sites.iter().find(|site| site.egress.is_bounded());
+    match bounded {
+        Some(site) => {
+            let detail = format!("{detail}; site {} does not start without it", site.name);
+            Finding::missing(what, detail, hint)
+        }
+        None => Finding::weaker(
+            what,
+            format!("{detail}; sites may connect to whatever they like"),
+            hint,
         ),
     }
 }

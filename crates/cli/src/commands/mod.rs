@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
 pub(crate) mod check;
+pub(crate) mod firewall;
 pub(crate) mod serve;
 pub(crate) mod status;

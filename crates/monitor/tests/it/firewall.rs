@@ -6,6 +6,14 @@ use rustix::process::Signal;
 
 use crate::scene::{Scene, USERS, runs, signal_process};
 
+pub(crate) const CASES: [(&str, fn()); 5] = [
+    ("sites wait for the firewall", waits),
+    ("without rules what is bounded does not start", fails),
+    ("without a firewall neither", missing),
+    ("a reload changes the rules", reload),
+    ("a firewall that dies is replaced", dies),
+];
+
 fn answers(scene: &Scene, how: &str) {
     std::fs::write(scene.path("firewall"), how).unwrap();
 }
@@ -29,7 +37,7 @@ fn closed(scene: &Scene, name: &str) {
     std::fs::write(&path, format!("egress = \"none\"\n{text}")).unwrap();
 }
 
-pub(crate) fn waits() {
+fn waits() {
     let scene = Scene::new().with("a");
     answers(&scene, "later");
     let mut scene = scene.start();
@@ -48,7 +56,7 @@ pub(crate) fn waits() {
     assert_eq!(noted(&scene, "the end").len(), 1);
 }
 
-pub(crate) fn fails() {
+fn fails() {
     let scene = Scene::new().with("open");
     closed(&scene, "closed");
     answers(&scene, "failed");
@@ -78,7 +86,7 @@ pub(crate) fn fails() {
     scene.wake(1);
 }
 
-pub(crate) fn missing() {
+fn missing() {
     let scene = Scene::new().with("open");
     closed(&scene, "closed");
     std::fs::remove_file(scene.path("bin/hostel-firewall")).unwrap();
@@ -89,7 +97,7 @@ pub(crate) fn missing() {
     assert!(scene.heard("keeper 1").is_empty());
 }
 
-pub(crate) fn reload() {
+fn reload() {
     let scene = Scene::new().with("a").with("b").start();
     let keeper = scene.wake(2);
     scene.signal(Signal::HUP);
@@ -106,7 +114,7 @@ pub(crate) fn reload() {
     scene.wake(3);
 }
 
-pub(crate) fn dies() {
+fn dies() {
     let scene = Scene::new().with("a").start();
     let keeper = scene.wake(1);
     let first = pid(&scene);

@@ -71,16 +71,7 @@ fn main() {
         cases.push(("processes have nothing in common", life::nothing_in_common));
         cases.push(("programs may be replaced", life::replaced_programs));
         cases.push(("a broken configuration changes nothing", reload::broken));
-        cases.extend::<[(&str, fn()); 5]>([
-            ("sites wait for the firewall", firewall::waits),
-            (
-                "without rules what is bounded does not start",
-                firewall::fails,
-            ),
-            ("without a firewall neither", firewall::missing),
-            ("a reload changes the rules", firewall::reload),
-            ("a firewall that dies is replaced", firewall::dies),
-        ]);
+        cases.extend(firewall::CASES);
     } else {
         println!("skipped: only root can start the monitor");
     }
@@ -92,6 +83,15 @@ fn main() {
             .as_ref()
             .is_none_or(|filter| name.contains(filter.as_str()))
     });
+    let failed = run(cases);
+    if rustix::process::geteuid().is_root() {
+        scene::remove_users();
+    }
+    assert_eq!(failed, 0, "{failed} cases failed");
+}
+
+/// How many of them failed.
+fn run(cases: Vec<(&str, fn())>) -> usize {
     let mut failed = 0;
     for (name, case) in cases {
         match catch_unwind(AssertUnwindSafe(case)) {
@@ -102,8 +102,5 @@ fn main() {
             }
         }
     }
-    if rustix::process::geteuid().is_root() {
-        scene::remove_users();
-    }
-    assert_eq!(failed, 0, "{failed} cases failed");
+    failed
 }
