@@ -21,6 +21,7 @@
 //! - [`Request`], [`Response`], [`Connection`]: exact bytes out, status, headers and body (chunked too) back.
 //! - [`Browser`]: cookies, forms, uploads, redirects, for applications.
 //! - [`Peer`]: nginx and php-fpm on the same document root as the same user.
+//! - [`network`]: a network of the test's own, with a world outside.
 //! - [`load`]: many requests from a few threads, counted.
 //!
 //! The tests run as root, on the loopback address alone, need the packages that `cargo xtask setup test` installs, and fail
@@ -33,6 +34,7 @@ mod control_group;
 pub mod http;
 mod instance;
 pub mod load;
+pub mod network;
 pub mod peer;
 pub mod process;
 pub mod site;
