@@ -45,17 +45,18 @@ pub fn check(rules: &Value) -> Result<(), NftError> {
 /// # Errors
 /// See [`NftError`]; never that the table is missing.
 pub fn is_there(table: &crate::Table) -> Result<bool, NftError> {
-    let output = command(&["list", "table", "inet", table.name()])
+    // Only names: a large table is not written out for this.
+    let output = command(&["list", "tables", "inet"])
+        .stdout(Stdio::piped())
         .output()
         .map_err(not_run)?;
-    let says = String::from_utf8_lossy(&output.stderr);
-    if output.status.success() {
-        Ok(true)
-    } else if says.contains("No such file") {
-        Ok(false)
-    } else {
-        Err(NftError::Refused(first_line(&says)))
+    if !output.status.success() {
+        let says = String::from_utf8_lossy(&output.stderr);
+        return Err(NftError::Refused(first_line(&says)));
     }
+    let wanted = format!("table inet {table}");
+    let tables = String::from_utf8_lossy(&output.stdout);
+    Ok(tables.lines().any(|line| line.trim() == wanted))
 }
 
 fn run(rules: &Value, arguments: &[&str]) -> Result<(), NftError> {
