@@ -60,8 +60,9 @@ $seen['null'] = file_put_contents('/dev/null', 'x') === 1;
 $seen['random'] = strlen(random_bytes(8)) === 8 && strlen(file_get_contents('/dev/urandom', false, null, 0, 8)) === 8;
 $seen['shell'] = trim(shell_exec('echo $((6*7)) | cat 2>&1')) === '42';
 $seen['pipes'] = trim(shell_exec("bash -c 'diff <(echo a) <(echo a) && echo same' 2>&1"));
-$seen['git'] = trim(shell_exec("cd $home && rm -rf repository && git init -q repository 2>&1 && cd repository && echo a > a && git add a && git -c user.name=a -c user.email=a@b commit -qm a 2>&1 && git log --format=%s"));
-$seen['node'] = trim(shell_exec('node -e "require(\'fs\').readFile(\'/etc/passwd\', (e, d) => { new (require(\'worker_threads\').Worker)(\'1\', {eval: true}).on(\'exit\', c => console.log(\'exit\', c, require(\'child_process\').execSync(\'echo child\').toString().trim())) })" 2>&1'));
+$has = fn($program) => trim(shell_exec("command -v $program 2>&1") ?? '') !== '';
+$seen['git'] = !$has('git') ? null : trim(shell_exec("cd $home && rm -rf repository && git init -q repository 2>&1 && cd repository && echo a > a && git add a && git -c user.name=a -c user.email=a@b commit -qm a 2>&1 && git log --format=%s"));
+$seen['node'] = !$has('node') ? null : trim(shell_exec('node -e "require(\'fs\').readFile(\'/etc/passwd\', (e, d) => { new (require(\'worker_threads\').Worker)(\'1\', {eval: true}).on(\'exit\', c => console.log(\'exit\', c, require(\'child_process\').execSync(\'echo child\').toString().trim())) })" 2>&1'));
 $seen['perl'] = trim(shell_exec('perl -e \'if (fork() == 0) { exit 3 } wait; print $? >> 8\' 2>&1'));
 $seen['look-up'] = gethostbyname('localhost');
 $pair = stream_socket_pair(STREAM_PF_UNIX, STREAM_SOCK_STREAM, 0); fwrite($pair[0], 'z');
@@ -73,7 +74,6 @@ $tcp = stream_socket_server('tcp://127.0.0.1:0');
 $udp = stream_socket_client('udp://127.0.0.1:9');
 $seen['sockets'] = is_resource($tcp) && is_resource($udp);
 $seen['limit'] = set_time_limit(5);
-$seen['threads'] = trim(shell_exec('php -n -r "echo PHP_VERSION_ID > 0 ? 1 : 0;" 2>&1'));
 echo json_encode($seen);"#;
 
 /// What a script must not be able to do by way of a program.
@@ -184,9 +184,12 @@ fn what_applications_need_works() {
         ("perl", "3".into()),
         ("look-up", "127.0.0.1".into()),
         ("pair", "z".into()),
-        ("threads", "1".into()),
     ];
     for (name, value) in seen.as_object().expect("a table") {
+        if value.is_null() {
+            println!("{name} is not tried: it is not installed here");
+            continue;
+        }
         let right = expected.iter().find(|(known, _)| known == name);
         assert_eq!(
             value,
