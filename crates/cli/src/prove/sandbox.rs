@@ -19,7 +19,7 @@ use hostel_wire::keeper_zygote::WorkerId;
 use hostel_wire::limits::MESSAGE_BYTES_MAX;
 use hostel_wire::monitor_keeper::{PhpValue, ToKeeper};
 #[cfg(feature = "controls")]
-use std::path::PathBuf;
+use std::{os::fd::AsRawFd, path::PathBuf};
 
 #[cfg(feature = "controls")]
 use rustix::process::{Pid, Signal, kill_process};
@@ -38,7 +38,7 @@ pub(crate) struct Sandbox {
     has_ended: bool,
     /// Its mount namespace.
     #[cfg(feature = "controls")]
-    mounts: Option<PathBuf>,
+    mounts: Option<Mounts>,
 }
 
 /// Which sort of sandbox is started.
@@ -122,7 +122,7 @@ impl Sandbox {
         sandbox.wait_for("answer", |message| matches!(message, KeeperToFront::Ready))?;
         #[cfg(feature = "controls")]
         {
-            sandbox.mounts = mounts(sandbox.keeper());
+            sandbox.mounts = Mounts::of(sandbox.keeper());
         }
         Ok(sandbox)
     }
@@ -220,8 +220,10 @@ impl Sandbox {
     /// mounts.
     #[cfg(feature = "controls")]
     fn end_others(&self) {
-        let has_mounts =
-            |process: &Process| self.mounts.is_some() && mounts(process.pid) == self.mounts;
+        let Some(mounts) = &self.mounts else {
+            return;
+        };
+        let has_mounts = |process: &Process| mounts.are_of(process.pid);
         let others = processes::all().into_iter().filter(has_mounts);
         for pid in others.filter_map(|process| Pid::from_raw(process.pid.try_into().ok()?)) {
             // It may have ended by itself.
@@ -287,9 +289,26 @@ impl Sandbox {
     }
 }
 
+/// A mount namespace. Held open, for the kernel gives the number of one that is gone to the next that is made, which is
+/// somebody else's.
 #[cfg(feature = "controls")]
-fn mounts(pid: u32) -> Option<PathBuf> {
-    std::fs::read_link(format!("/proc/{pid}/ns/mnt")).ok()
+#[derive(Debug)]
+struct Mounts {
+    name: PathBuf,
+    _held: File,
+}
+
+#[cfg(feature = "controls")]
+impl Mounts {
+    fn of(pid: u32) -> Option<Self> {
+        let held = File::open(format!("/proc/{pid}/ns/mnt")).ok()?;
+        let name = std::fs::read_link(format!("/proc/self/fd/{}", held.as_raw_fd())).ok()?;
+        Some(Self { name, _held: held })
+    }
+
+    fn are_of(&self, pid: u32) -> bool {
+        std::fs::read_link(format!("/proc/{pid}/ns/mnt")).is_ok_and(|name| name == self.name)
+    }
 }
 
 impl Drop for Sandbox {
