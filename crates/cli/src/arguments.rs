@@ -56,6 +56,9 @@ pub(crate) enum Command {
         /// The site's group, where nobody else is in it
         #[arg(long)]
         own_group: Option<u32>,
+        /// The project that home's disk use is counted by
+        #[arg(long)]
+        project: Option<u32>,
     },
     /// Read the configuration and list every error, and what this machine lacks
     ///

@@ -47,6 +47,7 @@ pub(crate) fn examine(server: Option<&Server>) -> Vec<Finding> {
     findings.push(control_groups());
     findings.push(disk_shares());
     if let Some(server) = server {
+        findings.extend(disk(server));
         findings.push(php_ini(&server.php_ini_directory));
         findings.extend(server.sites.iter().map(|site| home(server, site)));
         findings.extend(weaknesses(server));
@@ -308,6 +309,23 @@ fn hinted(text: &str) -> Option<(String, String)> {
     let (before, rest) = text.split_once(" (hint: ")?;
     let (hint, after) = rest.split_once(')')?;
     Some((format!("{before}{after}"), hint.to_owned()))
+}
+
+/// Bounds on what sites put on the disk.
+fn disk(server: &Server) -> Vec<Finding> {
+    let what = "disk quotas";
+    let texts = hostel_config::disk_warnings(server);
+    if texts.is_empty() {
+        return vec![Finding::fine(
+            what,
+            "the kernel holds sites to their bounds",
+        )];
+    }
+    let weaker = |text: String| match hinted(&text) {
+        Some((detail, hint)) => Finding::weaker(what, detail, Some(&hint)),
+        None => Finding::weaker(what, text, None),
+    };
+    texts.into_iter().map(weaker).collect()
 }
 
 /// Whether any disk is shared by the weights of groups.

@@ -31,11 +31,15 @@ fn main() -> ExitCode {
             open,
             groups,
             own_group,
-        } => audit::walk::run(&audit::walk::Others {
-            is_open: open,
-            groups,
-            own_group,
-        }),
+            project,
+        } => {
+            let parents = audit::walk::Others {
+                is_open: open,
+                groups,
+                own_group,
+            };
+            audit::walk::run(&parents, project)
+        }
         Command::Check { json } => commands::check::run(&arguments.config, json),
         Command::Firewall(options) => commands::firewall::run(&arguments.config, options),
         Command::Prove(options) => prove::run(&arguments.config, &options),

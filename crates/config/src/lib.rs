@@ -15,6 +15,7 @@
 mod between;
 mod check;
 mod defaults;
+mod disk;
 mod egress;
 mod errors;
 mod files;
@@ -31,6 +32,7 @@ mod users;
 
 pub use between::warnings;
 pub use check::{load, run_directory};
+pub use disk::{QUOTA_HINT, disk_warnings};
 pub use errors::{Error, Errors};
 pub use hostel_wire::egress::{Destination, Egress, Host};
 pub use raw::{Key, SERVER_KEYS, SITE_KEYS};

@@ -20,6 +20,7 @@ use hostel_sys::home::{HomeError, open_home};
 #[cfg(feature = "controls")]
 use hostel_sys::layers::Layer;
 use hostel_sys::layers::Layers;
+use hostel_sys::quota;
 use hostel_sys::rlimit::Limits;
 use hostel_sys::secure::SecureError;
 use hostel_sys::spawn::{Child, Plan, Program, SpawnError, spawn};
@@ -62,6 +63,8 @@ pub enum LaunchError {
     Group(#[from] CgroupError),
     #[error("nothing would hold it to its 'egress'; the log says above why")]
     Egress,
+    #[error("cannot hold the home to 'home_bytes_max'")]
+    Quota(#[source] io::Error),
 }
 
 /// In what a sandbox differs from the one that serves visitors: in nothing, but for those of `hostel prove`.
@@ -215,7 +218,8 @@ impl Programs {
         is_site: &dyn Fn(u32) -> bool,
         difference: &Difference<'_>,
     ) -> Result<Launched, LaunchError> {
-        let mut view = self.view(site, server, directories, is_site, difference)?;
+        let (mut view, kernel_bounds) =
+            self.view(site, server, directories, is_site, difference)?;
         let bound = std::mem::take(&mut view.bound);
         let (control, far) = message_pair(true).map_err(LaunchError::Sockets)?;
         let mut settings = settings(site, server, group_is_own(site, server)?);
@@ -223,6 +227,9 @@ impl Programs {
             view::PROVE.clone_into(&mut settings.root);
         }
         settings.php_values.extend_from_slice(difference.php_values);
+        if kernel_bounds {
+            settings.temporary_bytes_max = 0;
+        }
         let settings = ToKeeper::Settings(Box::new(settings));
         send(&control, &settings.encode(), &[]).map_err(LaunchError::Settings)?;
         let (errors, writer) = errors_pipe().map_err(LaunchError::Sockets)?;
@@ -264,6 +271,7 @@ impl Programs {
         })
     }
 
+    /// The view, and whether the kernel bounds the site's temporary files.
     fn view(
         &self,
         site: &Site,
@@ -271,7 +279,7 @@ impl Programs {
         directories: &Directories,
         is_site: &dyn Fn(u32) -> bool,
         difference: &Difference<'_>,
-    ) -> Result<View, LaunchError> {
+    ) -> Result<(View, bool), LaunchError> {
         let user = User {
             home: PathBuf::from(&site.home),
             ..site.user.clone()
@@ -285,6 +293,10 @@ impl Programs {
         let home = open_home(&user.home, user.uid, &reserved)?;
         let [temporary, var_temporary, sessions, opcache] =
             directories.site_state(&site.name, &user)?;
+        let own = [&temporary, &var_temporary, &sessions, &opcache].map(AsFd::as_fd);
+        let home_max = (home.as_fd(), site.limits.home_bytes_max);
+        let own_max = (&own[..], site.limits.temporary_bytes_max);
+        let bounded = quota::bound(user.uid, home_max, own_max).map_err(LaunchError::Quota)?;
         let group = group_name(user.gid)?.unwrap_or_else(|| user.gid.to_string());
         let (keeper, php) = (self.program(KEEPER)?, self.program(PHP)?);
         let [keeper_path, php_path] =
@@ -299,7 +311,7 @@ impl Programs {
                 .instead
                 .map(|(program, _)| (program, view::INSTEAD)),
         );
-        Ok(View::prepare(&ViewPlan {
+        let view = View::prepare(&ViewPlan {
             user: &difference.user(site),
             group: &group,
             home: home.as_fd(),
@@ -315,7 +327,8 @@ impl Programs {
             is_site,
             layers: difference.layers,
             mount_point: &directories.mount_point(),
-        })?)
+        })?;
+        Ok((view, bounded))
     }
 }
 

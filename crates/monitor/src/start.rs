@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
 
-use hostel_config::{Errors, SystemUsers};
+use hostel_config::{Errors, SystemUsers, disk_warnings};
 use hostel_sys::capabilities::{self, LowerError, MONITOR};
 use hostel_sys::cred::Uid;
 use hostel_sys::process;
@@ -84,7 +84,7 @@ pub(crate) fn start() -> Result<Monitor, StartError> {
     for capability in lacking {
         log.warning(format_args!("root lacks {capability}: this does not work"));
     }
-    for warning in hostel_config::warnings(&server) {
+    for warning in [hostel_config::warnings(&server), disk_warnings(&server)].concat() {
         log.warning(format_args!("{warning}"));
     }
     for lack in features().weaknesses() {

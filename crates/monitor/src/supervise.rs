@@ -188,7 +188,7 @@ impl Monitor {
         }
         let is_due = |time: Option<Instant>| time.is_some_and(|time| time <= now);
         if is_due(self.watch.as_ref().and_then(Watch::due)) {
-            self.replace_outdated(now);
+            self.take_changes(now);
         }
         self.firewall_is_due(now);
         let may_start = !self.firewall.is_pending();

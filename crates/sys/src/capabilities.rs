@@ -88,6 +88,11 @@ pub const MONITOR: &[Capability] = &[
         "front and keepers are killed when they do not end",
     ),
     useful(
+        "CAP_FOWNER",
+        CapabilitySet::FOWNER,
+        "homes and temporary directories, which are their site's, are put under a disk quota",
+    ),
+    useful(
         "CAP_NET_BIND_SERVICE",
         CapabilitySet::NET_BIND_SERVICE,
         "ports below 1024; given up once they are open",

@@ -14,6 +14,7 @@
 //! - [`lease`]: whether anybody has a file open; keeper.
 //! - [`layers`]: the layers of a sandbox by name; monitor, command line.
 //! - [`process`]: first acts of every program.
+//! - [`quota`]: bounds on what is in a directory tree; monitor, command line.
 //! - [`rlimit`]: bounds on single processes; monitor.
 //! - [`sandbox`]: Landlock and seccomp for a site; monitor, worker, command line.
 //! - [`secure`]: directories that root alone can change; monitor.
@@ -45,6 +46,7 @@ pub mod layers;
 pub mod lease;
 mod mount;
 pub mod process;
+pub mod quota;
 pub mod rlimit;
 pub mod sandbox;
 pub mod secure;

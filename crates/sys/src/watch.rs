@@ -5,7 +5,7 @@
 //! by the monitor as root, which then makes the view anew. It trusts the host's /etc and /run, opens nothing and
 //! waits for nothing; what is mounted over a path is not noticed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::mem::MaybeUninit;
@@ -67,10 +67,10 @@ pub(crate) fn identity(path: &Path, kind: Kind) -> Option<Identity> {
 #[derive(Debug)]
 pub struct Watch {
     inotify: OwnedFd,
+    paths: BTreeSet<PathBuf>,
     /// The names that matter in each watched directory.
     names: HashMap<i32, HashSet<OsString>>,
-    covered: HashSet<PathBuf>,
-    /// When the first and the last thing happened that nobody has looked at yet.
+    /// When the first and the last thing happened that was not compared yet.
     seen: Option<(Instant, Instant)>,
 }
 
@@ -82,30 +82,51 @@ impl Watch {
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             inotify: init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?,
+            paths: BTreeSet::new(),
             names: HashMap::new(),
-            covered: HashSet::new(),
             seen: None,
         })
     }
 
-    /// Watch the directories in which these paths stand, and those of the links on the way to what they lead to.
-    ///
-    /// # Errors
-    /// The kernel's bound on watches. A directory that is not there is watched for above.
-    pub fn cover(&mut self, bound: &Bound) -> io::Result<()> {
+    /// Watch these paths too, from the next comparison on, which is soon.
+    pub fn cover(&mut self, bound: &Bound, now: Instant) {
         for (path, _, _) in &bound.paths {
-            if !self.covered.contains(path) {
-                self.cover_path(path.clone())?;
-                self.covered.insert(path.clone());
-                // It may have been replaced after it was bound and before it was watched.
-                let now = Instant::now();
+            if !self.paths.contains(path) {
+                self.paths.insert(path.clone());
                 self.seen = self.seen.or(Some((now, now)));
             }
         }
-        Ok(())
     }
 
-    fn cover_path(&mut self, mut path: PathBuf) -> io::Result<()> {
+    /// When what is bound should be compared: soon after the last of several changes, but not put off for ever.
+    pub fn due(&self) -> Option<Instant> {
+        self.seen
+            .map(|(first, last)| (last + QUIET).min(first + QUIET_MAX))
+    }
+
+    /// Take what has happened, without waiting. Returns whether it is time to compare what is bound.
+    ///
+    /// # Errors
+    /// The kernel's, or its bound on watches.
+    pub fn take(&mut self, now: Instant) -> io::Result<bool> {
+        if self.drain()? {
+            let first = self.seen.map_or(now, |(first, _)| first);
+            self.seen = Some((first, now));
+        }
+        if self.due().is_none_or(|due| due > now) {
+            return Ok(false);
+        }
+        self.seen = None;
+        // Links may lead elsewhere now, and directories be others. Before the comparison, which finds what happens until then.
+        for path in self.paths.clone() {
+            self.arm(path)?;
+        }
+        Ok(true)
+    }
+
+    /// Watch the directory in which a path stands, and those of the links on the way to what it leads to. A directory that is not
+    /// there is waited for above.
+    fn arm(&mut self, mut path: PathBuf) -> io::Result<()> {
         for _ in 0..LINKS_MAX {
             let (Some(mut directory), Some(mut name)) = (path.parent(), path.file_name()) else {
                 return Ok(());
@@ -121,16 +142,13 @@ impl Watch {
                     Err(Errno::NOENT | Errno::NOTDIR) => {}
                     Err(error) => return Err(error.into()),
                 }
-                // It may be made later: its name in the directory above is what to wait for.
                 let (Some(above), Some(own)) = (directory.parent(), directory.file_name()) else {
                     return Ok(());
                 };
                 (directory, name) = (above, own);
             };
-            self.names
-                .entry(number)
-                .or_default()
-                .insert(name.to_owned());
+            let names = self.names.entry(number).or_default();
+            names.insert(name.to_owned());
             let Ok(target) = std::fs::read_link(&path) else {
                 return Ok(());
             };
@@ -140,46 +158,24 @@ impl Watch {
         Ok(())
     }
 
-    /// Take what has happened, without waiting.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn take(&mut self, now: Instant) -> io::Result<()> {
+    /// Read all events; whether one of them matters.
+    fn drain(&self) -> io::Result<bool> {
         let mut buffer = [MaybeUninit::uninit(); EVENTS_BYTES];
         let mut reader = Reader::new(&self.inotify, &mut buffer);
         let mut matters = false;
         loop {
             let event = match reader.next() {
                 Ok(event) => event,
-                Err(Errno::AGAIN | Errno::INTR) => break,
+                Err(Errno::AGAIN | Errno::INTR) => return Ok(matters),
                 Err(error) => return Err(error.into()),
             };
             let whole = ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::QUEUE_OVERFLOW;
-            let name = event
-                .file_name()
-                .map(|name| OsStr::from_bytes(name.to_bytes()));
+            let name = event.file_name();
+            let name = name.map(|name| OsStr::from_bytes(name.to_bytes()));
             let names = self.names.get(&event.wd());
             matters |= event.events().intersects(whole)
                 || name.is_some_and(|name| names.is_some_and(|names| names.contains(name)));
         }
-        if matters {
-            // Links may lead elsewhere now, and directories be others: all is watched anew when it is covered again.
-            self.covered.clear();
-            let first = self.seen.map_or(now, |(first, _)| first);
-            self.seen = Some((first, now));
-        }
-        Ok(())
-    }
-
-    /// When what is bound should be compared: soon after the last of several changes, but not put off for ever.
-    pub fn due(&self) -> Option<Instant> {
-        self.seen
-            .map(|(first, last)| (last + QUIET).min(first + QUIET_MAX))
-    }
-
-    /// It was compared.
-    pub fn compared(&mut self) {
-        self.seen = None;
     }
 }
 
@@ -230,19 +226,35 @@ mod tests {
         }
     }
 
+    fn watch_of(bound: &Bound) -> Watch {
+        let mut watch = Watch::new().unwrap();
+        watch.cover(bound, Instant::now());
+        settle(&mut watch);
+        watch
+    }
+
+    /// Compare as if time had passed.
+    fn settle(watch: &mut Watch) {
+        assert!(watch.take(Instant::now() + QUIET_MAX).unwrap());
+        assert_eq!(watch.due(), None);
+    }
+
     fn notices(watch: &mut Watch, change: impl FnOnce()) -> bool {
-        watch.compared();
         change();
-        watch.take(Instant::now()).unwrap();
-        watch.due().is_some()
+        assert!(!watch.take(Instant::now()).unwrap(), "too soon");
+        let noticed = watch.due().is_some();
+        if noticed {
+            settle(watch);
+        }
+        noticed
     }
 
     #[test]
     fn a_replaced_file_is_noticed_and_a_rewritten_one_is_not() {
         let scratch = Scratch::new("file");
         scratch.write("a");
-        let (bound, mut watch) = (scratch.bound("a"), Watch::new().unwrap());
-        watch.cover(&bound).unwrap();
+        let bound = scratch.bound("a");
+        let mut watch = watch_of(&bound);
         assert!(!notices(&mut watch, || std::fs::write(
             scratch.0.join("a"),
             "y"
@@ -265,18 +277,16 @@ mod tests {
     #[test]
     fn a_directory_that_is_made_later_is_noticed() {
         let scratch = Scratch::new("later");
-        let (bound, mut watch) = (scratch.bound("deep/er/sockets"), Watch::new().unwrap());
-        watch.cover(&bound).unwrap();
+        let bound = scratch.bound("deep/er/sockets");
+        let mut watch = watch_of(&bound);
         assert!(notices(&mut watch, || std::fs::create_dir(
             scratch.0.join("deep")
         )
         .unwrap()));
-        watch.cover(&bound).unwrap();
         assert!(notices(&mut watch, || std::fs::create_dir(
             scratch.0.join("deep/er")
         )
         .unwrap()));
-        watch.cover(&bound).unwrap();
         assert_eq!(bound.outdated(), None);
         let path = scratch.0.join("deep/er/sockets");
         assert!(notices(&mut watch, || std::fs::create_dir(&path).unwrap()));
@@ -289,8 +299,8 @@ mod tests {
         std::fs::create_dir(scratch.0.join("real")).unwrap();
         scratch.write("real/file");
         symlink("real/file", scratch.0.join("link")).unwrap();
-        let (bound, mut watch) = (scratch.bound("link"), Watch::new().unwrap());
-        watch.cover(&bound).unwrap();
+        let bound = scratch.bound("link");
+        let mut watch = watch_of(&bound);
         let held = std::fs::File::open(scratch.0.join("real/file")).unwrap();
         assert!(notices(&mut watch, || scratch.write("real/file")));
         assert!(bound.outdated().is_some());

@@ -1,9 +1,9 @@
 //! Whether anything bounds what a site can put on the disk.
 
-use std::fs;
 use std::path::Path;
 
-use hostel_config::{Server, Site};
+use hostel_config::{QUOTA_HINT, Server, Site};
+use hostel_sys::quota::{self, Tree, is_enforced_at};
 
 use super::checks::Check;
 use super::finding::Finding;
@@ -11,37 +11,30 @@ use super::finding::Finding;
 /// Home, and the site's temporary files.
 pub(super) fn examine(server: &Server, site: &Site) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if let Some((place, kind)) = unbounded(Path::new(&site.home)) {
-        let what = format!(
-            "nothing bounds the home: {place} ({kind}) has no project quotas (mount option prjquota)"
-        );
-        findings.push(Finding::new(Check::DiskNotBounded, what).path(site.home.clone()));
+    let home = &site.home;
+    let unbounded = match (is_enforced_at(Path::new(home)), site.limits.home_bytes_max) {
+        (false, _) => Some(format!(
+            "its file system has no project quotas ({QUOTA_HINT})"
+        )),
+        (true, None) => Some("its file has no 'home_bytes_max'".to_owned()),
+        (true, Some(_)) => None,
+    };
+    if let Some(why) = unbounded {
+        let what = format!("nothing bounds the home: {why}");
+        findings.push(Finding::new(Check::DiskNotBounded, what).path(home.clone()));
     }
-    if let Some((place, kind)) = unbounded(&server.state) {
+    if !is_enforced_at(&server.state) {
         let what = format!(
-            "nothing hard bounds its temporary files: {place} ({kind}) has no project quotas (mount option prjquota)"
+            "nothing hard bounds its temporary files: the file system of 'state' has no project quotas ({QUOTA_HINT})"
         );
-        findings.push(Finding::new(Check::TemporaryNotBounded, what));
+        let path = server.state.display().to_string();
+        findings.push(Finding::new(Check::TemporaryNotBounded, what).path(path));
     }
     findings
 }
 
-/// The mount point and kind of the file system that a path is on, if it has no project quotas.
-pub(crate) fn unbounded(path: &Path) -> Option<(String, String)> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-    let mounts = mounts.lines().filter_map(|line| {
-        let (mount, source) = line.split_once(" - ")?;
-        Some((mount.split(' ').nth(4)?, source))
-    });
-    // The last of the longest: what was mounted later covers what was there.
-    let (place, source) = mounts
-        .filter(|(place, _)| path.starts_with(place))
-        .max_by_key(|(place, _)| place.len())?;
-    let mut fields = source.split(' ');
-    let kind = fields.next().unwrap_or_default();
-    let options = fields.nth(1).unwrap_or_default();
-    let has_quota = options
-        .split(',')
-        .any(|option| ["prjquota", "pquota"].contains(&option));
-    (!has_quota).then(|| (place.to_owned(), kind.to_owned()))
+/// The project that everything in a site's home belongs to, where the kernel holds it to a bound.
+pub(super) fn home_project(site: &Site) -> Option<u32> {
+    let is_bounded = site.limits.home_bytes_max.is_some() && is_enforced_at(Path::new(&site.home));
+    is_bounded.then(|| quota::project(Tree::Home, site.user.uid))?
 }

@@ -10,6 +10,7 @@ use std::path::Path;
 use hostel_config::{Server, Site};
 
 use super::checks::Check;
+use super::disk;
 use super::finding::Finding;
 use super::record::{Kind, Seen};
 use super::sandbox::Walked;
@@ -79,6 +80,7 @@ fn words(kind: Kind) -> (Check, &'static str, &'static str) {
         Kind::LinkOut => (Check::LinkLeadsOut, "a link leads out of home", "links lead out of home"),
         Kind::LinkSystem => (Check::LinkToSystem, "a link to a file of the system", "links to files of the system"),
         Kind::LogWritable => (Check::LogWritable, "a log that others can write", "logs that others can write"),
+        Kind::NotCounted => (Check::NotCounted, "a directory that home_bytes_max does not count", "directories that home_bytes_max does not count"),
         Kind::Readable => (Check::ReadableByOthers, "a file or directory that others can read", "files and directories that others can read"),
         Kind::SecretReadable => (Check::SecretReadable, "a secret that others can read", "secrets that others can read"),
         Kind::SecretServed => (Check::SecretServed, "a secret beneath the document root", "secrets beneath the document root"),
@@ -112,6 +114,7 @@ fn mend(site: &Site, kind: Kind, seen: &[&Seen]) -> Option<String> {
         // chown takes set-id bits away.
         Kind::SetIdForeign => Some(take_over(site, seen, "-type f -perm /6000 ")),
         Kind::WrongOwner => Some(take_over(site, seen, "")),
+        Kind::NotCounted => disk::home_project(site).map(|project| count(site, project)),
         Kind::Closed | Kind::LinkSystem => None,
     }
 }
@@ -128,6 +131,18 @@ fn take_over(site: &Site, seen: &[&Seen], which: &str) -> String {
         })
         .collect();
     commands.join(" && ")
+}
+
+/// Put everything that the site owns in its home into its project: as the site's user, outside of its sandbox, where that is allowed.
+fn count(site: &Site, project: u32) -> String {
+    let home = shell::word(site.home.as_bytes());
+    let find = format!(
+        "runuser -u {} -- find -P {home} -xdev -user {0}",
+        site.user.name
+    );
+    format!(
+        "{find} -type d -exec chattr -f +P -p {project} '{{}}' + ; {find} -type f -exec chattr -f -p {project} '{{}}' +"
+    )
 }
 
 /// The one command that keeps all others out: nobody but the site needs to get into its home.

@@ -1,6 +1,7 @@
 //! `hostel audit`: what of this host weakens a site, how much, and the command that mends it.
 //!
-//! Run by root. It changes nothing but the server's own empty directories, which it makes where they are missing. Homes are
+//! Run by root. It changes nothing but what the start of a site does too: it makes the server's own directories where they are missing,
+//! and sets the configured quotas. Homes are
 //! walked by a child that already is the site's user in the site's sandbox (`walk`); what that says is bounded, checked and
 //! escaped here. /proc, /etc and the server's own directories are read as root: no site can write them.
 //!
@@ -10,7 +11,7 @@
 
 mod accounts;
 mod checks;
-pub(crate) mod disk;
+mod disk;
 mod files;
 mod finding;
 mod host;

@@ -14,6 +14,7 @@ pub(crate) enum Kind {
     LinkOut,
     LinkSystem,
     LogWritable,
+    NotCounted,
     Readable,
     SecretReadable,
     SecretServed,
@@ -25,13 +26,14 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// All of them; a kind's place is its number in a record.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Acl,
         Self::Closed,
         Self::HardLink,
         Self::LinkOut,
         Self::LinkSystem,
         Self::LogWritable,
+        Self::NotCounted,
         Self::Readable,
         Self::SecretReadable,
         Self::SecretServed,

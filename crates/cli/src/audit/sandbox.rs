@@ -20,6 +20,7 @@ use hostel_wire::limits::MESSAGE_BYTES_MAX;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::accounts;
+use super::disk;
 use super::record::{End, Kind, Record, Seen};
 use super::walk::{Others, SENT_MAX, TIME_MAX};
 use crate::output;
@@ -182,6 +183,9 @@ fn arguments(site: &Site) -> Vec<CString> {
     }
     if let Some(gid) = others.own_group {
         words.push(format!("--own-group={gid}"));
+    }
+    if let Some(project) = disk::home_project(site) {
+        words.push(format!("--project={project}"));
     }
     // Numbers and words of ours hold no NUL.
     words

@@ -9,6 +9,7 @@ use hostel_firewall::{Table, nft};
 use hostel_monitor::directories::Directories;
 use hostel_monitor::launch::{LaunchError, Programs};
 use hostel_monitor::resources::Resources;
+use hostel_sys::quota::is_enforced_at;
 use hostel_sys::sandbox::features;
 use hostel_sys::secure::SecureError;
 use hostel_wire::monitor_keeper::PhpValue;
@@ -16,7 +17,6 @@ use hostel_wire::monitor_keeper::PhpValue;
 use super::attack::Need;
 use super::attacks;
 use super::stage::{Stage, StageError};
-use crate::audit::disk::unbounded;
 
 /// The ground.
 #[derive(Debug)]
@@ -108,10 +108,13 @@ impl Ground {
 }
 
 fn no_quota(path: &Path) -> Option<String> {
-    let (place, kind) = unbounded(path)?;
-    Some(format!(
-        "project quotas on {place} ({kind}; mount option prjquota)"
-    ))
+    let lacking = || {
+        format!(
+            "project quotas at {} (mount option prjquota)",
+            path.display()
+        )
+    };
+    (!is_enforced_at(path)).then(lacking)
 }
 
 /// Whether this process, which is root, has a capability.

@@ -74,10 +74,12 @@ impl Monitor {
         match launched {
             Ok(launched) => {
                 let pid = launched.child.pid;
+                if let Some(watch) = &mut self.watch {
+                    watch.cover(&launched.bound, now);
+                }
                 site.sandbox = Some(Sandbox::new(launched, now));
                 self.log
                     .debugging(format_args!("site {name}: started (process {pid})"));
-                self.watch_view(id);
                 self.connect(id);
             }
             Err(error) => {

@@ -63,7 +63,7 @@ fn optional_ones_are_warned_of() {
     scene.monitor = Some(child.unwrap());
     scene.wait_for("ready", || scene.text("stderr").contains("ready: "));
     let log = scene.text("logs/server.log");
-    for name in ["CAP_NET_BIND_SERVICE", "CAP_NET_ADMIN"] {
+    for name in ["CAP_FOWNER", "CAP_NET_BIND_SERVICE", "CAP_NET_ADMIN"] {
         assert!(log.contains(&format!("root lacks {name} (")), "{log}");
     }
     // What is left is enough for a site.
@@ -78,8 +78,8 @@ fn few_are_kept() {
         line.and_then(|line| line.split_whitespace().nth(1))
             .unwrap()
     };
-    // kill, setgid, setuid, setpcap, chown, dac_read_search; net_admin; sys_admin. The ports are open.
-    assert_eq!(field("CapEff:"), "00000000002011e5");
+    // kill, setgid, setuid, setpcap, chown, dac_read_search, fowner; net_admin; sys_admin. The ports are open.
+    assert_eq!(field("CapEff:"), "00000000002011ed");
     for set in ["CapPrm:", "CapBnd:"] {
         assert_eq!(field(set), field("CapEff:"), "{set}");
     }

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use hostel_sys::beneath::{self, Links};
 use hostel_sys::cred::{self, Dropped, Uid};
-use hostel_sys::{child, fdpass, process};
+use hostel_sys::{child, fdpass, process, quota};
 use hostel_wire::limits::{MESSAGE_BYTES_MAX, PATH_BYTES_MAX};
 use hostel_wire::monitor_keeper::{SiteSettings, ToKeeper};
 use hostel_wire::view;
@@ -44,9 +44,9 @@ enum WalkError {
     Send(#[source] io::Error),
 }
 
-/// The hidden command. `parents` says who can get to home.
-pub(crate) fn run(parents: &Others) -> ExitCode {
-    match walk(parents) {
+/// The hidden command. `parents` says who can get to home; `project` is what its disk use is counted by.
+pub(crate) fn run(parents: &Others, project: Option<u32>) -> ExitCode {
+    match walk(parents, project) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let cause = std::error::Error::source(&error);
@@ -57,7 +57,7 @@ pub(crate) fn run(parents: &Others) -> ExitCode {
     }
 }
 
-fn walk(parents: &Others) -> Result<(), WalkError> {
+fn walk(parents: &Others, project: Option<u32>) -> Result<(), WalkError> {
     // 1: nobody of the same user can look into this process. Exec had reset it.
     process::set_non_dumpable().map_err(WalkError::Dumpable)?;
     // 2: the proof that whatever follows is done without privileges.
@@ -69,6 +69,7 @@ fn walk(parents: &Others) -> Result<(), WalkError> {
     let (place, home) = home.map_err(|error| WalkError::Home(settings.home.clone(), error))?;
     // 4: everything beneath it.
     let mut walk = Walk::new(&settings, place, parents, control, &dropped);
+    walk.project = project;
     let reach = Reach::of_parents(parents);
     let status =
         fstat(&home).map_err(|error| WalkError::Home(settings.home.clone(), error.into()))?;
@@ -102,6 +103,8 @@ struct Walk<'a> {
     root: Option<PathBuf>,
     others: &'a Others,
     uid: Uid,
+    /// What directories must belong to in order to be counted.
+    project: Option<u32>,
     control: OwnedFd,
     end: End,
     begun: Instant,
@@ -123,6 +126,7 @@ impl<'a> Walk<'a> {
             root: root.and_then(beneath::place).ok(),
             others,
             uid: Uid::effective(),
+            project: None,
             control,
             end: End {
                 files: 0,
@@ -193,6 +197,11 @@ impl<'a> Walk<'a> {
             FileType::Directory => match self::directory(directory, name.as_bytes()) {
                 Ok(below) => {
                     self.object(&below, path, &status, reach)?;
+                    if self.project.is_some()
+                        && quota::project_of(&below).ok().flatten() != self.project
+                    {
+                        self.see(Kind::NotCounted, path, &status, b"")?;
+                    }
                     let beneath = self.step(reach, &status, &below);
                     self.directory(below, path, &beneath, depth + 1)
                 }
