@@ -18,10 +18,11 @@ pub(crate) fn run() {
     note(scene, &format!("process {}", std::process::id()));
     let mut buffer = [0; 100];
     loop {
-        let received = receive(&monitor, &mut buffer).unwrap();
-        if received.bytes == 0 {
-            return note(scene, "the end");
-        }
+        // A monitor that was killed before it had read everything is an error.
+        let received = match receive(&monitor, &mut buffer) {
+            Ok(received) if received.bytes > 0 => received,
+            _ => return note(scene, "the end"),
+        };
         let ToFirewall::Apply { generation } =
             ToFirewall::decode(&buffer[..received.bytes]).unwrap();
         let [file] = received.descriptors.try_into().unwrap();
@@ -52,10 +53,9 @@ pub(crate) fn run() {
 
 fn note(scene: &Path, text: &str) {
     let mut options = File::options();
-    let mut file = options
-        .append(true)
-        .create(true)
-        .open(scene.join("firewall-heard"))
-        .unwrap();
-    writeln!(file, "{text}").unwrap();
+    options.append(true).create(true);
+    // At the end the scene may be gone already.
+    if let Ok(mut file) = options.open(scene.join("firewall-heard")) {
+        writeln!(file, "{text}").unwrap();
+    }
 }
