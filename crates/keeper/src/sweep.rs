@@ -48,6 +48,7 @@ struct Place<'a> {
 pub(crate) fn run(mut words: impl Iterator<Item = String>) -> Result<(), SweepError> {
     process::set_non_dumpable().map_err(SweepError::Dumpable)?;
     let dropped = cred::prove_dropped().map_err(SweepError::Privileged)?;
+    lease::ignore_breaks();
     let bytes_max = words.next().and_then(|word| word.parse().ok());
     let bytes_max: u64 = bytes_max.ok_or(SweepError::Usage)?;
     let place = |(path, days): (&'static str, Option<u64>)| Place {
