@@ -9,6 +9,7 @@ use hostel_sys::capabilities::{self, Capability, MONITOR};
 use hostel_sys::cgroup::{self, Controller};
 use hostel_sys::cred::Uid;
 use hostel_sys::home::open_home;
+use hostel_sys::layers::IS_FOR_TESTS;
 use hostel_sys::sandbox::{Features, features};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -40,6 +41,13 @@ pub(crate) enum State {
 /// Examine the machine: for itself, and for a configuration if there is a good one.
 pub(crate) fn examine(server: Option<&Server>) -> Vec<Finding> {
     let mut findings = programs();
+    if IS_FOR_TESTS {
+        findings.push(Finding::weaker(
+            "build",
+            "made for tests, which may leave layers of a sandbox out",
+            Some("build what is installed with: cargo build --release, and nothing else"),
+        ));
+    }
     findings.push(php_library());
     findings.extend(kernel());
     findings.extend(barriers(features()));

@@ -65,6 +65,10 @@ impl fmt::Display for Layer {
     }
 }
 
+/// Whether layers can be left out by this program: it was built for tests. Also true of programs that cargo has built beside the
+/// tests of all crates (`cargo test`, `cargo build --all-targets`), since features are united; those must not be installed.
+pub const IS_FOR_TESTS: bool = cfg!(feature = "controls");
+
 /// A set of layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layers(u32);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use hostel_sys::cred::Uid;
+use hostel_sys::layers::IS_FOR_TESTS;
 
 use crate::output;
 
@@ -35,6 +36,11 @@ fn become_monitor(config: &Path) -> Result<std::convert::Infallible, ServeError>
     let program = std::env::current_exe()
         .map_err(ServeError::OwnPath)?
         .with_file_name("hostel-monitor");
+    if IS_FOR_TESTS {
+        output::error(
+            "hostel: warning: these programs were built for tests, which may leave layers of a sandbox out (hint: cargo build --release, and nothing else)",
+        );
+    }
     // Exec and not spawn: the process that the administrator started is the monitor, and gets its signals.
     let source = Command::new(&program).arg("--config").arg(config).exec();
     Err(ServeError::Exec { program, source })
