@@ -19,8 +19,11 @@ const BUILD: &[&str] = &[
 /// What the end-to-end tests compare with, and the applications that they run.
 const TEST: &[&str] = &[
     "acl",
+    "apache2",
     "curl",
     "dokuwiki",
+    "libapache2-mod-php8.2",
+    "libapache2-mpm-itk",
     "mariadb-server",
     "nginx-light",
     "php8.2-cli",
