@@ -28,8 +28,7 @@ pub(super) fn check(root: &Path) -> Result<Vec<String>> {
             complaints.push(format!("{name}: has {titles} titles (# …) instead of one"));
         }
         for cited in quoted(&prose).filter(|text| is_path(text)) {
-            let file = cited.split("::").next().unwrap_or(cited);
-            if !root.join(file).exists() {
+            if !exists(root, cited) {
                 complaints.push(format!("{name}: `{cited}` does not exist"));
             }
         }
@@ -42,6 +41,14 @@ pub(super) fn check(root: &Path) -> Result<Vec<String>> {
         }
     }
     Ok(complaints)
+}
+
+/// Whether there is such a file, and in it the name that may stand behind `::`.
+fn exists(root: &Path, cited: &str) -> bool {
+    match cited.split_once("::") {
+        Some((file, symbol)) => read(&root.join(file)).is_ok_and(|text| text.contains(symbol)),
+        None => root.join(cited).exists(),
+    }
 }
 
 /// The text without its code blocks.
