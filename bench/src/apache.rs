@@ -61,7 +61,9 @@ fn text(kind: Kind, directory: &Path, port: u16) -> String {
             format!("AssignUserId {USER} {USER}\n"),
         ),
         Kind::Suexec => (vec!["cgi", "actions", "suexec"], suexec_site()),
-        Kind::Prefork | Kind::NginxFpm | Kind::Hostel => (vec!["php8.2"], String::new()),
+        Kind::Prefork | Kind::NginxFpm | Kind::Hostel | Kind::HostelOpen => {
+            (vec!["php8.2"], String::new())
+        }
     };
     let mut text = format!(
         "ServerRoot /etc/apache2\nServerName {HOST}\nListen 127.0.0.1:{port}\nPidFile {own}/apache2.pid\n\

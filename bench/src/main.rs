@@ -23,6 +23,7 @@ mod measure;
 mod nginx;
 mod probe;
 mod report;
+mod sandbox;
 mod server;
 
 use std::path::{Path, PathBuf};
@@ -35,11 +36,12 @@ use measure::{Sample, Size, TESTS};
 use server::{Kind, Server};
 
 const HELP: &str = "\
-Usage: hostel-bench [--quick] [--servers WORD,...] [--programs DIRECTORY]
+Usage: hostel-bench [--quick] [--sandbox] [--servers WORD,...] [--programs DIRECTORY]
 
 Measures PHP pages on Apache (prefork, itk, suexec), nginx-fpm and hostel. Needs root.
 
   --quick         one short round; nothing is kept
+  --sandbox       instead: what Hostel's sandbox costs, by a build for tests that can leave it out
   --servers       only these of: prefork,itk,suexec,nginx-fpm,hostel; nothing is kept
   --programs      where the programs of Hostel are; default: built from this repository
 ";
@@ -67,6 +69,7 @@ struct Plan {
     size: Size,
     programs: Option<PathBuf>,
     keep: bool,
+    sandbox: bool,
 }
 
 impl Plan {
@@ -80,6 +83,7 @@ impl Plan {
             },
             programs: None,
             keep: true,
+            sandbox: false,
         };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
@@ -101,6 +105,10 @@ impl Plan {
                     plan.kinds = value()?.split(',').map(kind).collect::<Result<_>>()?;
                     plan.keep = false;
                 }
+                "--sandbox" => {
+                    plan.kinds = vec![Kind::Hostel, Kind::HostelOpen];
+                    plan.sandbox = true;
+                }
                 "--programs" => plan.programs = Some(value()?.into()),
                 _ => return Err(Failure(format!("{argument} is not known\n{HELP}"))),
             }
@@ -121,8 +129,13 @@ fn bench(plan: &Plan, arguments: &[String]) -> Result<bool> {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let programs = match &plan.programs {
         Some(programs) => programs.clone(),
-        None if plan.kinds.contains(&Kind::Hostel) => build(&repository)?,
+        None if plan.kinds.contains(&Kind::Hostel) => build(&repository, false)?,
         None => PathBuf::new(),
+    };
+    let open = if plan.sandbox {
+        build(&repository, true)?
+    } else {
+        PathBuf::new()
     };
     let ground = Ground::prepare()?;
     let generator = Group::create("load")?;
@@ -131,18 +144,30 @@ fn bench(plan: &Plan, arguments: &[String]) -> Result<bool> {
     let mut servers = Vec::new();
     for kind in &plan.kinds {
         println!("starting {kind}");
-        servers.push(Server::start(*kind, &ground, &programs)?);
+        let programs = if *kind == Kind::HostelOpen {
+            &open
+        } else {
+            &programs
+        };
+        servers.push(Server::start(*kind, &ground, programs)?);
     }
     let (samples, invalid) = rounds(plan, &mut servers, &generator, &script.to_string_lossy());
     drop(servers);
     generator.end()?;
 
-    let tables = report::tables(&samples, &invalid);
+    let tables = if plan.sandbox {
+        let steady = sandbox::steady_table(&samples);
+        let cold = sandbox::cold_table(&ground, &open)?;
+        format!("{steady}\n{cold}\n{}", report::tables(&samples, &invalid))
+    } else {
+        report::tables(&samples, &invalid)
+    };
     println!("\n{tables}");
     if plan.keep {
         let command = ["make bench", &arguments.join(" ")].join(" ");
         let runs = repository.join("bench/runs");
-        let directory = report::keep(&runs, command.trim(), &tables, &samples)?;
+        let suffix = if plan.sandbox { "-sandbox" } else { "" };
+        let directory = report::keep(&runs, suffix, command.trim(), &tables, &samples)?;
         println!("kept in {}", directory.display());
     }
     Ok(invalid.is_empty())
@@ -194,17 +219,28 @@ fn rounds(
     (samples, invalid)
 }
 
-fn build(repository: &Path) -> Result<PathBuf> {
+/// Build Hostel's programs: as they are shipped, or for tests that leave layers of the sandbox out.
+fn build(repository: &Path, controls: bool) -> Result<PathBuf> {
     println!("building Hostel");
-    let status = Command::new("cargo")
-        .args(["build", "--release"])
+    let mut target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| repository.join("target"), PathBuf::from);
+    let mut command = Command::new("cargo");
+    command.args(["build", "--release", "--workspace", "--exclude", "xtask"]);
+    if controls {
+        target.push("controls");
+        command.args(["--features", CONTROLS]);
+    }
+    let status = command
+        .arg("--target-dir")
+        .arg(&target)
         .current_dir(repository)
         .status()
         .tried("start cargo")?;
     if !status.success() {
         return Err(Failure("cargo build --release failed".into()));
     }
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| repository.join("target"), PathBuf::from);
     Ok(target.join("release"))
 }
+
+/// What makes a build that can leave layers out.
+const CONTROLS: &str = "hostel-cli/controls,hostel-keeper/controls,hostel-php/controls";

@@ -40,12 +40,17 @@ impl Client {
 
     /// GET a path and read the whole answer, with the same headers that wrk sends.
     pub(crate) fn ask(&mut self, path: &str) -> Result<Answer> {
+        self.ask_at(HOST, path)
+    }
+
+    /// The same of another site.
+    pub(crate) fn ask_at(&mut self, host: &str, path: &str) -> Result<Answer> {
         let what = format!("get {path} from {}", self.address);
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => self.connect()?,
         };
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
         stream
             .get_mut()
             .write_all(request.as_bytes())

@@ -73,7 +73,7 @@ fn table(text: &mut String, test: Test, samples: &[Sample]) {
 }
 
 /// The median over the unmarked rounds, or over all of them (then `true`).
-fn median(
+pub(crate) fn median(
     test: Test,
     kind: Kind,
     samples: &[Sample],
@@ -108,6 +108,7 @@ fn median(
 /// Keep a run in a new directory beneath `runs`, and tell which.
 pub(crate) fn keep(
     runs: &Path,
+    suffix: &str,
     command: &str,
     tables: &str,
     samples: &[Sample],
@@ -119,7 +120,7 @@ pub(crate) fn keep(
         .filter(|word| !word.is_empty())
         .map(str::to_ascii_lowercase)
         .collect();
-    let name = format!("{date}-{}", slug.join("-"));
+    let name = format!("{date}-{}{suffix}", slug.join("-"));
     let mut directory = runs.join(&name);
     let mut number = 2;
     while directory.exists() {

@@ -14,6 +14,7 @@ use crate::cpu::Group;
 use crate::failure::{Failure, Result, Tried};
 use crate::ground::{Ground, PHP_INI, WEB_USER, look_up, run};
 use crate::probe::Client;
+use crate::sandbox::ALL_LAYERS;
 use crate::{apache, hostel, nginx};
 
 /// Which server.
@@ -29,6 +30,8 @@ pub(crate) enum Kind {
     NginxFpm,
     /// Hostel.
     Hostel,
+    /// Hostel, in the build for tests, without its sandbox.
+    HostelOpen,
 }
 
 impl Kind {
@@ -49,6 +52,7 @@ impl Kind {
             Self::Suexec => "suexec",
             Self::NginxFpm => "nginx-fpm",
             Self::Hostel => "hostel",
+            Self::HostelOpen => "hostel-open",
         }
     }
 }
@@ -61,6 +65,7 @@ impl fmt::Display for Kind {
             Self::Suexec => "Apache suexec + php-cgi",
             Self::NginxFpm => "nginx + php-fpm",
             Self::Hostel => "Hostel",
+            Self::HostelOpen => "Hostel without sandbox",
         })
     }
 }
@@ -88,7 +93,9 @@ impl Server {
                 vec![apache::command(kind, ground, &directory, port, &group)?]
             }
             Kind::NginxFpm => nginx::commands(&directory, port, &group)?,
-            Kind::Hostel => vec![hostel::command(programs, &directory, port, &group)?],
+            Kind::Hostel | Kind::HostelOpen => {
+                vec![hostel::command(programs, &directory, port, &group)?]
+            }
         };
         let mut server = Self {
             kind,
@@ -103,6 +110,15 @@ impl Server {
             command
                 .env("PHPRC", PHP_INI)
                 .env("PHP_INI_SCAN_DIR", format!("{PHP_INI}/conf.d"))
+                // Nothing that is shipped looks at it.
+                .env(
+                    "HOSTEL_WITHOUT",
+                    if kind == Kind::HostelOpen {
+                        ALL_LAYERS
+                    } else {
+                        ""
+                    },
+                )
                 // Apache ends its whole process group, which must not be the bench's.
                 .process_group(0)
                 .stdin(Stdio::null())
@@ -140,7 +156,9 @@ impl Server {
     fn check_identity(&self, ground: &Ground) -> Result<()> {
         let user = match self.kind {
             Kind::Prefork => look_up(WEB_USER)?.0,
-            Kind::Itk | Kind::Suexec | Kind::NginxFpm | Kind::Hostel => ground.user.0,
+            Kind::Itk | Kind::Suexec | Kind::NginxFpm | Kind::Hostel | Kind::HostelOpen => {
+                ground.user.0
+            }
         };
         let said = Client::new(self.port).ask("/who.php")?.body;
         if said == format!("{user} 1").as_bytes() {
@@ -180,7 +198,7 @@ fn spawn(mut command: Command, kind: Kind) -> Result<Child> {
     command.spawn().tried(format!("start {kind}"))
 }
 
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").tried("find a free port")?;
     Ok(listener.local_addr().tried("find a free port")?.port())
 }

@@ -96,6 +96,14 @@ impl Difference<'_> {
         #[cfg(feature = "controls")]
         identity: None,
     };
+
+    /// None, but in a build with `controls` whose environment names layers to do without; to be asked before that is cleared.
+    pub fn of_process() -> Self {
+        Self {
+            layers: Layers::of_process(),
+            ..Self::NONE
+        }
+    }
 }
 
 impl Difference<'_> {

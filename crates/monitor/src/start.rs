@@ -27,7 +27,7 @@ use crate::requests::Phase;
 use crate::sites::Sites;
 use crate::supervise::{Fatal, Firewall, Monitor};
 use hostel_monitor::directories::Directories;
-use hostel_monitor::launch::{LaunchError, Programs};
+use hostel_monitor::launch::{Difference, LaunchError, Programs};
 use hostel_monitor::resources::Resources;
 use hostel_sys::back_off::BackOff;
 
@@ -58,6 +58,7 @@ pub(crate) enum StartError {
 pub(crate) fn start() -> Result<Monitor, StartError> {
     // 1: what the caller may have left behind.
     let path = configuration_path(&std::env::args_os().skip(1).collect::<Vec<_>>())?;
+    let difference = Difference::of_process();
     let notify = sanitise()?;
     // 2: only root can do what follows, and with few of root's capabilities.
     if Uid::effective() != Uid::ROOT {
@@ -123,6 +124,7 @@ pub(crate) fn start() -> Result<Monitor, StartError> {
         status: Rc::new(status),
         log,
         programs,
+        difference,
         resources,
         signals,
         watch: watch.ok(),

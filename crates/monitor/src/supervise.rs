@@ -26,7 +26,7 @@ use crate::notify::Notify;
 use crate::requests::Phase;
 use crate::sites::Sites;
 use hostel_monitor::directories::Directories;
-use hostel_monitor::launch::{LaunchError, Programs};
+use hostel_monitor::launch::{Difference, LaunchError, Programs};
 use hostel_monitor::resources::Resources;
 use hostel_sys::back_off::BackOff;
 
@@ -64,6 +64,8 @@ pub(crate) struct Monitor {
     pub(crate) status: Rc<OwnedFd>,
     pub(crate) log: Log,
     pub(crate) programs: Programs,
+    /// In what every sandbox differs from what is shipped: in nothing, but in a build for tests.
+    pub(crate) difference: Difference<'static>,
     pub(crate) resources: Resources,
     pub(crate) signals: Signals,
     /// Over what views are made of; `None` where the kernel cannot tell.

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use hostel_monitor::launch::{Difference, LaunchError};
+use hostel_monitor::launch::LaunchError;
 use hostel_sys::fdpass::message_pair;
 use hostel_sys::signal::Ending;
 use hostel_sys::spawn::Progress;
@@ -63,7 +63,7 @@ impl Monitor {
                 &self.directories,
                 &self.resources,
                 &is_site,
-                &Difference::NONE,
+                &self.difference,
             )
         };
         let Some(site) = self.sites.of(id) else {
