@@ -448,6 +448,8 @@ fn programs_beneath_a_closed_directory_work() {
     for name in [
         "hostel",
         "hostel-monitor",
+        "hostel-firewall",
+        "hostel-resolver",
         "hostel-front",
         "hostel-keeper",
         "hostel-php",

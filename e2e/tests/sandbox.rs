@@ -220,6 +220,8 @@ fn no_shipped_program_knows_how_to_leave_a_layer_out() {
     for name in [
         "hostel",
         "hostel-monitor",
+        "hostel-firewall",
+        "hostel-resolver",
         "hostel-front",
         "hostel-keeper",
         "hostel-php",
