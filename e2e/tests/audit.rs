@@ -1,9 +1,12 @@
 //! `hostel audit`: each finding is planted, found, and gone once its command was run.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 
 use hostel_e2e::site::{link_as, write_as};
 use hostel_e2e::{Instance, Site, User, user};
@@ -364,16 +367,69 @@ fn processes_of_a_running_server_are_what_they_should_be() {
 }
 
 #[test]
+fn processes_with_privileges_are_found() {
+    let instance = instance("audit-privileged");
+    // This program plays the monitor, with all that root has; two of its children a front and a keeper.
+    let listener = UnixListener::bind(instance.path("run/status.sock")).expect("a free name");
+    let mut children = [(); 3].map(|()| Command::new("sleep").arg("60").spawn().expect("sleep"));
+    let [front, keeper, stranger] = [0, 1, 2].map(|place: usize| children[place].id());
+    let status = format!(
+        "{{\"server\": {{\"pid\": {front}}}, \"sites\": [{{\"name\": \"a\", \"keeper\": {keeper}}}]}}"
+    );
+    let answering = thread::spawn(move || {
+        let (mut client, _) = listener.accept().expect("hostel audit");
+        client.write_all(status.as_bytes()).expect("it reads");
+    });
+    let (fine, document) = audit(&instance);
+    answering.join().expect("it was asked");
+    for child in &mut children {
+        child.kill().expect("it is a child");
+        child.wait().expect("it is a child");
+    }
+    assert!(!fine);
+    let about = |list: &Value, pid: u32| {
+        let findings = list["findings"].as_array().expect("a list").clone();
+        let what = findings
+            .into_iter()
+            .filter(|finding| finding["check"] == "process-privileges");
+        let mut what = what.map(|finding| finding["what"].as_str().expect("text").to_owned());
+        what.find(|what| what.contains(&format!("process {pid} ")))
+            .unwrap_or_default()
+    };
+    let host = &document["host"];
+    assert!(
+        about(host, std::process::id()).contains("without no_new_privs"),
+        "{host:#}"
+    );
+    assert!(about(host, front).contains("has Uid 0"), "{host:#}");
+    assert!(
+        about(host, stranger).contains("neither front, firewall nor a site's"),
+        "{host:#}"
+    );
+    let said = about(&document["sites"][0], keeper);
+    for fault in [
+        "CapEff",
+        "no_new_privs",
+        "seccomp",
+        "has Uid 0",
+        "the host's pid namespace",
+    ] {
+        assert!(said.contains(fault), "{fault}: {said}");
+    }
+}
+
+#[test]
 fn an_open_port_is_found_and_a_declared_one_is_not() {
     let instance =
         Instance::new("audit-ports").site(Site::new("a", User::One).file("public/index.php", "x"));
     instance.write_configuration();
     // In a network of its own, where nobody can reach what is opened.
     let script = r#"
-        exec("ip link set lo up");
-        foreach (["0.0.0.0:22", "0.0.0.0:3333", "127.0.0.1:4444"] as $address)
-            $open[] = stream_socket_server("tcp://$address") ?: exit(1);
-        passthru(getenv("AUDIT"));
+        system("ip link set lo up");
+        for my $address ("0.0.0.0:22", "0.0.0.0:3333", "127.0.0.1:4444") {
+            push @open, IO::Socket::INET->new(LocalAddr => $address, Listen => 1) || exit 1;
+        }
+        system($ENV{AUDIT});
     "#;
     let hostel = hostel_e2e::programs().join("hostel");
     let audit = format!(
@@ -381,10 +437,10 @@ fn an_open_port_is_found_and_a_declared_one_is_not() {
         instance.configuration()
     );
     let output = Command::new("unshare")
-        .args(["--net", "--", "php", "-r", script])
+        .args(["--net", "--", "perl", "-MIO::Socket::INET", "-e", script])
         .env("AUDIT", audit)
         .output()
-        .expect("unshare (util-linux) and php (php8.2-cli)");
+        .expect("unshare (util-linux) and perl (perl-base)");
     let document: Value =
         serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"));
     let host = document["host"]["findings"].as_array().expect("a list");
@@ -397,13 +453,13 @@ fn an_open_port_is_found_and_a_declared_one_is_not() {
     let undeclared = ports("port-undeclared");
     assert_eq!(undeclared.len(), 1, "{undeclared:?}");
     assert!(
-        undeclared[0].starts_with("TCP 0.0.0.0:3333 is open: php"),
+        undeclared[0].starts_with("TCP 0.0.0.0:3333 is open: perl"),
         "{undeclared:?}"
     );
     let local = ports("port-on-loopback");
     assert_eq!(local.len(), 1, "{local:?}");
     assert!(
-        local[0].starts_with("TCP 127.0.0.1:4444 is open: php"),
+        local[0].starts_with("TCP 127.0.0.1:4444 is open: perl"),
         "{local:?}"
     );
 }

@@ -115,6 +115,11 @@ pub enum LowerError {
     Refused(#[from] io::Error),
 }
 
+/// A list as /proc shows sets, one bit each.
+pub fn mask(list: &[Capability]) -> u64 {
+    all_of(list).bits()
+}
+
 /// Which of the list this process does not have.
 ///
 /// # Errors
