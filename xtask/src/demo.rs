@@ -145,6 +145,7 @@ or, in another terminal,
   curl http://127.0.0.1:{port}/ --header 'Host: one.localhost'
   curl http://127.0.0.1:{port}/style.css --header 'Host: two.localhost' --head
   {hostel} status --config {config}
+  {hostel} prove --config {config}     each site attacks the other, and the server
   ps -eo user,pid,ppid,rss,comm | grep hostel
   cat {GROUND}/var/logs/one/access.log
 

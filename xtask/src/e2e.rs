@@ -1,11 +1,19 @@
 //! The end-to-end tests: release programs, then the tests of the workspace e2e as root, one at a time, each program of tests in a
 //! network of its own.
 
-use crate::run::{self, Result, as_root, cargo, is_root, output, release_directory, repository};
+use std::path::Path;
+
+use crate::run::{
+    self, Result, as_root, cargo, is_root, output, release_directory, repository, target_directory,
+};
 
 /// Run them all, or those whose name holds the filter.
 pub(crate) fn run(filter: &[&str]) -> Result<()> {
     build()?;
+    let controls = target_directory().join("controls");
+    if filter.is_empty() || filter.iter().any(|word| CONTROLS_TEST.contains(word)) {
+        build_controls(&controls)?;
+    }
     let mut test = cargo(&[
         "test",
         "--manifest-path",
@@ -15,10 +23,12 @@ pub(crate) fn run(filter: &[&str]) -> Result<()> {
     ]);
     test.args(["--test-threads=1"]).args(filter);
     test.env("HOSTEL_BIN", release_directory());
+    test.env("HOSTEL_CONTROLS_BIN", controls.join("debug"));
     let mut runner = repository().join("e2e/own-network").display().to_string();
     if !is_root() {
         // cargo itself stays who it is, so that no file of root is left in the target directory.
-        runner = format!("sudo --preserve-env=HOSTEL_BIN,CARGO_MANIFEST_DIR {runner}");
+        let kept = "HOSTEL_BIN,HOSTEL_CONTROLS_BIN,HOSTEL_BLESS,CARGO_MANIFEST_DIR";
+        runner = format!("sudo --preserve-env={kept} {runner}");
         // Asks for the password now, and not in the middle of a test.
         run::run(&mut as_root("true"))?;
     }
@@ -36,6 +46,17 @@ pub(crate) fn build() -> Result<()> {
         "xtask",
     ]))
 }
+
+/// The programs with which layers of the sandbox can be left out, apart from all that is shipped.
+fn build_controls(target: &Path) -> Result<()> {
+    let features = ["cli", "keeper", "php"].map(|name| format!("hostel-{name}/controls"));
+    let mut build = cargo(&["build", "--workspace", "--exclude", "xtask"]);
+    build.args(["--features", &features.join(",")]);
+    run::run(build.env("CARGO_TARGET_DIR", target))
+}
+
+/// The one test that needs programs of its own.
+const CONTROLS_TEST: &str = "prove_controls_get_through";
 
 /// By this variable cargo learns how to start the programs of this host.
 fn runner_variable() -> Result<String> {

@@ -31,10 +31,15 @@ pub(crate) fn repository() -> PathBuf {
         .to_owned()
 }
 
-/// Where the release programs of this build are: beneath CARGO_TARGET_DIR if that is set.
-pub(crate) fn release_directory() -> PathBuf {
+/// Where cargo builds: CARGO_TARGET_DIR if that is set.
+pub(crate) fn target_directory() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    repository().join(target).join("release")
+    repository().join(target)
+}
+
+/// Where the release programs of this build are.
+pub(crate) fn release_directory() -> PathBuf {
+    target_directory().join("release")
 }
 
 /// cargo, the one that runs this, in the repository's root.

@@ -8,7 +8,13 @@
 //! - `ground`, `stage`: what a run stands on. `sandbox`, `exchange`: a site's sandbox, spoken to as the front does.
 //! - `victim`, `canaries`: what is watched. `visit`: requests to the running server. `scene`: one attack and its judgement. `outcome`, `report`: what is said of it.
 
-#[allow(dead_code, reason = "the table grows into it")]
+#[cfg_attr(
+    not(feature = "controls"),
+    allow(
+        dead_code,
+        reason = "a build for tests alone reads the controls of the table"
+    )
+)]
 mod attack;
 mod attacks;
 mod canaries;
@@ -93,7 +99,11 @@ enum ProveError {
 /// Status 1 if an attack got through, 2 if the suite could not be run.
 pub(crate) fn run(config: &Path, options: &Options) -> ExitCode {
     if options.list {
-        list();
+        if options.json {
+            output::json(&report::list());
+        } else {
+            list();
+        }
         return ExitCode::SUCCESS;
     }
     match prove(config, options) {

@@ -4,6 +4,7 @@ use hostel_config::Site;
 use serde_json::{Value, json};
 
 use super::attack::{Attack, Group};
+use super::attacks;
 use super::outcome::Outcome;
 use super::scene::Verdict;
 use crate::output;
@@ -60,20 +61,33 @@ pub(crate) fn document(reports: &[SiteReport]) -> Value {
     json!({ "sites": sites, "counts": counts })
 }
 
+/// The table, for programs.
+pub(crate) fn list() -> Value {
+    let attacks = attacks::all().map(|attack| {
+        json!({
+            "id": attack.id,
+            "group": attack.group.name(),
+            "title": attack.title,
+            "layers": stoppers(attack),
+        })
+    });
+    attacks.collect()
+}
+
+fn stoppers(attack: &Attack) -> Vec<&'static str> {
+    let stoppers = attack.stoppers.iter();
+    stoppers.map(|stopper| stopper.name()).collect()
+}
+
 /// An attack as the table has it and how it went.
 pub(crate) fn attack_document(attack: &Attack, verdict: &Verdict) -> Value {
-    let layers: Vec<&str> = attack
-        .stoppers
-        .iter()
-        .map(|stopper| stopper.name())
-        .collect();
     json!({
         "id": attack.id,
         "group": attack.group.name(),
         "title": attack.title,
         "outcome": verdict.outcome.name(),
         "why": verdict.outcome.why(),
-        "layers": layers,
+        "layers": stoppers(attack),
         "evidence": verdict.evidence,
         "seconds": (verdict.duration.as_secs_f64() * 1000.0).round() / 1000.0,
     })

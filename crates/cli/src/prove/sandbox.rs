@@ -252,7 +252,12 @@ impl Sandbox {
                 }
                 continue;
             }
-            let received = receive(&self.front, &mut buffer).map_err(SandboxError::Socket)?;
+            let received = match receive(&self.front, &mut buffer) {
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                    return Err(SandboxError::Ended(self.last_words()));
+                }
+                received => received.map_err(SandboxError::Socket)?,
+            };
             let bytes = buffer.get(..received.bytes).unwrap_or_default();
             match KeeperToFront::decode(bytes) {
                 Ok(message) if is_it(&message) => return Ok(()),

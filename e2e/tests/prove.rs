@@ -1,0 +1,355 @@
+//! `hostel prove`: nothing gets through between two hostile sites, each attack gets through in its control, nothing is left behind.
+//!
+//! The controls need programs that can leave layers out, which `cargo xtask e2e` builds. With HOSTEL_BLESS set they write
+//! docs/attacks.md anew; without, the document must say what they saw.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use hostel_e2e::process::{self, with_mounts_of};
+use hostel_e2e::{Instance, Leftovers, Signal, Site, User, wait_until};
+use serde_json::Value;
+
+/// Two sites of two users, both of whom are attacker and victim.
+fn two_sites(name: &str) -> Instance {
+    Instance::new(name)
+        .site(Site::new("a", User::One).file("public/index.php", "<?php echo 'a';"))
+        .site(Site::new("b", User::Two).file("public/index.php", "<?php echo 'b';"))
+}
+
+fn prove(instance: &Instance, programs: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(programs.join("hostel"));
+    command.arg("prove").args(arguments).arg("--config");
+    command.arg(instance.configuration()).stdin(Stdio::null());
+    command
+}
+
+/// What was printed, as a document; the status must be this.
+fn document(output: &Output, status: i32) -> Value {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{errors}");
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}\n{errors}"))
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_default()
+}
+
+fn attacks(site: &Value) -> &[Value] {
+    site["attacks"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default()
+}
+
+/// Attacks on the network have to be asked for, and there are some on what the server does not have.
+fn may_be_untried(attack: &Value) -> bool {
+    let why = text(attack, "why");
+    why.contains("--network") || why.contains("neither TLS nor HTTP/2")
+}
+
+/// The ids of the table.
+fn listed(instance: &Instance) -> BTreeSet<String> {
+    let output = prove(instance, &hostel_e2e::programs(), &["--list", "--json"]).output();
+    let list = document(&output.expect("hostel can be started"), 0);
+    let ids: Vec<String> = list
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|attack| text(attack, "id").to_owned())
+        .collect();
+    let unique: BTreeSet<String> = ids.iter().cloned().collect();
+    assert_eq!(unique.len(), ids.len(), "each id once");
+    unique
+}
+
+/// Files that carry the suite's name, and processes that live in a view of the instance, beside those of its own server.
+fn left(instance: &Instance) -> Vec<String> {
+    let mut left = Vec::new();
+    let mut directories = vec![instance.path("")];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.contains("prove")
+                || path.starts_with(instance.path("run"))
+                    && name.ends_with(".sock")
+                    && name != "status.sock"
+            {
+                left.push(path.display().to_string());
+            } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                directories.push(path);
+            }
+        }
+    }
+    let own = instance.processes();
+    let strays = with_mounts_of(&instance.path(""));
+    let strays = strays
+        .iter()
+        .filter(|stray| !own.iter().any(|process| process.pid == stray.pid));
+    left.extend(strays.map(|stray| format!("process {} {}", stray.program, stray.pid)));
+    for kind in ["shm", "msg", "sem"] {
+        let objects = fs::read_to_string(format!("/proc/sysvipc/{kind}")).expect("/proc");
+        let uids = [User::One, User::Two].map(|user| user.ids().0.to_string());
+        let is_ours = |line: &&str| {
+            line.split_whitespace()
+                .any(|word| uids.iter().any(|uid| uid == word))
+        };
+        left.extend(
+            objects
+                .lines()
+                .skip(1)
+                .filter(is_ours)
+                .map(|line| format!("{kind} {line}")),
+        );
+    }
+    left
+}
+
+#[test]
+fn prove_between_two_hostile_sites() {
+    // The server's directory has a name without the suite's, by which its own things are told from the suite's.
+    let mut instance = two_sites("hostile").start();
+    let listed = listed(&instance);
+    let output = prove(&instance, &hostel_e2e::programs(), &["--json"])
+        .output()
+        .expect("hostel can be started");
+    let document = document(&output, 0);
+    let sites = document["sites"].as_array().expect("sites");
+    assert_eq!(sites.len(), 2);
+    for site in sites {
+        let ids: BTreeSet<String> = attacks(site)
+            .iter()
+            .map(|attack| text(attack, "id").to_owned())
+            .collect();
+        assert_eq!(ids, listed, "{}: each attack has an outcome", site["site"]);
+        for attack in attacks(site) {
+            let said = format!(
+                "{}: {}: {} ({})",
+                text(attack, "id"),
+                text(attack, "outcome"),
+                text(attack, "why"),
+                text(attack, "evidence")
+            );
+            println!("{said}");
+            match text(attack, "outcome") {
+                "stopped" => assert!(!text(attack, "evidence").is_empty(), "{said}"),
+                // What it lacks is named.
+                "not stopped here" => assert!(!text(attack, "why").is_empty(), "{said}"),
+                // Only what was not asked for, or what the server does not have.
+                "not tried" => assert!(may_be_untried(attack), "{said}"),
+                _ => panic!("{said}"),
+            }
+        }
+    }
+    assert_eq!(document["counts"]["got through"], 0);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(errors.contains("a: 1 of "), "progress is shown: {errors}");
+    assert_eq!(left(&instance), Vec::<String>::new());
+    assert_eq!(instance.get("a.test", "/").text(), "a");
+    assert_eq!(instance.get("b.test", "/").text(), "b");
+    assert_eq!(instance.stop(), Leftovers::default());
+}
+
+#[test]
+fn prove_one_site_alone() {
+    let instance =
+        Instance::new("alone").site(Site::new("a", User::One).file("public/index.php", "x"));
+    instance.write_configuration();
+    let output = prove(&instance, &hostel_e2e::programs(), &["--json"])
+        .output()
+        .expect("hostel can be started");
+    let document = document(&output, 0);
+    let site = &document["sites"][0];
+    assert_eq!(site["victim"], Value::Null);
+    let of = |id: &str| {
+        attacks(site)
+            .iter()
+            .find(|attack| text(attack, "id") == id)
+            .expect("it is in the table")
+    };
+    assert_eq!(text(of("files-path"), "outcome"), "not tried");
+    assert!(text(of("files-path"), "why").contains("no other site"));
+    assert_eq!(text(of("files-server-read"), "outcome"), "stopped");
+    assert_eq!(left(&instance), Vec::<String>::new());
+}
+
+#[test]
+fn prove_says_why_it_cannot_run() {
+    let instance = two_sites("cannot");
+    instance.write_configuration();
+    for (arguments, why) in [
+        (["--site", "nobody"], "no site is called 'nobody'"),
+        (["--victim", "nobody"], "no site is called 'nobody'"),
+    ] {
+        let output = prove(&instance, &hostel_e2e::programs(), &arguments)
+            .output()
+            .expect("hostel can be started");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(errors.contains(why), "{errors}");
+    }
+    fs::write(instance.configuration(), "nonsense = 1").expect("hostel.toml");
+    let output = prove(&instance, &hostel_e2e::programs(), &[])
+        .output()
+        .expect("hostel can be started");
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(left(&instance), Vec::<String>::new());
+}
+
+#[test]
+fn prove_that_is_interrupted_leaves_nothing() {
+    let instance = two_sites("interrupted");
+    instance.write_configuration();
+    let started = prove(&instance, &hostel_e2e::programs(), &[])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut running: Child = started.expect("hostel can be started");
+    let begun = wait_until(Duration::from_secs(20), || {
+        let homes = fs::read_dir(instance.home("b"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        homes
+            .into_iter()
+            .any(|entry| entry.file_name().to_string_lossy().contains("prove"))
+    });
+    assert!(begun, "the victim's things are there while it runs");
+    process::signal_by_id(
+        i32::try_from(running.id()).expect("a process id"),
+        Signal::INT,
+    );
+    let ended = wait_until(Duration::from_secs(30), || {
+        matches!(running.try_wait(), Ok(Some(_)))
+    });
+    if !ended {
+        let _ = running.kill();
+    }
+    let status = running.wait().expect("its status");
+    assert!(ended, "it ends soon after SIGINT");
+    assert_eq!(status.code(), Some(2));
+    assert_eq!(left(&instance), Vec::<String>::new());
+}
+
+#[test]
+fn prove_controls_get_through() {
+    let programs = std::env::var_os("HOSTEL_CONTROLS_BIN").map(PathBuf::from);
+    let programs = programs.filter(|path| path.join("hostel").exists());
+    let programs = programs.expect("HOSTEL_CONTROLS_BIN names programs with the feature `controls`: run `cargo xtask e2e prove_controls`");
+    let instance = two_sites("control").start();
+    let arguments = ["--site", "a", "--controls", "--json"];
+    let output = prove(&instance, &programs, &arguments)
+        .output()
+        .expect("hostel can be started");
+    let document = document(&output, 0);
+    let attacks = attacks(&document["sites"][0]);
+    let mut wrong = Vec::new();
+    for attack in attacks {
+        let control = &attack["control"];
+        let is_right = match (text(attack, "outcome"), text(control, "outcome")) {
+            ("stopped", "got through" | "not stopped here") => true,
+            // The machine has nothing that could be reached, or network attacks were not asked for.
+            ("stopped", "not tried") => text(control, "why").starts_with("it needs "),
+            ("not tried", "not tried") => may_be_untried(attack),
+            ("not stopped here", _) => true,
+            _ => false,
+        };
+        if !is_right {
+            wrong.push(format!(
+                "{}: {} ({}), {}: {} ({} {})",
+                text(attack, "id"),
+                text(attack, "outcome"),
+                text(attack, "evidence"),
+                text(control, "how"),
+                text(control, "outcome"),
+                text(control, "why"),
+                text(control, "evidence"),
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(left(&instance), Vec::<String>::new());
+
+    // A layer that is missing is told by the status.
+    let without = prove(
+        &instance,
+        &programs,
+        &["--site", "a", "--without", "view,landlock,user", "--json"],
+    );
+    let output = { without }.output().expect("hostel can be started");
+    assert_eq!(output.status.code(), Some(1));
+    // What is shipped has no such option.
+    let output = prove(&instance, &hostel_e2e::programs(), &["--without", "view"])
+        .output()
+        .expect("hostel can be started");
+    assert_eq!(output.status.code(), Some(2));
+
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/attacks.md");
+    if std::env::var_os("HOSTEL_BLESS").is_some() {
+        fs::write(&path, page(attacks)).expect("docs can be written");
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    for attack in attacks {
+        let row = row(attack);
+        assert!(
+            written.contains(&row),
+            "docs/attacks.md lacks `{row}`: run with HOSTEL_BLESS=1"
+        );
+    }
+    let rows = written
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .count();
+    assert_eq!(
+        rows,
+        attacks.len(),
+        "docs/attacks.md has other attacks: run with HOSTEL_BLESS=1"
+    );
+}
+
+/// What the document says of an attack on every machine.
+fn row(attack: &Value) -> String {
+    let layers: Vec<&str> = attack["layers"]
+        .as_array()
+        .expect("layers")
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    format!(
+        "| `{}` | {} | {} | {}",
+        text(attack, "id"),
+        text(attack, "title"),
+        layers.join(", "),
+        text(&attack["control"], "how")
+    )
+}
+
+fn page(attacks: &[Value]) -> String {
+    let mut page = String::from(INTRODUCTION);
+    let mut group = "";
+    for attack in attacks {
+        if text(attack, "group") != group {
+            group = text(attack, "group");
+            let title = group[..1].to_uppercase() + &group[1..];
+            page.push_str(&format!("\n## {title}\n\n| attack | what is tried | stopped by | control | in the control |\n| --- | --- | --- | --- | --- |\n"));
+        }
+        let control = &attack["control"];
+        let seen = match text(control, "outcome") {
+            "not tried" => text(control, "why"),
+            outcome => outcome,
+        };
+        page.push_str(&format!("{} | {seen} |\n", row(attack)));
+    }
+    page
+}
+
+const INTRODUCTION: &str = "# The attacks of `hostel prove`
+
+Written by `cargo xtask e2e prove_controls_get_through` with HOSTEL_BLESS=1, from what it saw; do not edit. Every attack was stopped. Each of
+what is listed as stopping it does so alone; a control leaves all of them out, or does the same thing in a way that is permitted, and the
+same judge must see it get through. [prove.md](prove.md) explains.
+";
