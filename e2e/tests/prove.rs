@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::TcpListener;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -13,11 +15,100 @@ use hostel_e2e::process::{self, with_mounts_of};
 use hostel_e2e::{Instance, Leftovers, Signal, Site, User, wait_until};
 use serde_json::Value;
 
+/// The world, for attacks on other machines: a second network namespace behind the one of this test, where somebody listens at
+/// the addresses that are attacked. `cargo xtask e2e` runs each program of tests in a namespace of its own; elsewhere this fails.
+struct World(Child);
+
+impl World {
+    fn new() -> Self {
+        let links = ip("-oneline link");
+        let is_alone = links.lines().count() == 1;
+        assert!(
+            is_alone,
+            "not in a network namespace of its own: run `cargo xtask e2e prove`"
+        );
+        let child = Command::new("unshare")
+            .args(["--net", "sleep", "600"])
+            .spawn();
+        let world = Self(child.expect("unshare can be started (package util-linux)"));
+        let namespace = format!("/proc/{}/ns/net", world.0.id());
+        let own = fs::read_link("/proc/self/ns/net").expect("/proc");
+        assert!(wait_until(Duration::from_secs(5), || {
+            fs::read_link(&namespace).is_ok_and(|other| other != own)
+        }));
+        ip(&format!(
+            "link add here type veth peer name there netns {}",
+            world.0.id()
+        ));
+        for arguments in [
+            "address add 198.51.100.1/24 dev here",
+            "link set here up",
+            "route add default dev here",
+            "-6 route add default dev here",
+        ] {
+            ip(arguments);
+        }
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let namespace = fs::File::open(namespace).expect("the namespace of a child");
+            let network = Some(rustix::thread::LinkNameSpaceType::Network);
+            // This thread alone goes there.
+            rustix::thread::move_into_link_name_space(namespace.as_fd(), network)
+                .expect("root may");
+            for arguments in [
+                "link set lo up",
+                "link set there up",
+                "address add 169.254.169.254/32 dev there",
+                "address add 192.0.2.25/32 dev there",
+                "route add default dev there",
+                "-6 address add fd00:ec2::254/128 dev there nodad",
+                "-6 address add 2001:db8::25/128 dev there nodad",
+                "-6 route add default dev there",
+            ] {
+                ip(arguments);
+            }
+            let [web, mail] =
+                [80, 25].map(|port| TcpListener::bind(("::", port)).expect("nobody else is there"));
+            ready.send(()).expect("the test waits");
+            std::thread::spawn(move || mail.incoming().for_each(drop));
+            web.incoming().for_each(drop);
+        });
+        is_ready.recv().expect("the world is made");
+        world
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        ip("link del here");
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn ip(arguments: &str) -> String {
+    let output = Command::new("ip").args(arguments.split(' ')).output();
+    let output = output.expect("ip can be started (package iproute2)");
+    assert!(
+        output.status.success(),
+        "ip {arguments}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 /// Two sites of two users, both of whom are attacker and victim.
 fn two_sites(name: &str) -> Instance {
     Instance::new(name)
-        .site(Site::new("a", User::One).file("public/index.php", "<?php echo 'a';"))
-        .site(Site::new("b", User::Two).file("public/index.php", "<?php echo 'b';"))
+        .site(site("a", User::One))
+        .site(site("b", User::Two))
+}
+
+/// With bounds that the attacks on them can reach.
+fn site(name: &str, user: User) -> Site {
+    Site::new(name, user)
+        .toml("memory_max = \"512M\"\ntemporary_bytes_max = \"16M\"\nhome_bytes_max = \"64M\"")
+        .file("public/index.php", format!("<?php echo '{name}';"))
 }
 
 fn prove(instance: &Instance, programs: &Path, arguments: &[&str]) -> Command {
@@ -45,10 +136,9 @@ fn attacks(site: &Value) -> &[Value] {
         .unwrap_or_default()
 }
 
-/// Attacks on the network have to be asked for, and there are some on what the server does not have.
+/// There are some on what the server does not have.
 fn may_be_untried(attack: &Value) -> bool {
-    let why = text(attack, "why");
-    why.contains("--network") || why.contains("neither TLS nor HTTP/2")
+    text(attack, "why").contains("neither TLS nor HTTP/2")
 }
 
 /// The ids of the table.
@@ -112,9 +202,10 @@ fn left(instance: &Instance) -> Vec<String> {
 #[test]
 fn prove_between_two_hostile_sites() {
     // The server's directory has a name without the suite's, by which its own things are told from the suite's.
+    let _world = World::new();
     let mut instance = two_sites("hostile").start();
     let listed = listed(&instance);
-    let output = prove(&instance, &hostel_e2e::programs(), &["--json"])
+    let output = prove(&instance, &hostel_e2e::programs(), &["--network", "--json"])
         .output()
         .expect("hostel can be started");
     let document = document(&output, 0);
@@ -240,8 +331,9 @@ fn prove_controls_get_through() {
     let programs = std::env::var_os("HOSTEL_CONTROLS_BIN").map(PathBuf::from);
     let programs = programs.filter(|path| path.join("hostel").exists());
     let programs = programs.expect("HOSTEL_CONTROLS_BIN names programs with the feature `controls`: run `cargo xtask e2e prove_controls`");
+    let _world = World::new();
     let instance = two_sites("control").start();
-    let arguments = ["--site", "a", "--controls", "--json"];
+    let arguments = ["--site", "a", "--network", "--controls", "--json"];
     let output = prove(&instance, &programs, &arguments)
         .output()
         .expect("hostel can be started");
