@@ -78,7 +78,7 @@ const HEAD: &str = "\
 
 Written by `e2e/tests/comparison/main.rs` (`HOSTEL_BLESS=1 cargo xtask e2e attacks_that_pass_elsewhere`), which starts the servers from
 Debian 12's packages, two users with a site each, and lets the one site attack the other. Success is judged from outside: the victim's
-secret in an answer, a line in a log, a process that should not be there. A dash: there is no such thing on that server to attack.
+secret in an answer, a line in a log, a process that should not be there.
 
 | attack";
 
