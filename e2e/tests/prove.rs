@@ -382,7 +382,10 @@ fn prove_controls_get_through() {
 
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/attacks.md");
     if std::env::var_os("HOSTEL_BLESS").is_some() {
-        fs::write(&path, page(attacks)).expect("docs can be written");
+        let alone = ["--site", "a", "--alone", "--json"];
+        let output = prove(&instance, &programs, &alone).output();
+        let alone = self::document(&output.expect("hostel can be started"), 0);
+        fs::write(&path, page(attacks, &alone["sites"][0])).expect("docs can be written");
     }
     let written = fs::read_to_string(&path).unwrap_or_default();
     for attack in attacks {
@@ -420,28 +423,63 @@ fn row(attack: &Value) -> String {
     )
 }
 
-fn page(attacks: &[Value]) -> String {
+/// The layers that stopped an attack without any of the others.
+fn enough_alone(attack: &Value, alone: &Value) -> String {
+    let layers = attack["layers"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let stopped = text(&attack["control"], "how").starts_with("without");
+    if let ([only], true) = (layers, stopped) {
+        return only.as_str().unwrap_or_default().to_owned();
+    }
+    let tried = alone["alone"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let enough = tried
+        .iter()
+        .filter(|one| text(one, "id") == text(attack, "id") && text(one, "outcome") == "stopped");
+    enough
+        .map(|one| text(one, "layer"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn page(attacks: &[Value], alone: &Value) -> String {
     let mut page = String::from(INTRODUCTION);
-    let mut group = "";
+    let mut groups: Vec<&str> = Vec::new();
     for attack in attacks {
-        if text(attack, "group") != group {
-            group = text(attack, "group");
-            let title = group[..1].to_uppercase() + &group[1..];
-            page.push_str(&format!("\n## {title}\n\n| attack | what is tried | stopped by | control | in the control |\n| --- | --- | --- | --- | --- |\n"));
+        let group = text(attack, "group");
+        if !groups.contains(&group) {
+            groups.push(group);
         }
-        let control = &attack["control"];
-        let seen = match text(control, "outcome") {
-            "not tried" => text(control, "why"),
-            outcome => outcome,
-        };
-        page.push_str(&format!("{} | {seen} |\n", row(attack)));
+    }
+    for group in groups {
+        let title = group[..1].to_uppercase() + &group[1..];
+        page.push_str(&format!("\n## {title}\n\n{HEAD}"));
+        for attack in attacks
+            .iter()
+            .filter(|attack| text(attack, "group") == group)
+        {
+            let control = &attack["control"];
+            let seen = match text(control, "outcome") {
+                "not tried" => text(control, "why"),
+                outcome => outcome,
+            };
+            let enough = enough_alone(attack, alone);
+            page.push_str(&format!("{} | {seen} | {enough} |\n", row(attack)));
+        }
     }
     page
 }
 
+const HEAD: &str = "| attack | what is tried | what stands in its way | control | in the control | enough alone |\n| --- | --- | --- | --- | --- | --- |\n";
 const INTRODUCTION: &str = "# The attacks of `hostel prove`
 
-Written by `cargo xtask e2e prove_controls_get_through` with HOSTEL_BLESS=1, from what it saw; do not edit. Every attack was stopped. Each of
-what is listed as stopping it does so alone; a control leaves all of them out, or does the same thing in a way that is permitted, and the
-same judge must see it get through. [prove.md](prove.md) explains.
+Written by `cargo xtask e2e prove_controls_get_through` with HOSTEL_BLESS=1, from what it saw; do not edit. Every attack was stopped. The control leaves
+out all the layers that stand in its way, or does the same thing in a way that is permitted, and the same judge must see it get through.
+The last column names the layers each of which stopped it when all the others of its row were left out; a layer that stands in
+the way without being there may be a barrier all the same, since what takes the place of a layer that is left out is coarse
+([spawn.md](spawn.md)). [prove.md](prove.md) explains the rest.
 ";

@@ -73,6 +73,10 @@ pub(crate) struct Options {
     #[cfg(feature = "controls")]
     #[arg(long, hide = true, requires = "json")]
     controls: bool,
+    /// Try each attack with each single layer that is said to stop it
+    #[cfg(feature = "controls")]
+    #[arg(long, hide = true, requires = "json")]
+    alone: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -124,10 +128,15 @@ fn prove(config: &Path, options: &Options) -> Result<ExitCode, ProveError> {
     let mut server = ServerCanaries::new(&ground.server, config, &ground.stage.run)
         .map_err(ProveError::Canaries)?;
     #[cfg(feature = "controls")]
-    if options.controls {
+    if options.controls || options.alone {
+        let run = if options.alone {
+            controls::run_alone
+        } else {
+            controls::run
+        };
         let sites = pairs.into_iter();
         let sites: Result<Vec<_>, _> = sites
-            .map(|(site, victim)| controls::run(&ground, site, victim, &mut server))
+            .map(|(site, victim)| run(&ground, site, victim, &mut server))
             .collect();
         output::json(&serde_json::json!({ "sites": sites? }));
         return Ok(ExitCode::SUCCESS);

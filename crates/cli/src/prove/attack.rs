@@ -15,7 +15,7 @@ pub(crate) struct Attack {
     pub(crate) against: Against,
     /// What is tried, in a few words.
     pub(crate) title: &'static str,
-    /// Each of these stops it alone. The control leaves all the layers among them out.
+    /// What stands in its way. The control leaves all the layers among them out; which of them is enough alone is measured too.
     pub(crate) stoppers: &'static [Stopper],
     /// What the kernel must have for that. Without it, an attack that gets through counts as "not stopped here".
     pub(crate) needs: &'static [Need],

@@ -82,6 +82,35 @@ pub(super) fn run(
     }))
 }
 
+/// Run every attack with one layer of those that stop it, for each of them: whether that alone stops it.
+pub(super) fn run_alone(
+    ground: &Ground,
+    site: &Site,
+    other: Option<&Site>,
+    server: &mut ServerCanaries,
+) -> Result<Value, ProveError> {
+    let mut documents = Vec::new();
+    for attack in attacks::all() {
+        let layers: Vec<Layer> = attack.stoppers.iter().filter_map(layer).collect();
+        for kept in layers.iter().filter(|_| layers.len() > 1) {
+            let others = layers.iter().copied().filter(|layer| layer != kept);
+            let mut scene = Scene::new(ground, site, other, setting(others, attack.against));
+            let verdict = scene.run(attack, attack.steps, server)?;
+            progress(site, attack, &verdict, &format!("{kept} alone, "));
+            documents.push(json!({
+                "id": attack.id,
+                "layer": kept.name(),
+                "outcome": verdict.outcome.name(),
+                "evidence": verdict.evidence,
+            }));
+        }
+        if server.is_interrupted {
+            return Err(ProveError::Interrupted);
+        }
+    }
+    Ok(json!({ "site": site.name, "alone": documents }))
+}
+
 fn control(
     ground: &Ground,
     site: &Site,
@@ -92,7 +121,10 @@ fn control(
     let layers: Vec<Layer> = attack.stoppers.iter().filter_map(layer).collect();
     let names: Vec<&str> = layers.iter().map(|layer| layer.name()).collect();
     let without = (
-        format!("without {}", names.join(", ")),
+        match names.as_slice() {
+            [] => "none".to_owned(),
+            names => format!("without {}", names.join(", ")),
+        },
         attack.steps,
         setting(layers.iter().copied(), attack.against),
     );
