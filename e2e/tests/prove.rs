@@ -430,7 +430,10 @@ fn enough_alone(attack: &Value, alone: &Value) -> String {
         .map(Vec::as_slice)
         .unwrap_or_default();
     let stopped = text(&attack["control"], "how").starts_with("without");
-    if let ([only], true) = (layers, stopped) {
+    if !stopped {
+        return String::new();
+    }
+    if let [only] = layers {
         return only.as_str().unwrap_or_default().to_owned();
     }
     let tried = alone["alone"]

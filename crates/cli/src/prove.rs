@@ -44,6 +44,7 @@ use crate::output;
 use attack::Attack;
 use canaries::ServerCanaries;
 use ground::{Ground, GroundError};
+use outcome::Outcome;
 use report::SiteReport;
 use scene::{Scene, SceneError, Setting, Verdict};
 
@@ -196,8 +197,12 @@ fn prove_site(
 }
 
 fn progress(site: &Site, attack: &Attack, verdict: &Verdict, before: &str) {
+    let by = match verdict.outcome {
+        Outcome::Stopped => format!(" ({})", report::stoppers(attack).join(", ")),
+        Outcome::GotThrough | Outcome::NotStoppedHere(_) | Outcome::NotTried(_) => String::new(),
+    };
     output::error(&format!(
-        "{}: {before}{}: {}",
+        "{}: {before}{}: {}{by}",
         site.name,
         attack.id,
         verdict.outcome.name()

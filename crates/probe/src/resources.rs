@@ -151,7 +151,7 @@ fn bounded(arguments: &Arguments<'_>, place: usize, max: u64) -> Result<u64, Out
     match arguments.number(place)? {
         number if number <= max => Ok(number),
         number => Err(Outcome::Impossible(format!(
-            "{number} is over the bound of {max}"
+            "{number} would be needed, and the suite takes {max} at most"
         ))),
     }
 }

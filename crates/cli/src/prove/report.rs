@@ -74,7 +74,8 @@ pub(crate) fn list() -> Value {
     attacks.collect()
 }
 
-fn stoppers(attack: &Attack) -> Vec<&'static str> {
+/// What stands in an attack's way, by name.
+pub(crate) fn stoppers(attack: &Attack) -> Vec<&'static str> {
     let stoppers = attack.stoppers.iter();
     stoppers.map(|stopper| stopper.name()).collect()
 }
