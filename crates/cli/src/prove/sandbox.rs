@@ -13,6 +13,7 @@ use hostel_config::Site;
 use hostel_monitor::launch::{Difference, LaunchError, Launched};
 use hostel_sys::fdpass::{message_pair, receive, send, stream_pair};
 use hostel_sys::layers::Layers;
+use hostel_sys::signal::Ending;
 use hostel_sys::spawn::{Progress, StepFailed};
 use hostel_wire::front_keeper::{FrontToKeeper, KeeperToFront};
 use hostel_wire::keeper_zygote::WorkerId;
@@ -36,6 +37,8 @@ pub(crate) struct Sandbox {
     workers: u32,
     tickets: u32,
     has_ended: bool,
+    /// How its keeper ended, where that is known.
+    ending: Option<Ending>,
     /// Its mount namespace.
     #[cfg(feature = "controls")]
     mounts: Option<Mounts>,
@@ -113,6 +116,7 @@ impl Sandbox {
             workers: 0,
             tickets: 0,
             has_ended: false,
+            ending: None,
             #[cfg(feature = "controls")]
             mounts: None,
         };
@@ -276,12 +280,19 @@ impl Sandbox {
         }
     }
 
-    fn last_words(&self) -> String {
+    fn last_words(&mut self) -> String {
+        // A keeper that has closed its socket is about to be gone.
+        if !self.has_ended {
+            self.reap(LAST_WORDS_TIME_MAX);
+        }
+        let how = self
+            .ending
+            .map_or(String::new(), |ending| format!("it {ending}; "));
         let words = self.errors();
         let words = String::from_utf8_lossy(&words);
         match words.trim() {
-            "" => "it said nothing".to_owned(),
-            words => words.escape_debug().to_string(),
+            "" => format!("{how}it said nothing"),
+            words => format!("{how}{}", words.escape_debug()),
         }
     }
 
@@ -289,7 +300,9 @@ impl Sandbox {
     fn reap(&mut self, limit: Duration) -> bool {
         let child = &self.launched.child;
         let is_over = readable(&child.pidfd, limit).unwrap_or(true);
-        self.has_ended = is_over && matches!(child.ended(), Ok(Some(_)) | Err(_));
+        let ended = if is_over { child.ended() } else { Ok(None) };
+        self.has_ended = matches!(ended, Ok(Some(_)) | Err(_));
+        self.ending = ended.ok().flatten();
         self.has_ended
     }
 }
@@ -330,6 +343,8 @@ const START_TIME_MAX: Duration = Duration::from_secs(20);
 const END_TIME_MAX: Duration = Duration::from_secs(10);
 /// A keeper answers a question within a millisecond.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
+/// From its last message to its end.
+const LAST_WORDS_TIME_MAX: Duration = Duration::from_millis(200);
 /// How often a start that takes long is looked at.
 const POLL_EVERY: Duration = Duration::from_millis(200);
 /// Of what a sandbox says in vain.
