@@ -1,5 +1,5 @@
 #!/bin/bash
-# The guest's whole life, as process 1: make the host that the tests expect, run each suite of /hostel/plan, hand the reports
+# The guest's whole life, as process 1: make the host that the tests expect, run each suite of its plan in /hostel, hand the reports
 # over, switch off. What the host parses starts with "@@".
 #
 # Disks: nvme0 Debian, changes thrown away; nvme1 what the host has built (/hostel); nvme2 takes the reports, as a tar;
@@ -60,7 +60,7 @@ run_suites() {
         status=$?
         [ "$status" != 124 ] || echo "ended after $seconds seconds"
         echo "@@ end $name $status"
-    done < /hostel/plan
+    done < "/hostel/plan-$clock"
 }
 
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
@@ -72,7 +72,9 @@ if ! prepare; then
     exit
 fi
 echo "@@ ready: Linux $(uname -r), up $(cut -d' ' -f1 /proc/uptime) s"
+# Two guests share a run: which one this is, the host has put on the kernel's line.
+clock=$(sed 's/.*hostel\.clock=\([a-z]*\).*/\1/' /proc/cmdline)
 run_suites
-dmesg > "$HOSTEL_REPORT/dmesg.txt"
+dmesg > "$HOSTEL_REPORT/dmesg-$clock.txt"
 tar --create --file=/dev/nvme2n1 --directory="$HOSTEL_REPORT" . && sync
 echo "@@ done"

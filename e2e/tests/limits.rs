@@ -121,7 +121,7 @@ fn what_bounds_a_site_is_said() {
     assert!(front.ends_with("server"), "{}", front.display());
     for (file, value) in [
         ("memory.max", "134217728"),
-        ("memory.high", "125829120"),
+        ("memory.high", "130023424"),
         ("memory.oom.group", "0"),
         ("cpu.weight", "100"),
         ("cpu.max", "max 100000"),

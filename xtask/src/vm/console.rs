@@ -43,6 +43,12 @@ impl Outcome {
         self.suites.iter().map(|suite| suite.failed.len()).sum()
     }
 
+    /// Those of another guest.
+    pub(super) fn add(&mut self, other: Self) {
+        self.suites.extend(other.suites);
+        self.broken = self.broken.take().or(other.broken);
+    }
+
     /// Fails where a test did, where none ran, and where the guest did not come to its end.
     pub(super) fn verdict(&self) -> Result<()> {
         if let Some(why) = &self.broken {

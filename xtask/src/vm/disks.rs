@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::guest;
+use super::guest::{self, Clock};
 use super::programs::{self, Programs};
 use crate::run::{self, Result, Tried, as_root, release_directory, repository};
 
@@ -150,34 +150,44 @@ fn own(place: &Path, programs: &Programs) -> Result<PathBuf> {
     let script = staging.join("guest.sh");
     fs::copy(repository().join("vm/guest.sh"), &script).tried(script.display())?;
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).tried(script.display())?;
-    let texts = [
-        ("links", links.join("\n")),
-        ("plan", guest::plan(&programs.suites)),
-        ("environment", guest::environment(&release_directory())),
+    let mut texts = vec![
+        ("links".to_owned(), links.join("\n")),
+        (
+            "environment".to_owned(),
+            guest::environment(&release_directory()),
+        ),
     ];
+    for clock in Clock::ALL {
+        let name = format!("plan-{}", clock.name());
+        texts.push((name, guest::plan(&programs.suites, clock)));
+    }
     for (name, text) in texts {
-        fs::write(staging.join(name), text + "\n").tried(name)?;
+        fs::write(staging.join(&name), text + "\n").tried(name)?;
     }
     let image = place.join("own.img");
     file_system(&mut Command::new("mke2fs"), &staging, &image, 512)?;
     Ok(image)
 }
 
-/// Unpack what the guest wrote; the directory.
-pub(super) fn reports(place: &Path, disks: &Disks) -> Result<PathBuf> {
-    let [_, _, image, _] = &disks.images;
+/// An empty directory for what the guests write.
+pub(super) fn reports(place: &Path) -> Result<PathBuf> {
     let directory = place.join("report");
     if directory.exists() {
         fs::remove_dir_all(&directory).tried(directory.display())?;
     }
     fs::create_dir_all(&directory).tried(directory.display())?;
+    Ok(directory)
+}
+
+/// Unpack what a guest wrote.
+pub(super) fn unpack(disks: &Disks, directory: &Path) -> Result<()> {
+    let [_, _, image, _] = &disks.images;
     run::run(
         Command::new("tar")
             .arg("--extract")
             .arg("--file")
             .arg(image)
             .arg("--directory")
-            .arg(&directory),
-    )?;
-    Ok(directory)
+            .arg(directory),
+    )
 }

@@ -19,6 +19,36 @@ const SUITE_MAX: Duration = Duration::from_secs(15 * 60);
 /// How much longer the tests wait than on a machine of its own: an emulated processor is ten to twenty times slower.
 const SLOW: u32 = 10;
 
+/// By what the guest's clock goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Clock {
+    /// The host's: two processors, far slower than real ones.
+    Host,
+    /// Its own instructions, a nanosecond each, on one processor: what is measured does not depend on what else the host does, and
+    /// a time slice holds as much work as on a real machine. Idle time is passed over.
+    Instructions,
+}
+
+impl Clock {
+    pub(super) const ALL: [Self; 2] = [Self::Host, Self::Instructions];
+
+    /// In names of files, and on the kernel's command line.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Instructions => "instructions",
+        }
+    }
+
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            // Each processor is a thread of its own.
+            Self::Host => &["-accel", "tcg,thread=multi", "-smp", "2"],
+            Self::Instructions => &["-accel", "tcg", "-smp", "1", "-icount", "shift=0,sleep=off"],
+        }
+    }
+}
+
 /// What the kernel is told: where the root is, where to speak, to end at a panic instead of waiting for somebody, and that a
 /// processor or timer which stands still for a while is the host's doing.
 const KERNEL_LINE: &str = "root=/dev/nvme0n1 rw init=/sbin/hostel-init console=ttyS0 panic=-1 quiet loglevel=1 \
@@ -26,14 +56,15 @@ const KERNEL_LINE: &str = "root=/dev/nvme0n1 rw init=/sbin/hostel-init console=t
 /// The disk that the host reads afterwards.
 const REPORTS: usize = 2;
 
-/// `plan` of the run's disk: a line for each suite.
-pub(super) fn plan(suites: &[Suite]) -> String {
+/// A plan on the run's disk: a line for each suite that goes by this clock.
+pub(super) fn plan(suites: &[Suite], clock: Clock) -> String {
     let line = |suite: &Suite| {
         let (name, program) = (&suite.name, suite.program.display());
         let arguments = suite.arguments.join(" ");
         format!("{name} {} {program} {arguments}", SUITE_MAX.as_secs())
     };
-    suites.iter().map(line).collect::<Vec<_>>().join("\n")
+    let suites = suites.iter().filter(|suite| suite.clock == clock);
+    suites.map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// `environment` of the run's disk: what the tests are told.
@@ -45,15 +76,15 @@ pub(super) fn environment(programs: &Path) -> String {
 }
 
 /// Where the serial console's text is kept.
-pub(super) fn log(place: &Path) -> PathBuf {
-    place.join("serial.log")
+pub(super) fn log(place: &Path, clock: Clock) -> PathBuf {
+    place.join(format!("serial-{}.log", clock.name()))
 }
 
 /// Switch on, show what happens, and wait for the end.
-pub(super) fn run(place: &Path, disks: &Disks) -> Result<Outcome> {
-    let path = log(place);
+pub(super) fn run(place: &Path, disks: &Disks, clock: Clock) -> Result<Outcome> {
+    let path = log(place, clock);
     let mut log = File::create(&path).tried(path.display())?;
-    let machine = Machine::start(disks)?;
+    let machine = Machine::start(disks, clock)?;
     let mut reader = Reader::default();
     let end = Instant::now() + WHOLE_MAX;
     loop {
@@ -80,17 +111,19 @@ struct Machine {
 }
 
 impl Machine {
-    fn start(disks: &Disks) -> Result<Self> {
+    fn start(disks: &Disks, clock: Clock) -> Result<Self> {
         let mut qemu = Command::new("qemu-system-x86_64");
         qemu.args(["-nodefaults", "-no-user-config", "-no-reboot"]);
         qemu.args(["-display", "none", "-nic", "none", "-serial", "stdio"]);
-        // Two processors, each a thread of its own. No five-level page tables: slower to walk, and nothing asks for them.
-        qemu.args(["-accel", "tcg,thread=multi", "-smp", "2", "-m", "2G"]);
-        qemu.args(["-cpu", "max,la57=off"]);
+        qemu.args(clock.options());
+        // No five-level page tables: slower to walk, and nothing asks for them.
+        qemu.args(["-m", "2G", "-cpu", "max,la57=off"]);
         // NVMe is in the kernel itself, virtio is not: no initrd is needed. The emulation does not speculate, so there is
         // nothing to mitigate.
         qemu.arg("-kernel").arg(&disks.kernel);
-        qemu.args(["-append", KERNEL_LINE]);
+        // The guest reads the last word, the kernel does not.
+        let line = format!("{KERNEL_LINE} hostel.clock={}", clock.name());
+        qemu.args(["-append", &line]);
         for (number, image) in disks.images.iter().enumerate() {
             let keep = if number == REPORTS { "off" } else { "on" };
             let path = image.display().to_string().replace(',', ",,");

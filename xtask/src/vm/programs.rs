@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::guest::Clock;
 use super::{Suite, failure};
 use crate::e2e;
 use crate::run::{Result, Tried, cargo, release_directory, repository, run};
@@ -35,6 +36,8 @@ const SKIPPED: &[(&str, &str, &str)] = &[(
     "restarted_databases_are_reached_again_and_no_request_is_lost",
     "MariaDB and Redis would be the greater part of the guest's Debian",
 )];
+/// End-to-end tests that compare times.
+const TIMED: &[&str] = &["neighbour"];
 /// Crates whose own tests ask the kernel.
 const CRATES: &[&str] = &["hostel-sys", "hostel-keeper"];
 
@@ -139,6 +142,10 @@ fn executable(line: &str) -> Option<Suite> {
         }
     };
     Some(Suite {
+        clock: match TIMED.contains(&name) {
+            true => Clock::Instructions,
+            false => Clock::Host,
+        },
         name: name.to_owned(),
         program: repository().join(program),
         arguments: Vec::new(),
