@@ -17,6 +17,7 @@ mount_all() {
     mkdir -p /dev/pts /dev/shm &&
     mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts &&
     mount -t tmpfs -o nosuid,nodev tmpfs /dev/shm &&
+    ln -s /proc/self/fd /dev/fd && ln -s fd/0 /dev/stdin && ln -s fd/1 /dev/stdout && ln -s fd/2 /dev/stderr &&
     mount -t tmpfs -o nosuid,nodev,mode=755 tmpfs /run &&
     mount -t securityfs securityfs /sys/kernel/security &&
     mount -t cgroup2 -o nosuid,nodev,noexec,nsdelegate cgroup2 /sys/fs/cgroup &&
@@ -46,6 +47,7 @@ lay_out() {
 prepare() {
     mount_all && own_cgroup && lay_out &&
     hostname hostel-guest &&
+    printf '127.0.0.1 localhost hostel-guest\n::1 localhost\n' > /etc/hosts &&
     ip link set lo up &&
     sysctl --quiet --system > /run/sysctl.log &&
     mkdir -p "$HOSTEL_REPORT"

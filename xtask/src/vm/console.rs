@@ -159,7 +159,9 @@ impl Running {
             self.part = Part::Failures;
             self.failed.clear();
         } else if let Some(counts) = line.strip_prefix("test result: ") {
+            // More may follow where a test has run its program once more: what counts is the last.
             self.passed = passed(counts);
+            self.part = Part::Tests;
         } else if self.part == Part::Failures {
             if let Some(name) = line.strip_prefix("    ") {
                 self.failed.push(name.to_owned());

@@ -20,7 +20,8 @@ const PACKAGES: &[&str] = &[
     "libphp8.2-embed",
     "mount",
     "nftables",
-    "passwd", // the tests make users
+    "passwd",     // the tests make users
+    "php8.2-cli", // tests connect by it
     "php8.2-curl",
     "php8.2-mbstring",
     "php8.2-mysql",

@@ -24,6 +24,10 @@ const HOST_ONLY: &[(&str, &str)] = &[
         "channel",
         "what the front takes from sites is the same on every kernel",
     ),
+    (
+        "comparison",
+        "measures Apache and php-fpm, which the guest does not have",
+    ),
     ("parity", "compares answers with php-fpm's and nginx's"),
     (
         "serving",
