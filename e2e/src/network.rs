@@ -4,8 +4,8 @@
 //! use hostel_e2e::network;
 //!
 //! network::inside("a_test", |network| {
-//!     network.serve("203.0.113.2:25");                       // somebody in the world answers there
-//!     assert!(network.connects(0, "203.0.113.2:25"));        // and root gets through
+//!     network.serve(&["203.0.113.2:25"]);                    // somebody in the world answers there
+//!     assert!(network::user_connects(0, "203.0.113.2:25"));  // and root gets through
 //! });
 //! ```
 //!
