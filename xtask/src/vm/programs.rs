@@ -35,11 +35,18 @@ const HOST_ONLY: &[(&str, &str)] = &[
     ),
 ];
 /// Single tests that do, of a suite, and why.
-const SKIPPED: &[(&str, &str, &str)] = &[(
-    "watch",
-    "restarted_databases_are_reached_again_and_no_request_is_lost",
-    "MariaDB and Redis would be the greater part of the guest's Debian",
-)];
+const SKIPPED: &[(&str, &str, &str)] = &[
+    (
+        "prove",
+        "prove_controls_get_through",
+        "that each attack succeeds without its layers is shown on the host, by a build that can leave them out",
+    ),
+    (
+        "watch",
+        "restarted_databases_are_reached_again_and_no_request_is_lost",
+        "MariaDB and Redis would be the greater part of the guest's Debian",
+    ),
+];
 /// End-to-end tests that compare times.
 const TIMED: &[&str] = &["neighbour"];
 /// Crates whose own tests ask the kernel.

@@ -252,7 +252,8 @@ pub(crate) fn difference(before: &str, now: &str) -> String {
 }
 
 impl Watched {
-    /// Its start, nice value, policy and allowed processors; its state only as to whether it is stopped or dead.
+    /// Its start, nice value, policy and allowed processors; its state only as to whether it is stopped or dead, or is about to be: a
+    /// signal that ends it counts from when it was sent, since a busy machine may let it take effect after the look.
     fn of(pid: u32) -> Option<Self> {
         let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).ok();
         let stat = read("stat")?;
@@ -262,8 +263,8 @@ impl Watched {
         if matches!(field(0), "Z" | "X") {
             return None;
         }
-        let is_stopped = matches!(field(0), "T" | "t");
         let status = read("status")?;
+        let is_stopped = matches!(field(0), "T" | "t") || is_to_end(&status);
         let allowed = status
             .lines()
             .find(|line| line.starts_with("Cpus_allowed_list"))?;
@@ -283,5 +284,33 @@ impl Watched {
     }
 }
 
+/// Whether SIGKILL or SIGSTOP waits for a process with this `status` file: nothing can keep it from ending or stopping.
+fn is_to_end(status: &str) -> bool {
+    let sure = [Signal::KILL, Signal::STOP].map(|signal| 1_u64 << (signal.as_raw() - 1));
+    let masks = status.lines().filter_map(|line| {
+        let mask = ["SigPnd:", "ShdPnd:"].iter();
+        mask.filter_map(|name| line.strip_prefix(name)).next()
+    });
+    masks
+        .filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .any(|mask| sure.iter().any(|bit| mask & bit != 0))
+}
+
 /// To a process of root's: taken as an event by this one.
 const CANARY_SIGNAL: Signal = Signal::USR2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_was_sent_what_it_cannot_refuse_counts_as_ended() {
+        let with =
+            |own: &str, shared: &str| format!("Name:\tx\nSigPnd:\t{own}\nShdPnd:\t{shared}\n");
+        let none = "0000000000000000";
+        assert!(is_to_end(&with("0000000000000100", none)), "SIGKILL");
+        assert!(is_to_end(&with(none, "0000000000040000")), "SIGSTOP");
+        assert!(!is_to_end(&with(none, "0000000000010000")), "SIGCHLD");
+        assert!(!is_to_end(&with(none, none)));
+    }
+}
