@@ -7,15 +7,18 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use hostel_sys::fdpass;
+use hostel_sys::ring::WorkerEnd;
 use hostel_wire::codec::Writer;
 use hostel_wire::front_worker::{End, FrameHead, ReplyHead, RequestHead, from_worker, to_worker};
 use hostel_wire::keeper_zygote::{Death, FromZygote, ToZygote, WorkerId};
 use hostel_wire::limits;
+use rustix::fs::FallocateFlags;
 
 /// Speak as a zygote until the keeper is gone.
 pub(crate) fn run(keeper: OwnedFd) -> io::Result<()> {
@@ -43,9 +46,13 @@ pub(crate) fn run(keeper: OwnedFd) -> io::Result<()> {
                 let (keeper, workers) = (Arc::clone(&keeper), Arc::clone(&workers));
                 say(&keeper, FromZygote::Forked(worker, 1000 + worker.0))?;
                 thread::spawn(move || {
+                    let Ok((front, shared)) = adopt(socket) else {
+                        return;
+                    };
                     let mut worker = Worker {
                         id: worker,
-                        front: File::from(socket),
+                        front,
+                        shared,
                         keeper,
                         all: workers,
                     };
@@ -69,9 +76,30 @@ fn say(keeper: &OwnedFd, message: FromZygote) -> io::Result<()> {
     fdpass::send(keeper, &message.encode(), &[])
 }
 
+/// What it shares with the front, in its own hands.
+struct Shared {
+    memory: File,
+    bell: File,
+    socket: File,
+}
+
+/// As an honest worker does, keeping what it needs to be none.
+fn adopt(socket: OwnedFd) -> io::Result<(WorkerEnd, Shared)> {
+    let received = fdpass::receive(&socket, &mut [0; 1])?;
+    let [memory, bell] = <[OwnedFd; 2]>::try_from(received.descriptors)
+        .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+    let shared = Shared {
+        memory: File::from(memory.try_clone()?),
+        bell: File::from(bell.try_clone()?),
+        socket: File::from(socket.try_clone()?),
+    };
+    Ok((WorkerEnd::of(memory, bell, socket)?, shared))
+}
+
 struct Worker {
     id: WorkerId,
-    front: File,
+    front: WorkerEnd,
+    shared: Shared,
     keeper: Arc<OwnedFd>,
     all: Workers,
 }
@@ -273,6 +301,51 @@ impl Worker {
                 let part = frame(number, from_worker::BODY, &[b'e'; 32 * 1024]);
                 return self.flood(&part, &head(number, 200, &[]));
             }
+            // Positions by hostel_sys::ring: requests at byte 0, answers written at 128, read at 192.
+            "answers-beyond" => return self.position(128, u32::MAX / 2),
+            "answers-backwards" => return self.position(128, u32::MAX),
+            "answers-unwritten" => return self.position(128, 100_000),
+            "requests-unread" => return self.position(0, u32::MAX),
+            "requests-ahead" => return self.position(0, 1 << 20),
+            "scribbles" => {
+                for round in 0..5000_u32 {
+                    let noise = [round.wrapping_mul(2_654_435_761).to_le_bytes(); 1200].concat();
+                    self.shared.memory.write_all_at(&noise, 0)?;
+                    self.ring()?;
+                }
+                return Ok(());
+            }
+            "holes" => {
+                let (punch, whole) = (FallocateFlags::PUNCH_HOLE, FallocateFlags::KEEP_SIZE);
+                let length = self.shared.memory.metadata()?.len();
+                self.front.write_all(&right)?;
+                for _ in 0..1000 {
+                    rustix::fs::fallocate(&self.shared.memory, punch | whole, 0, length)?;
+                    self.ring()?;
+                }
+                return Ok(());
+            }
+            "shrinks-the-memory" => match self.shared.memory.set_len(0) {
+                Ok(()) => std::process::exit(4),
+                Err(_) => right,
+            },
+            "rings-for-nothing" => {
+                for _ in 0..20_000 {
+                    self.ring()?;
+                }
+                right
+            }
+            "rings-when-idle" => {
+                self.front.write_all(&right)?;
+                for _ in 0..1_000_000 {
+                    self.ring()?;
+                }
+                return Ok(());
+            }
+            "byte-on-the-socket" => {
+                self.shared.socket.write_all(b"x")?;
+                right
+            }
             "zygote-nonsense" => {
                 fdpass::send(&*self.keeper, &[99, 99], &[])?;
                 Vec::new()
@@ -290,6 +363,20 @@ impl Worker {
             _ => right,
         };
         self.front.write_all(&bytes)
+    }
+
+    fn ring(&self) -> io::Result<()> {
+        match (&self.shared.bell).write_all(&1_u64.to_le_bytes()) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            rung => rung,
+        }
+    }
+
+    /// Lie about a position.
+    fn position(&self, offset: u64, value: u32) -> io::Result<()> {
+        let memory = &self.shared.memory;
+        memory.write_all_at(&value.to_le_bytes(), offset)?;
+        self.ring()
     }
 
     fn with_line(&self, request: &Request, line: &str) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! One worker's task: it owns the stream to the worker and lives across requests.
+//! One worker's task: it owns the way to the worker and lives across requests.
 //!
 //! Run by the front for each worker, apart from the clients' connections. It sends a request and its body, and at the same time reads the
 //! answer into an [`crate::answer`] at its own pace. It trusts no worker: whatever breaks the rules in [`crate::frames`] ends the
@@ -8,20 +8,18 @@ use std::fs::File;
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use hostel_wire::front_worker::{End, FrameHead, to_worker};
+use hostel_wire::front_worker::{End, to_worker};
 use hostel_wire::limits;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::UnixStream;
 
 use crate::answer::{Channel, Push, Verdict, read_at};
-use crate::frames::{Broken, Event, Inbox, Phase, Rules};
+use crate::frames::{Broken, Event, Phase, Rules};
 use crate::handoff::HandoffError;
+use crate::link::{Came, Idle, Link};
 use crate::logs::Level;
 use crate::pool::Parted;
 use crate::sites::Site;
@@ -30,19 +28,12 @@ use crate::worker::{Job, Stop, Worker};
 
 /// Serve one worker until it ends, breaks the rules or is not needed any more.
 pub(crate) async fn serve(site: Rc<Site>, worker: Rc<Worker>, stream: OwnedFd) {
-    let parted = match UnixStream::from_std(stream.into()) {
-        Ok(stream) => {
-            let mut link = Link {
-                stream,
-                inbox: Inbox::default(),
-                outbox: Vec::new(),
-                sent: 0,
-                is_begun: false,
-            };
-            serve_all(&site, &worker, &mut link).await
-        }
+    let parted = match Link::new(stream) {
+        Ok(mut link) => serve_all(&site, &worker, &mut link).await,
+        // It has gone already.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Parted::Peacefully,
         Err(error) => {
-            site.say(format_args!("cannot wait for a worker: {error}"));
+            site.say(format_args!("cannot share memory with a worker: {error}"));
             Parted::ToBeKilled
         }
     };
@@ -57,9 +48,10 @@ async fn serve_all(site: &Rc<Site>, worker: &Rc<Worker>, link: &mut Link) -> Par
             Some(job) => job,
             None => match poll_fn(|cx| link.poll_idle(worker, cx)).await {
                 Idle::Job(job) => *job,
-                Idle::Over(parted) => return parted,
-                Idle::Spoke => {
-                    complain(site, worker, &Broken::Outside);
+                Idle::Over => return Parted::Peacefully,
+                Idle::TooLong => return Parted::ToBeKilled,
+                Idle::Broken(broken) => {
+                    complain(site, worker, &broken);
                     return Parted::ToBeKilled;
                 }
             },
@@ -84,77 +76,6 @@ fn complain(site: &Site, worker: &Worker, broken: &Broken) {
     site.pool.crashed.add(1);
 }
 
-/// The stream to a worker, and what waits on either side of it.
-struct Link {
-    stream: UnixStream,
-    inbox: Inbox,
-    outbox: Vec<u8>,
-    /// How much of the outbox was sent.
-    sent: usize,
-    /// Whether the worker may have seen anything of the present request.
-    is_begun: bool,
-}
-
-/// What an idle worker's task wakes up to.
-enum Idle {
-    Job(Box<Job>),
-    Over(Parted),
-    Spoke,
-}
-
-impl Link {
-    fn poll_idle(&mut self, worker: &Worker, cx: &mut Context<'_>) -> Poll<Idle> {
-        worker.set_waker(cx.waker());
-        match worker.stopped() {
-            Some(Stop::Unneeded | Stop::Died) => {
-                return Poll::Ready(Idle::Over(Parted::Peacefully));
-            }
-            Some(Stop::TimedOut) => return Poll::Ready(Idle::Over(Parted::ToBeKilled)),
-            None => {}
-        }
-        // A worker that has spoken or gone is not given its job: it goes to another one.
-        Poll::Ready(match self.poll_read(cx) {
-            Poll::Pending => match worker.take_job() {
-                Some(job) => Idle::Job(Box::new(job)),
-                None => return Poll::Pending,
-            },
-            Poll::Ready(Ok(0) | Err(_)) => Idle::Over(Parted::Peacefully),
-            Poll::Ready(Ok(_)) => Idle::Spoke,
-        })
-    }
-
-    /// Read what is there; 0 bytes are the end.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut buffer = ReadBuf::new(self.inbox.space());
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
-        let count = buffer.filled().len();
-        self.inbox.filled(count);
-        Poll::Ready(Ok(count))
-    }
-
-    /// Send what waits.
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(rest) = self.outbox.get(self.sent..).filter(|rest| !rest.is_empty()) {
-            self.sent += ready!(Pin::new(&mut self.stream).poll_write(cx, rest))?;
-            self.is_begun = true;
-        }
-        self.outbox.clear();
-        self.outbox.shrink_to(OUTBOX_KEPT);
-        self.sent = 0;
-        Poll::Ready(Ok(()))
-    }
-
-    fn push_frame(&mut self, request: u32, kind: u8, payload: &[u8]) {
-        let head = FrameHead {
-            length: payload.len(),
-            request,
-            kind,
-        };
-        self.outbox.extend_from_slice(&head.encode());
-        self.outbox.extend_from_slice(payload);
-    }
-}
-
 /// What follows an exchange.
 enum After {
     Free,
@@ -173,8 +94,6 @@ struct Exchange<'s> {
     rules: Rules,
     body: Source,
     is_aborted: bool,
-    /// The worker reads no more.
-    is_deaf: bool,
     /// Reads and frames since the last pause.
     units: u32,
 }
@@ -235,7 +154,7 @@ impl<'s> Exchange<'s> {
         job: Job,
         number: u32,
     ) -> Self {
-        link.is_begun = false;
+        link.begin();
         link.push_frame(number, to_worker::REQUEST, &job.payload);
         let body = match job.body {
             Body::Spilled {
@@ -269,7 +188,6 @@ impl<'s> Exchange<'s> {
             rules: Rules::new(number),
             body,
             is_aborted: false,
-            is_deaf: false,
             units: 0,
         }
     }
@@ -302,7 +220,7 @@ impl<'s> Exchange<'s> {
                     return self.give_up(HandoffError::TimedOut, Parted::ToBeKilled);
                 }
                 Turn::Closed | Turn::Stopped(Stop::Died | Stop::Unneeded)
-                    if !self.link.is_begun && self.rules.phase == Phase::Begun =>
+                    if self.rules.phase == Phase::Begun && self.link.is_unread() =>
                 {
                     return self.give_back();
                 }
@@ -321,7 +239,10 @@ impl<'s> Exchange<'s> {
             return Poll::Ready(Turn::Stopped(stop));
         }
         self.notice_departure();
-        let must_refill = self.poll_send(cx);
+        let must_refill = match self.poll_send() {
+            Ok(must_refill) => must_refill,
+            Err(broken) => return Poll::Ready(Turn::Broken(broken)),
+        };
         if let Poll::Ready(turn) = self.poll_answer(cx, stopped.is_some()) {
             return Poll::Ready(turn);
         }
@@ -331,6 +252,10 @@ impl<'s> Exchange<'s> {
         }
         if must_refill {
             return Poll::Ready(Turn::Refill);
+        }
+        if self.link.can_send() {
+            // The bell that said so was heard by who reads the answer.
+            cx.waker().wake_by_ref();
         }
         Poll::Pending
     }
@@ -342,8 +267,7 @@ impl<'s> Exchange<'s> {
         }
         self.is_aborted = true;
         self.cut_body();
-        self.link
-            .push_frame(self.rules.request, to_worker::ABORT, &[]);
+        self.link.client_left(self.rules.request);
     }
 
     /// The worker gets no more of the body than the outbox holds.
@@ -358,21 +282,14 @@ impl<'s> Exchange<'s> {
     }
 
     /// Send what waits. Whether more of the body is to be read back.
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.is_deaf {
-            return false;
-        }
-        match self.link.poll_send(cx) {
+    fn poll_send(&mut self) -> Result<bool, Broken> {
+        Ok(match self.link.poll_send() {
             Poll::Pending => false,
-            Poll::Ready(Ok(())) => {
+            Poll::Ready(sent) => {
+                sent?;
                 matches!(self.body, Source::Spilled { offset, length, .. } if offset < length)
             }
-            // It may have answered all the same, before it ended.
-            Poll::Ready(Err(_)) => {
-                self.is_deaf = true;
-                false
-            }
-        }
+        })
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>, is_dead: bool) -> Poll<Turn> {
@@ -382,12 +299,15 @@ impl<'s> Exchange<'s> {
                 return Poll::Ready(turn);
             }
             if self.worker.is_paced() && !is_dead {
+                self.link.mute();
                 return Poll::Pending;
             }
+            self.units += 1;
             match self.link.poll_read(cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Turn::Closed),
-                Poll::Ready(Ok(_)) => self.units += 1,
+                Poll::Ready(Ok(Came::Bytes)) => {}
+                Poll::Ready(Ok(Came::Closed)) => return Poll::Ready(Turn::Closed),
+                Poll::Ready(Err(broken)) => return Poll::Ready(Turn::Broken(broken)),
             }
         }
         if let Some(turn) = self.take_frames(is_dead) {
@@ -539,5 +459,3 @@ const TURN_READS: usize = 4;
 const DEAD_READS: usize = 64;
 /// Reads and frames between two sweeps; who does more waits for the next one. 20,000 a second.
 const SWEEP_UNITS: u32 = 2000;
-/// What an idle worker's outbox may keep.
-const OUTBOX_KEPT: usize = 16 * 1024;

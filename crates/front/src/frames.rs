@@ -3,6 +3,7 @@
 //! Used by [`crate::exchange`], for one worker. It trusts no byte: a frame of another request, out of order, too large, or with a
 //! payload that is not one, is an error. It does no I/O and keeps nothing of a payload.
 
+use hostel_sys::ring::BadPosition;
 use hostel_wire::codec::Malformed;
 use hostel_wire::front_worker::{End, FrameHead, ReplyHead, from_worker};
 use hostel_wire::limits;
@@ -103,6 +104,10 @@ pub(crate) enum Broken {
     Empty,
     #[error("it sent bytes outside of a request")]
     Outside,
+    #[error("it rings without end")]
+    Bell,
+    #[error("{0}")]
+    Position(#[from] BadPosition),
 }
 
 /// The rules, for one request.

@@ -40,6 +40,7 @@ pub mod handoff;
 pub mod head;
 pub mod http1;
 pub mod keeper;
+mod link;
 mod log_file;
 pub mod logs;
 pub mod lookup;

@@ -468,6 +468,7 @@ void hostel_php_forget_paths(void)
 static void describe_request(const struct hostel_request *request)
 {
     SG(server_context) = (void *)request;
+    SG(options) |= SAPI_OPTION_NO_CHDIR;
     SG(sapi_headers).http_response_code = 200;
     SG(request_info).request_method = value_of("REQUEST_METHOD");
     SG(request_info).query_string = (char *)value_of("QUERY_STRING");
@@ -508,7 +509,10 @@ static void execute(const char *script_file)
     zend_file_handle file;
     zend_stream_init_filename(&file, path);
     file.primary_script = 1;
+    /* As php_execute_script does by itself, which would ask each time where it is. What the script leaves behind changes nothing. */
+    php_ignore_value(VCWD_CHDIR_FILE(path));
     php_execute_script(&file);
+    php_ignore_value(VCWD_CHDIR("/"));
     if (!file.in_list) {
         zend_destroy_file_handle(&file);
     }

@@ -1,4 +1,4 @@
-//! The worker's socket to the front: whole frames in, bytes out.
+//! The worker's way to the front and back: whole frames in, bytes out, through the memory that both share.
 //!
 //! Run by a worker, as the site's user. It believes the front's framing only as far as `hostel-wire` checks it, and it speaks
 //! for one process alone: in a child that a script forked, nothing is read and nothing is written. It gives frames no
@@ -8,10 +8,7 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
-
+use hostel_sys::ring::{Closed, WorkerEnd};
 use hostel_wire::codec::Malformed;
 use hostel_wire::front_worker::FrameHead;
 use hostel_wire::limits::{FRAME_BYTES_MAX, FRAME_HEAD_BYTES};
@@ -25,21 +22,24 @@ pub(crate) enum ChannelError {
     #[error("front closed the socket within a request")]
     Cut,
     /// A forked child of a script came back to the worker's loop.
-    #[error("this process is a child of the worker, which has no part in its socket")]
+    #[error("this process is a child of the worker, which has no part in its channel")]
     Forked,
     /// Bytes that are no frame, or no frame that may come now.
     #[error("front sent what does not fit: {0}")]
     Malformed(#[from] Malformed),
-    /// The kernel refused.
-    #[error("cannot use the socket to the front")]
-    Socket(#[from] io::Error),
+    /// The kernel refused, or the memory is not what the front shares.
+    #[error("cannot use what is shared with the front")]
+    System(#[from] io::Error),
 }
 
-/// The worker's end of the socket, with the bytes that were read ahead.
+/// The worker's end, with the part of a frame that was read ahead.
 pub(crate) struct Channel {
-    socket: OwnedFd,
+    end: WorkerEnd,
     input: Box<[u8]>,
-    unread: Range<usize>,
+    /// Bytes of the next frame that were read. Of what follows it nothing is, since the front may take that back.
+    filled: usize,
+    /// The frame that was given out stands in the buffer.
+    is_given: bool,
 }
 
 /// A whole frame: its head, and where in [`Channel::bytes`] its payload stands until the next frame is asked for.
@@ -49,26 +49,19 @@ pub(crate) struct Frame {
     pub(crate) payload: Range<usize>,
 }
 
-/// What a look without waiting found.
-pub(crate) enum Glance {
-    /// The front has closed.
-    Closed,
-    Frame(Frame),
-    /// No whole frame yet.
-    Nothing,
-}
-
 impl Channel {
-    /// Take over the socket; from here on it waits, whatever it did before.
-    pub(crate) fn adopt(socket: OwnedFd) -> io::Result<Self> {
+    /// Take over the socket, and what the front sends first: the memory and the bell. `None` when the front has closed already.
+    pub(crate) fn adopt(socket: OwnedFd) -> Result<Option<Self>, ChannelError> {
         notice_forks()?;
-        let flags = fcntl_getfl(&socket)?;
-        fcntl_setfl(&socket, flags - OFlags::NONBLOCK)?;
-        Ok(Self {
-            socket,
+        let Ok(end) = WorkerEnd::adopt(socket)? else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            end,
             input: vec![0; FRAME_HEAD_BYTES + FRAME_BYTES_MAX].into_boxed_slice(),
-            unread: 0..0,
-        })
+            filled: 0,
+            is_given: false,
+        }))
     }
 
     /// Whether this process is the worker itself and not a child of it.
@@ -84,80 +77,69 @@ impl Channel {
     /// The next frame; waits for it. `None` when the front has closed between two frames.
     pub(crate) fn next_frame(&mut self) -> Result<Option<Frame>, ChannelError> {
         loop {
-            if let Some(frame) = self.buffered_frame()? {
+            if let Some(frame) = self.read_frame()? {
                 return Ok(Some(frame));
             }
-            match self.receive(RecvFlags::empty())? {
-                Some(0) if self.unread.is_empty() => return Ok(None),
-                Some(0) => return Err(ChannelError::Cut),
-                Some(_) | None => {}
+            match self.end.wait_for_input()? {
+                Ok(()) => {}
+                Err(Closed) if self.filled == 0 || self.is_given => return Ok(None),
+                Err(Closed) => return Err(ChannelError::Cut),
             }
         }
     }
 
     /// The next frame if it is there already.
-    pub(crate) fn glance(&mut self) -> Result<Glance, ChannelError> {
-        if let Some(frame) = self.buffered_frame()? {
-            return Ok(Glance::Frame(frame));
+    fn read_frame(&mut self) -> Result<Option<Frame>, ChannelError> {
+        self.check_ours()?;
+        if std::mem::take(&mut self.is_given) {
+            self.filled = 0;
         }
-        match self.receive(RecvFlags::DONTWAIT)? {
-            Some(0) => Ok(Glance::Closed),
-            Some(_) => Ok(self
-                .buffered_frame()?
-                .map_or(Glance::Nothing, Glance::Frame)),
-            None => Ok(Glance::Nothing),
+        loop {
+            let head = FrameHead::decode(self.bytes(0..self.filled))?;
+            let wanted = FRAME_HEAD_BYTES + head.map_or(0, |head| head.length);
+            if let Some(head) = head.filter(|_| self.filled == wanted) {
+                self.is_given = true;
+                let payload = FRAME_HEAD_BYTES..wanted;
+                return Ok(Some(Frame { head, payload }));
+            }
+            let space = self.input.get_mut(self.filled..wanted).unwrap_or_default();
+            match self.end.read_some(space)? {
+                0 => return Ok(None),
+                count => self.filled += count,
+            }
         }
     }
 
     /// Send all of `bytes`; waits while the front takes none.
     pub(crate) fn send(&mut self, mut bytes: &[u8]) -> Result<(), ChannelError> {
-        if !self.is_ours() {
-            return Err(ChannelError::Forked);
-        }
-        while !bytes.is_empty() {
-            match send(&self.socket, bytes, SendFlags::NOSIGNAL) {
-                Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
-                // Timers of max_execution_time interrupt; what they want is done once PHP runs again.
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(ChannelError::Socket(error.into())),
+        self.check_ours()?;
+        loop {
+            let sent = self.end.write_some(bytes)?;
+            bytes = bytes.get(sent..).unwrap_or_default();
+            if bytes.is_empty() {
+                return Ok(());
             }
+            // Timers of max_execution_time interrupt; what they want is done once PHP runs again.
+            self.end
+                .wait_for_room()?
+                .map_err(|Closed| ChannelError::Cut)?;
         }
-        Ok(())
     }
 
-    fn buffered_frame(&mut self) -> Result<Option<Frame>, ChannelError> {
-        let Some(head) = FrameHead::decode(self.bytes(self.unread.clone()))? else {
-            return Ok(None);
-        };
-        let start = self.unread.start + FRAME_HEAD_BYTES;
-        let end = start + head.length;
-        if end > self.unread.end {
-            return Ok(None);
-        }
-        self.unread.start = end;
-        Ok(Some(Frame {
-            head,
-            payload: start..end,
-        }))
+    /// Whether nobody takes the answer to this request any more: its client has left. The front's end is an error.
+    pub(crate) fn is_abandoned(&self, request: u32) -> Result<bool, ChannelError> {
+        self.check_ours()?;
+        self.end
+            .look_at_socket()?
+            .map_err(|Closed| ChannelError::Cut)?;
+        Ok(self.end.has_client_left(request))
     }
 
-    /// More bytes behind the unread ones; `None` where there are none without waiting.
-    fn receive(&mut self, flags: RecvFlags) -> Result<Option<usize>, ChannelError> {
-        if !self.is_ours() {
-            return Err(ChannelError::Forked);
-        }
-        // One whole frame always fits behind the start of the buffer.
-        self.input.copy_within(self.unread.clone(), 0);
-        self.unread = 0..self.unread.len();
-        let space = self.input.get_mut(self.unread.end..).unwrap_or_default();
-        match recv(&self.socket, space, flags) {
-            Ok((received, _)) => {
-                self.unread.end += received;
-                Ok(Some(received))
-            }
-            Err(Errno::INTR | Errno::WOULDBLOCK) => Ok(None),
-            Err(Errno::CONNRESET) => Ok(Some(0)),
-            Err(error) => Err(ChannelError::Socket(error.into())),
+    fn check_ours(&self) -> Result<(), ChannelError> {
+        if self.is_ours() {
+            Ok(())
+        } else {
+            Err(ChannelError::Forked)
         }
     }
 }

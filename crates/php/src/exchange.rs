@@ -10,7 +10,7 @@ use hostel_wire::codec::{Malformed, Writer};
 use hostel_wire::front_worker::{End, FrameHead, ReplyHead, from_worker, to_worker};
 use hostel_wire::limits::{FRAME_BYTES_MAX, FRAME_HEAD_BYTES, LOG_BYTES_MAX};
 
-use crate::channel::{Channel, ChannelError, Frame, Glance};
+use crate::channel::{Channel, ChannelError, Frame};
 use crate::reply::ScriptHead;
 
 /// The client has left, or the front has: nobody takes the answer.
@@ -74,22 +74,18 @@ impl Exchange {
     /// Wait for the next request and put its payload into `request`. `false` when the front has closed.
     pub(crate) fn next_request(&mut self, request: &mut Vec<u8>) -> Result<bool, ChannelError> {
         self.discard_body()?;
-        loop {
-            let Some(frame) = self.channel.next_frame()? else {
-                return Ok(false);
-            };
-            match frame.head.kind {
-                to_worker::REQUEST if frame.head.request == self.number.wrapping_add(1) => {
-                    request.clear();
-                    request.extend_from_slice(self.channel.bytes(frame.payload));
-                    self.number = frame.head.request;
-                    return Ok(true);
-                }
-                // The client left while the answer was under way.
-                to_worker::ABORT if frame.head.request == self.number => {}
-                _ => return Err(Malformed::Value("frame between two requests").into()),
-            }
+        let Some(frame) = self.channel.next_frame()? else {
+            return Ok(false);
+        };
+        if frame.head.kind != to_worker::REQUEST
+            || frame.head.request != self.number.wrapping_add(1)
+        {
+            return Err(Malformed::Value("frame between two requests").into());
         }
+        request.clear();
+        request.extend_from_slice(self.channel.bytes(frame.payload));
+        self.number = frame.head.request;
+        Ok(true)
     }
 
     /// Begin to answer the request that came, whose body has this many bytes.
@@ -149,7 +145,6 @@ impl Exchange {
                 self.body_ended = true;
                 self.aborted |= *complete == 0;
             }
-            (to_worker::ABORT, []) => self.aborted = true,
             _ => return Err(Malformed::Value("frame within a request").into()),
         }
         Ok(())
@@ -341,19 +336,10 @@ impl Exchange {
         self.output.clear();
     }
 
-    /// While PHP has not read the whole body, what follows it cannot be seen.
     fn look_for_abort(&mut self) {
-        if !self.body_ended || !self.body.is_empty() {
-            return;
-        }
-        let seen = match self.channel.glance() {
-            Ok(Glance::Frame(frame)) => self.take(&frame),
-            Ok(Glance::Closed) => Err(ChannelError::Cut),
-            Ok(Glance::Nothing) => Ok(()),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = seen {
-            self.fail(error);
+        match self.channel.is_abandoned(self.number) {
+            Ok(is_abandoned) => self.aborted |= is_abandoned,
+            Err(error) => self.fail(error),
         }
     }
 

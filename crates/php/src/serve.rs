@@ -22,7 +22,10 @@ pub(crate) fn run(
     settings: &SiteSettings,
     socket: OwnedFd,
 ) -> Result<(), ChannelError> {
-    let mut exchange = Exchange::new(Channel::adopt(socket)?);
+    let Some(channel) = Channel::adopt(socket)? else {
+        return Ok(());
+    };
+    let mut exchange = Exchange::new(channel);
     let mut worker = Worker {
         rules: Rules::new(settings),
         requests_max: settings.requests_per_worker,

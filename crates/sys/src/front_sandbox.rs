@@ -242,13 +242,13 @@ mod tests {
                 libc::SYS_ptrace,
                 libc::SYS_unshare,
                 libc::SYS_io_uring_setup,
-                libc::SYS_memfd_create,
                 libc::SYS_bpf,
             ] {
                 // SAFETY: none of these is carried out; with these arguments none would do anything but fail.
                 let answer = unsafe { libc::syscall(call, 0, 0, 0, 0, 0) };
                 assert_eq!((answer, last()), (-1, libc::ENOSYS), "call {call}");
             }
+            shared_memory_is_no_program();
             // SAFETY: not carried out, as above: a clone that is a fork, and memory to be run.
             let forked = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) };
             assert_eq!((forked, last()), (-1, libc::ENOSYS));
@@ -259,6 +259,16 @@ mod tests {
                 unsafe { libc::mmap(std::ptr::null_mut(), 4096, protection, flags, -1, 0) };
             assert_eq!((memory, last()), (libc::MAP_FAILED, libc::ENOSYS));
         });
+    }
+
+    fn shared_memory_is_no_program() {
+        // Memory for a worker, but none that could be executed.
+        let (near, _far) = crate::fdpass::stream_pair(true).unwrap();
+        assert!(crate::ring::FrontEnd::share(&near).is_ok());
+        let name = c"program".as_ptr();
+        // SAFETY: not carried out, as above.
+        let program = unsafe { libc::syscall(libc::SYS_memfd_create, name, libc::MFD_EXEC) };
+        assert_eq!((program, last()), (-1, libc::ENOSYS));
     }
 
     fn last() -> libc::c_int {

@@ -15,6 +15,7 @@
 //! - [`layers`]: the layers of a sandbox by name; monitor, command line.
 //! - [`process`]: first acts of every program.
 //! - [`quota`]: bounds on what is in a directory tree; monitor, command line.
+//! - [`ring`]: memory that front and worker share; front, worker, command line.
 //! - [`rlimit`]: bounds on single processes; monitor.
 //! - [`sandbox`]: Landlock and seccomp for a site; monitor, worker, command line.
 //! - [`secure`]: directories that root alone can change; monitor.
@@ -47,6 +48,7 @@ pub mod lease;
 mod mount;
 pub mod process;
 pub mod quota;
+pub mod ring;
 pub mod rlimit;
 pub mod sandbox;
 pub mod secure;

@@ -1,17 +1,19 @@
-//! Front and worker: one request in, one answer out, as frames on a stream socket without a name.
+//! Front and worker: one request in, one answer out, as frames in memory that both share (`hostel_sys::ring`).
 //!
-//! A frame is its payload's length (four bytes), the number of the request it belongs to (four bytes), its kind (one byte)
+//! The front sends the memory and a bell over the worker's socket, first of all; from then on the socket only wakes, and tells by its
+//! end that the other one is gone. A frame is its payload's length (four bytes), the number of the request it belongs to (four bytes), its kind (one byte)
 //! and the payload. The front counts requests per worker from 1.
 //!
 //! ```text
-//! front → worker   Request  Body*  BodyEnd                [Abort]
+//! front → worker   Request  Body*  BodyEnd
 //! worker → front   Head  Body*  Log*  [Finish]  End       or  Missing End
 //! ```
 //!
 //! - A request whose `body_bytes` is 0 has neither `Body` nor `BodyEnd`. Else exactly one `BodyEnd` follows, which says whether
 //!   the body was complete; a worker whose script did not read the body reads up to `BodyEnd` before it sends `End`, or after
 //!   it: in any case before it takes the next request.
-//! - `Abort`: the client has left. The worker notices it when it next writes (connection_aborted) and still sends `End`.
+//! - That the client has left is a word of the memory. The worker notices it when it next writes (connection_aborted) and still
+//!   sends `End`.
 //! - `Finish`: the answer is complete though the script runs on (fastcgi_finish_request). Only `Log` and `End` may follow.
 //! - `End`: the worker is free, or ends itself where it says so. Without `Finish` before it, it completes the answer.
 //! - `Missing`: the script is not there or may not be run; nothing was executed.
@@ -62,8 +64,6 @@ pub mod to_worker {
     pub const BODY: u8 = 2;
     /// One byte: 1 the body is complete, 0 it was cut.
     pub const BODY_END: u8 = 3;
-    /// Empty: the client has left.
-    pub const ABORT: u8 = 4;
 }
 
 /// Kinds of frames from worker to front.

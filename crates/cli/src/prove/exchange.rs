@@ -7,17 +7,17 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use hostel_sys::ring::FrontStream;
 use hostel_wire::codec::{Malformed, Writer};
 use hostel_wire::front_worker::{FrameHead, ReplyHead, RequestHead, from_worker, to_worker};
 use hostel_wire::limits::{FRAME_BYTES_MAX, FRAME_HEAD_BYTES};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::SendFlags;
 
 /// A request that runs, or has run.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    socket: OwnedFd,
+    stream: FrontStream,
     unread: Vec<u8>,
     /// What came of the answer so far.
     pub(crate) answer: Answer,
@@ -114,8 +114,8 @@ impl Exchange {
             bytes.extend(frame(to_worker::BODY, chunk));
         }
         bytes.extend(frame(to_worker::BODY_END, &[1]));
-        let exchange = Self {
-            socket,
+        let mut exchange = Self {
+            stream: FrontStream::new(socket)?,
             unread: Vec::new(),
             answer: Answer::default(),
             ending: None,
@@ -134,44 +134,40 @@ impl Exchange {
     pub(crate) fn read_until(&mut self, until: Instant, enough: impl Fn(&Answer) -> bool) {
         while self.ending.is_none() && !enough(&self.answer) {
             let left = until.saturating_duration_since(Instant::now());
-            match readable(&self.socket, left) {
-                Ok(true) => self.read(),
-                Ok(false) => {}
-                Err(_) => self.ending = Some(Ending::Gone),
-            }
+            self.read(left);
             if left.is_zero() {
                 return;
             }
         }
     }
 
-    fn send(&self, mut bytes: &[u8]) -> io::Result<()> {
+    fn send(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         let until = Instant::now() + SEND_TIME_MAX;
-        while !bytes.is_empty() {
-            match rustix::net::send(&self.socket, bytes, SendFlags::NOSIGNAL) {
-                Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
-                Err(Errno::AGAIN | Errno::INTR) if Instant::now() < until => {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-                Err(error) => return Err(error.into()),
+        loop {
+            let sent = self.stream.write_some(bytes)?;
+            bytes = bytes.get(sent..).unwrap_or_default();
+            if bytes.is_empty() {
+                return Ok(());
             }
+            if Instant::now() >= until {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
-        Ok(())
     }
 
-    fn read(&mut self) {
+    fn read(&mut self, limit: Duration) {
         let mut buffer = vec![0; FRAME_BYTES_MAX];
-        match rustix::io::read(&self.socket, &mut buffer) {
-            Ok(0) => self.ending = Some(Ending::Gone),
-            Ok(count) => {
+        match self.stream.read_within(&mut buffer, limit) {
+            Ok(None) => {}
+            Ok(Some(count @ 1..)) => {
                 self.unread
                     .extend_from_slice(buffer.get(..count).unwrap_or_default());
                 if self.take_frames().is_err() {
                     self.ending = Some(Ending::Malformed);
                 }
             }
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(_) => self.ending = Some(Ending::Gone),
+            Ok(Some(0)) | Err(_) => self.ending = Some(Ending::Gone),
         }
     }
 
@@ -243,6 +239,10 @@ const SEND_TIME_MAX: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
+    use hostel_sys::ring::WorkerEnd;
+
     use super::*;
 
     #[test]
@@ -252,12 +252,8 @@ mod tests {
         let worker = std::thread::spawn(move || {
             // Nothing of it counts as an answer.
             let frames = frame(from_worker::FINISH, &[]).repeat(100);
-            while begun.elapsed() < Duration::from_secs(5) {
-                match rustix::net::send(&far, &frames, SendFlags::NOSIGNAL) {
-                    Ok(_) | Err(Errno::AGAIN) => {}
-                    Err(_) => break,
-                }
-            }
+            let mut worker = WorkerEnd::adopt(far).unwrap().unwrap();
+            while begun.elapsed() < Duration::from_secs(5) && worker.write_all(&frames).is_ok() {}
         });
         let mut exchange = Exchange::begin(near, "/x.php", b"").unwrap();
         exchange.finish(begun + Duration::from_millis(200));

@@ -18,16 +18,17 @@ use hostel_front::monitor::Monitor;
 use hostel_front::sites::{Services, Site, Sites};
 use hostel_front::spill::{Body, Spill};
 use hostel_sys::fdpass;
+use hostel_sys::ring::WorkerEnd;
 use hostel_wire::codec::Writer;
 use hostel_wire::front_keeper::{FrontToKeeper, KeeperToFront, Resolution};
 use hostel_wire::front_monitor::{Down, SiteEntry, ToMonitor};
 use hostel_wire::front_worker::{End, FrameHead, ReplyHead, from_worker, to_worker};
 use hostel_wire::keeper_zygote::{Death, WorkerId};
 use hostel_wire::limits;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::io::Interest;
 use tokio::net::UnixStream;
-use tokio::task::{JoinHandle, LocalSet, spawn_local};
-use tokio::time::timeout;
+use tokio::task::{JoinHandle, LocalSet, spawn_local, yield_now};
+use tokio::time::{sleep, timeout};
 
 /// A front with this site, behind which there is nothing. Must be called on a `LocalSet`.
 pub(crate) fn front(entry: SiteEntry) -> Rc<Front> {
@@ -235,7 +236,7 @@ impl Peer {
     pub(crate) async fn start_worker(&self) -> Player {
         let (id, socket) = self.wanted_worker().await;
         self.say(KeeperToFront::WorkerStarted(id, 17));
-        Player::new(id, socket)
+        Player::new(id, socket).await
     }
 
     /// A worker must be asked for next.
@@ -263,31 +264,43 @@ impl Peer {
     }
 }
 
-/// A worker's end of its stream.
+/// A worker's end of its channel.
 pub(crate) struct Player {
     pub(crate) id: WorkerId,
-    pub(crate) stream: UnixStream,
+    pub(crate) end: WorkerEnd,
     number: u32,
 }
 
 impl Player {
-    fn new(id: WorkerId, socket: OwnedFd) -> Self {
-        let stream = std::os::unix::net::UnixStream::from(socket);
-        stream.set_nonblocking(true).expect("socket");
-        Self {
-            id,
-            stream: UnixStream::from_std(stream).expect("socket"),
-            number: 0,
+    /// Waits for the memory that the front shares, which it does in the task of the worker.
+    async fn new(id: WorkerId, socket: OwnedFd) -> Self {
+        while rustix::io::ioctl_fionread(&socket).expect("socket") == 0 {
+            yield_now().await;
         }
+        let end = WorkerEnd::adopt(socket).expect("memory").expect("front");
+        Self { id, end, number: 0 }
+    }
+
+    /// Fill the buffer; `None` when the front closes before.
+    async fn read(&mut self, mut buffer: &mut [u8]) -> Option<()> {
+        while !buffer.is_empty() {
+            let count = self.end.read_some(buffer).expect("position");
+            buffer = &mut buffer[count..];
+            if count == 0 {
+                self.end.look_at_socket().expect("socket").ok()?;
+                sleep(TICK).await;
+            }
+        }
+        Some(())
     }
 
     /// The next frame; `None` at the end.
     pub(crate) async fn frame(&mut self) -> Option<(FrameHead, Vec<u8>)> {
         let mut head = [0; limits::FRAME_HEAD_BYTES];
-        self.stream.read_exact(&mut head).await.ok()?;
+        self.read(&mut head).await?;
         let head = FrameHead::decode(&head).expect("a frame").expect("whole");
         let mut payload = vec![0; head.length];
-        self.stream.read_exact(&mut payload).await.ok()?;
+        self.read(&mut payload).await?;
         Some((head, payload))
     }
 
@@ -328,13 +341,43 @@ impl Player {
     }
 
     pub(crate) async fn write(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).await.expect("the front reads");
+        assert!(self.try_write(bytes).await, "the front reads");
     }
 
-    /// The front must close the stream.
+    /// `false` when the front closes before it has taken all.
+    pub(crate) async fn try_write(&mut self, mut bytes: &[u8]) -> bool {
+        loop {
+            let count = self.end.write_some(bytes).expect("position");
+            bytes = &bytes[count..];
+            if bytes.is_empty() {
+                return true;
+            }
+            if count == 0 {
+                if self.end.look_at_socket().expect("socket").is_err() {
+                    return false;
+                }
+                sleep(TICK).await;
+            }
+        }
+    }
+
+    /// Whether the client of the present request has left.
+    pub(crate) fn has_client_left(&self) -> bool {
+        self.end.has_client_left(self.number)
+    }
+
+    /// The front must tell that the client of the present request has left.
+    pub(crate) async fn is_left(&self) {
+        while !self.has_client_left() {
+            sleep(TICK).await;
+        }
+    }
+
+    /// The front must close.
     pub(crate) async fn is_closed(&mut self) {
-        let mut rest = Vec::new();
-        drop(self.stream.read_to_end(&mut rest).await);
+        while self.end.look_at_socket().expect("socket").is_ok() {
+            sleep(TICK).await;
+        }
     }
 }
 
@@ -388,3 +431,5 @@ pub(crate) async fn read(
 
 /// The longest that a test may take.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How often a worker that is played looks.
+const TICK: Duration = Duration::from_micros(200);

@@ -1,9 +1,10 @@
 //! The front's side of a worker's channel.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use hostel_sys::ring::FrontStream;
 use hostel_wire::codec::Writer;
 use hostel_wire::front_worker::{End, FrameHead, ReplyHead, RequestHead, from_worker, to_worker};
 use hostel_wire::limits::{FRAME_BYTES_MAX, FRAME_HEAD_BYTES};
@@ -13,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Front {
-    pub(crate) socket: OwnedFd,
+    stream: FrontStream,
     number: u32,
     unread: Vec<u8>,
     /// How many reads the last answer took.
@@ -81,7 +82,7 @@ pub(crate) fn post<'a>(script: &'a str, media_type: &str, body: &'a [u8]) -> Ask
 impl Front {
     pub(crate) fn new(socket: OwnedFd) -> Self {
         Self {
-            socket,
+            stream: FrontStream::new(socket).unwrap(),
             number: 0,
             unread: Vec::new(),
             reads: 0,
@@ -174,35 +175,36 @@ impl Front {
         let deadline = Instant::now() + PATIENCE;
         while !bytes.is_empty() {
             assert!(Instant::now() < deadline, "the worker does not read");
-            match rustix::net::send(&self.socket, bytes, rustix::net::SendFlags::NOSIGNAL) {
-                Ok(sent) => bytes = &bytes[sent..],
-                Err(rustix::io::Errno::AGAIN) => {
-                    self.read();
-                    std::thread::sleep(Duration::from_micros(50));
-                }
-                Err(error) => panic!("cannot send to the worker: {error}"),
+            let sent = self.stream.write_some(bytes).unwrap();
+            bytes = &bytes[sent..];
+            if sent == 0 {
+                self.read(Duration::from_micros(50));
             }
         }
     }
 
     /// `false` when the worker has closed.
-    fn read(&mut self) -> bool {
+    fn read(&mut self, patience: Duration) -> bool {
         let mut buffer = vec![0; 256 * 1024];
-        match rustix::io::read(&self.socket, &mut buffer) {
-            Ok(0) => false,
-            Ok(count) => {
+        match self.stream.read_within(&mut buffer, patience).unwrap() {
+            Some(0) => false,
+            Some(count) => {
                 self.reads += 1;
                 self.unread.extend_from_slice(&buffer[..count]);
                 true
             }
-            Err(rustix::io::Errno::AGAIN) => true,
-            Err(rustix::io::Errno::CONNRESET) => false,
-            Err(error) => panic!("cannot read from the worker: {error}"),
+            None => true,
         }
+    }
+
+    /// Tell the worker that the client of the present request has left.
+    pub(crate) fn client_left(&self) {
+        self.stream.client_left(self.number);
     }
 
     /// The next frame, `None` when the worker has closed.
     pub(crate) fn next(&mut self) -> Option<(FrameHead, Vec<u8>)> {
+        let begun = Instant::now();
         loop {
             if let Some(head) = FrameHead::decode(&self.unread).unwrap()
                 && self.unread.len() >= FRAME_HEAD_BYTES + head.length
@@ -212,8 +214,11 @@ impl Front {
                 assert_eq!(head.request, self.number, "a frame of another request");
                 return Some((head, frame[FRAME_HEAD_BYTES..].to_vec()));
             }
-            wait(self.socket.as_fd(), PATIENCE);
-            if !self.read() {
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "nothing came within {PATIENCE:?}"
+            );
+            if !self.read(PATIENCE) {
                 return None;
             }
         }

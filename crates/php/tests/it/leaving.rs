@@ -21,8 +21,7 @@ fn a_client_that_leaves_is_noticed() {
     ] {
         worker.front.send(&get(script));
         let _head = worker.front.next().unwrap();
-        let abort = worker.front.frame(to_worker::ABORT, &[]);
-        worker.front.send_bytes(&abort);
+        worker.front.client_left();
         let started = Instant::now();
         let mut logs = Vec::new();
         loop {
@@ -49,8 +48,7 @@ fn a_client_that_leaves_is_noticed() {
     }
     // One that leaves when the answer is under way already means nothing for the next request.
     assert!(worker.front.ask(&get("/process.php")).end.is_some());
-    let abort = worker.front.frame(to_worker::ABORT, &[]);
-    worker.front.send_bytes(&abort);
+    worker.front.client_left();
     assert_eq!(worker.front.ask(&get("/process.php")).status, 200);
 }
 
@@ -112,14 +110,10 @@ fn a_worker_is_unprivileged_and_has_only_its_own_descriptors() {
     let _sibling = site.worker();
     let mut worker = site.worker();
     let text = worker.front.ask(&get("/process.php")).text();
-    // Input, output, errors, the script, OPcache's lock and the socket to the front.
-    let open: Vec<&str> = text
-        .split("\"},\"")
-        .next()
-        .unwrap()
-        .split("\",\"")
-        .collect();
-    assert_eq!(open.len(), 6, "{text}");
+    // Input, output, errors, the script, OPcache's lock, and to the front the socket and the bell.
+    let (open, _) = text.split_once(",\"0000000000000000\"").unwrap();
+    assert_eq!(open.split("\",\"").count(), 7, "{text}");
+    assert_eq!(text.matches("eventfd").count(), 1, "{text}");
     assert_eq!(text.matches("socket:").count(), 1, "{text}");
     // Its secrets unreadable; no blocked signal, so that max_execution_time fires; programs can be run.
     assert!(text.starts_with("[false,"), "{text}");

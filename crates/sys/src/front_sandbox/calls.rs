@@ -122,8 +122,14 @@ const ALLOWED: &[Allowed] = &[
             &[equal(1, libc::F_GETFL)],
             &[equal(1, libc::F_SETFL)],
             &[equal(1, libc::F_DUPFD_CLOEXEC)],
+            &[equal(1, libc::F_ADD_SEALS)],
         ],
-        "flags and copies of descriptors; neither locks, nor leases, nor an owner who is sent signals",
+        "flags and copies of descriptors, the size of shared memory; neither locks, nor leases, nor an owner who is sent signals",
+    ),
+    only(
+        &[libc::SYS_memfd_create],
+        &[&[masked(1, !SHARED_MEMORY, 0)]],
+        "memory that is shared with a worker; nothing is ever executed, neither by a program's start nor from memory",
     ),
     only(
         &[libc::SYS_ioctl],
@@ -242,6 +248,9 @@ const ALLOWED: &[Allowed] = &[
     ),
 ];
 
+/// Flags of memfd_create that shared memory needs.
+const SHARED_MEMORY: libc::c_int =
+    (libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING | libc::MFD_NOEXEC_SEAL).cast_signed();
 /// Flags of clone that make something else than a thread.
 const NEW_PROCESS: libc::c_int = libc::CLONE_NEWNS
     | libc::CLONE_NEWCGROUP
@@ -306,12 +315,16 @@ mod tests {
             libc::SYS_connect,
             libc::SYS_io_uring_setup,
             libc::SYS_bpf,
-            libc::SYS_memfd_create,
             libc::SYS_prlimit64,
         ] {
             assert!(listed(call).is_none(), "call {call}");
         }
-        for call in [libc::SYS_openat, libc::SYS_clone, libc::SYS_mmap] {
+        for call in [
+            libc::SYS_openat,
+            libc::SYS_clone,
+            libc::SYS_mmap,
+            libc::SYS_memfd_create,
+        ] {
             assert!(listed(call).is_some_and(|allowed| !allowed.when.is_empty()));
         }
     }

@@ -1,0 +1,234 @@
+//! The front's way to one worker: memory that both share, a bell, and a socket that tells when the worker is gone.
+//!
+//! Used by [`crate::exchange`], for one worker. What the worker writes is copied into the inbox before anybody looks at it. It trusts
+//! no worker: a position that cannot be, a byte on the socket, or a bell that is rung without end, are errors.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use hostel_sys::ring::{FrontEnd, Wake};
+use hostel_wire::front_worker::FrameHead;
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncRead, Interest, ReadBuf};
+use tokio::net::UnixStream;
+
+use crate::frames::{Broken, Inbox};
+use crate::worker::{Job, Stop, Worker};
+
+/// The way to a worker, and what waits on either side of it.
+pub(crate) struct Link {
+    ring: FrontEnd,
+    bell: Bell,
+    socket: UnixStream,
+    pub(crate) inbox: Inbox,
+    outbox: Vec<u8>,
+    /// How much of the outbox was sent.
+    sent: usize,
+    /// Bytes of the present request that were sent, as far as the worker may not have read them.
+    begun: usize,
+    /// How often the bell was rung for nothing since there last was something to do.
+    rung: u32,
+}
+
+/// The worker's bell. While its worker is paced nobody listens, so that ringing costs the front nothing.
+enum Bell {
+    Heard(AsyncFd<OwnedFd>),
+    Muted(OwnedFd),
+    /// The front has no room to listen.
+    Lost,
+}
+
+/// What an idle worker's task wakes up to.
+pub(crate) enum Idle {
+    Job(Box<Job>),
+    /// Its process is gone, or it is not needed any more.
+    Over,
+    /// It is to be killed, for it took too long.
+    TooLong,
+    Broken(Broken),
+}
+
+/// What came of a worker.
+pub(crate) enum Came {
+    /// Bytes, into the inbox.
+    Bytes,
+    /// It has closed its socket, and everything that it wrote was read.
+    Closed,
+}
+
+impl Link {
+    /// Share memory with the worker at the other end of this socket.
+    pub(crate) fn new(socket: OwnedFd) -> io::Result<Self> {
+        let (ring, bell) = FrontEnd::share(&socket)?;
+        Ok(Self {
+            ring,
+            bell: Bell::Muted(bell),
+            socket: UnixStream::from_std(socket.into())?,
+            inbox: Inbox::default(),
+            outbox: Vec::new(),
+            sent: 0,
+            begun: 0,
+            rung: 0,
+        })
+    }
+
+    pub(crate) fn poll_idle(&mut self, worker: &Worker, cx: &mut Context<'_>) -> Poll<Idle> {
+        worker.set_waker(cx.waker());
+        match worker.stopped() {
+            Some(Stop::Unneeded | Stop::Died) => return Poll::Ready(Idle::Over),
+            Some(Stop::TimedOut) => return Poll::Ready(Idle::TooLong),
+            None => {}
+        }
+        // A worker that has spoken or gone is not given its job: it goes to another one.
+        Poll::Ready(match self.poll_read(cx) {
+            Poll::Pending if self.rung > IDLE_RINGS_MAX => Idle::Broken(Broken::Bell),
+            Poll::Pending => match worker.take_job() {
+                Some(job) => Idle::Job(Box::new(job)),
+                None => return Poll::Pending,
+            },
+            Poll::Ready(Ok(Came::Closed)) => Idle::Over,
+            Poll::Ready(Ok(Came::Bytes)) => Idle::Broken(Broken::Outside),
+            Poll::Ready(Err(broken)) => Idle::Broken(broken),
+        })
+    }
+
+    /// Another request begins.
+    pub(crate) fn begin(&mut self) {
+        self.begun = 0;
+        self.rung = 0;
+    }
+
+    /// Whether the worker has read nothing of the present request. Asked once it is gone: the request is taken back then.
+    pub(crate) fn is_unread(&mut self) -> bool {
+        matches!(self.ring.take_back(self.begun), Ok(true))
+    }
+
+    /// Read what is there.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Came, Broken>> {
+        for _ in 0..LOOKS {
+            match self.ring.read(self.inbox.space())? {
+                0 => {}
+                count => {
+                    self.inbox.filled(count);
+                    return Poll::Ready(Ok(Came::Bytes));
+                }
+            }
+            let is_quiet = self.poll_bell(cx).is_pending();
+            if is_quiet && !self.ring.expect_answer()? {
+                return self.poll_socket(cx);
+            }
+        }
+        // It rings and writes while this looks: others have their turn first.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Whether it was rung since the last time.
+    fn poll_bell(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if matches!(self.bell, Bell::Muted(_)) {
+            self.listen();
+        }
+        let Bell::Heard(bell) = &self.bell else {
+            return Poll::Pending;
+        };
+        if let Ok(mut rung) = ready!(bell.poll_read_ready(cx)) {
+            // It is never read: each time that it is rung is an event of its own.
+            rung.clear_ready();
+            self.rung += 1;
+        }
+        Poll::Ready(())
+    }
+
+    #[expect(
+        deprecated,
+        reason = "unsound for a descriptor that can be closed behind its owner, which an OwnedFd cannot"
+    )]
+    fn listen(&mut self) {
+        if let Bell::Muted(bell) = std::mem::replace(&mut self.bell, Bell::Lost)
+            && let Ok(bell) = AsyncFd::with_interest(bell, Interest::READABLE)
+        {
+            self.bell = Bell::Heard(bell);
+        }
+    }
+
+    /// Listen no more until it is next read from.
+    pub(crate) fn mute(&mut self) {
+        self.bell = match std::mem::replace(&mut self.bell, Bell::Lost) {
+            Bell::Heard(bell) => Bell::Muted(bell.into_inner()),
+            other @ (Bell::Muted(_) | Bell::Lost) => other,
+        };
+    }
+
+    /// Nothing is ever sent this way, but its end tells that the worker is gone.
+    fn poll_socket(&mut self, cx: &mut Context<'_>) -> Poll<Result<Came, Broken>> {
+        let mut byte = [0];
+        let mut buffer = ReadBuf::new(&mut byte);
+        let read = ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer));
+        if read.is_ok() && !buffer.filled().is_empty() {
+            return Poll::Ready(Err(Broken::Outside));
+        }
+        // What it wrote before its end counts.
+        match self.ring.read(self.inbox.space())? {
+            0 => Poll::Ready(Ok(Came::Closed)),
+            count => {
+                self.inbox.filled(count);
+                Poll::Ready(Ok(Came::Bytes))
+            }
+        }
+    }
+
+    /// Send what waits.
+    pub(crate) fn poll_send(&mut self) -> Poll<Result<(), Broken>> {
+        while let Some(rest) = self.outbox.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            let count = self.ring.write(rest)?;
+            if count == 0 {
+                // The bell tells when there is room, and whoever reads the answer hears it.
+                self.ring.expect_room()?;
+                return Poll::Pending;
+            }
+            self.sent += count;
+            self.begun += count;
+            self.wake();
+        }
+        self.outbox.clear();
+        self.outbox.shrink_to(OUTBOX_KEPT);
+        self.sent = 0;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether something waits to be sent for which there is room by now.
+    pub(crate) fn can_send(&self) -> bool {
+        self.sent < self.outbox.len() && self.ring.room().is_ok_and(|room| room > 0)
+    }
+
+    fn wake(&self) {
+        if self.ring.wake() == Wake::BySocket {
+            // One that is full of such bytes wakes too, and a worker that is gone is noticed where it is read from.
+            let _ = self.socket.try_write(b"w");
+        }
+    }
+
+    pub(crate) fn push_frame(&mut self, request: u32, kind: u8, payload: &[u8]) {
+        let head = FrameHead {
+            length: payload.len(),
+            request,
+            kind,
+        };
+        self.outbox.extend_from_slice(&head.encode());
+        self.outbox.extend_from_slice(payload);
+    }
+
+    /// The client of this request has left.
+    pub(crate) fn client_left(&self, request: u32) {
+        self.ring.client_left(request);
+    }
+}
+
+/// Looks into the memory in one turn, where each finds that the worker has just done something.
+const LOOKS: u32 = 4;
+/// How often an idle worker may ring. One answer may be read while its bell is on the way.
+const IDLE_RINGS_MAX: u32 = 100;
+/// What an idle worker's outbox may keep.
+const OUTBOX_KEPT: usize = 16 * 1024;
