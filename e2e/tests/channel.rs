@@ -88,7 +88,7 @@ const WORKER_TRICKS: &[Trick] = &[
     ("requests-unread", &[Right, Status(502), Status(504)]),
     ("requests-ahead", &[Status(502), Status(504)]),
     ("scribbles", &[Status(502), Status(504)]),
-    ("holes", &[Right, Status(502), Cut]),
+    ("holes", &[Right, Status(502), Status(504), Cut]),
     ("shrinks-the-memory", &[Right]),
     ("rings-for-nothing", &[Right, Status(502)]),
     ("rings-when-idle", &[Right, Status(502)]),
