@@ -50,6 +50,7 @@ pub mod pool;
 pub mod reply;
 pub mod request;
 pub mod route;
+pub mod scheduler;
 pub mod sites;
 pub mod spill;
 pub mod static_file;
