@@ -30,10 +30,10 @@ pub(crate) const SCRIPT_EXTENSIONS: [&str; 1] = ["php"];
 /// What nearly every PHP application expects for its own addresses.
 pub(crate) const FRONT_CONTROLLER: &str = "/index.php";
 
-/// php-fpm's own example has 5; a small host with 2 cores is well served by twice that, as most of a request is waiting.
-pub(crate) const WORKERS_MAX: u32 = 10;
-/// More waiting requests than this would wait longer than visitors do.
-pub(crate) const QUEUE_MAX: u32 = 128;
+/// No number to be tuned, as the front finds how many help: a bound on what pages that all wait for the same dead service can take.
+pub(crate) const WORKERS_MAX: u32 = 100;
+/// A few seconds' work of small pages. Whose pages take longer is bounded by time, and all sites' queues together by the front.
+pub(crate) const QUEUE_MAX: u32 = 1000;
 /// About as long as visitors wait.
 pub(crate) const QUEUE_SECONDS_MAX: u32 = 10;
 /// Imports and updates take minutes; a stuck request should still end.
@@ -46,8 +46,8 @@ pub(crate) const ANSWER_BYTES_MAX: &str = "1G";
 pub(crate) const SPILL_BYTES_MAX: &str = "4G";
 /// Long enough for someone who reads a page and clicks.
 pub(crate) const IDLE_SECONDS: u32 = 60;
-/// Often enough to bound what leaks in an extension, rarely enough to cost nothing.
-pub(crate) const REQUESTS_PER_WORKER: u32 = 1000;
+/// What leaks is bounded by a worker's memory and age too; a fork for each thousand requests would be some percent of small pages.
+pub(crate) const REQUESTS_PER_WORKER: u32 = 10_000;
 
 /// Debian gives its system users lower ones; the same bound for groups.
 pub(crate) const ID_MIN: u32 = 100;

@@ -128,10 +128,12 @@ keys! {
     /// own listen on must be listed too, if others of its processes are to reach them.
     services: Strings = "[]";
 
-    /// The most PHP workers, 1 to 256, and so the most requests at the same time.
-    workers_max: i64 = "10";
-    /// The most requests that wait for a worker, 0 to 100000; the next ones are answered with status 503.
-    queue_max: i64 = "128";
+    /// The most PHP workers, 1 to 256, and so the most requests at the same time. How many there are is found, not set: see
+    /// scheduler.md. Lower it for a site that must never do more at once, such as one whose database takes few connections.
+    workers_max: i64 = "100";
+    /// The most requests that wait for a worker, 0 to 100000; the next ones are answered with status 503. All sites together
+    /// have room for 8000, of which each may take as much as it leaves free.
+    queue_max: i64 = "1000";
     /// The longest wait for a worker, 1 to 3600 seconds; then status 503.
     queue_seconds_max: i64 = "10";
     /// The longest run of one request, 1 to 86400 seconds of wall-clock time; then its worker is killed and the answer is
@@ -156,17 +158,19 @@ keys! {
     /// The most disk space for what is in the site's home, at least 1M. Needs project quotas on its file system; without them
     /// there is no such bound. What was there before it was first set counts only after `hostel audit`'s command for it was run.
     home_bytes_max: RawSize = "(none)";
-    /// After how many seconds without a request a worker may end, 1 to 86400; after ten times that, the site sleeps.
+    /// After how many seconds without a request the last worker may end, 1 to 86400; others after a quarter of that; after ten
+    /// times that, the site sleeps. While memory is short they go at once.
     idle_seconds: i64 = "60";
-    /// After how many requests a worker is replaced; 0 for never.
-    requests_per_worker: i64 = "1000";
+    /// After how many requests a worker is replaced; 0 for never. It is replaced too when it keeps more than 256 MiB between two
+    /// requests, and after an hour.
+    requests_per_worker: i64 = "10000";
     /// The most memory of all processes of the site together, at least 64M: a number of bytes, or a string with K, M or G. What
     /// its files hold in the page cache counts, but is given back first. Beyond it the kernel ends the site's largest
     /// process, which the site's error log tells. Swap is not used. Needs control groups (cgroup v2); without them each process is
     /// bounded by itself, to so much memory of its own.
     memory_max: RawSize = "(three quarters of the host's memory)";
-    /// The site's share of processor time while others want it too, 1 to 10000, beside the 100 of a site that says nothing.
-    /// Needs control groups; without them all processes of all sites are equal.
+    /// The site's share of processor time, of workers and of the queue while others want them too, 1 to 10000, beside the 100 of
+    /// a site that says nothing. The kernel's part of it needs control groups; without them all processes of all sites are equal to it.
     cpu_weight: i64 = "100";
     /// The most processor time, even while nobody else wants it, in hundredths of one core: `"150%"` is one core and a half.
     /// Needs control groups; without them there is no such bound.

@@ -41,8 +41,12 @@ impl Front {
         }
     }
 
-    /// See to deadlines and logs, a few times a second, for ever.
+    /// See to deadlines and logs, a few times a second, and to who waits for a worker, for ever.
     pub async fn sweep(self: Rc<Self>) {
+        tokio::join!(self.sites.attend(), self.tick());
+    }
+
+    async fn tick(&self) {
         let mut ticks = interval(SWEEP);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -6,6 +6,7 @@
 //! - into the server: [`accept`], [`connection`], [`http1`], [`head`], [`body`], [`chunked`]
 //! - what a request means, and its way through the server: [`normalize`], [`route`], [`request`]
 //! - sites and their processes: [`sites`], [`keeper`], [`lookup`]
+//! - who may run: [`scheduler`], which decides and does nothing, [`dispatch`], [`pressure`]
 //! - to a worker and back: [`handoff`], [`pool`], [`worker`], [`exchange`], [`answer`]
 //! - out to the client: [`reply`], [`deliver`], [`static_file`], [`conditional`], [`byte_range`], [`media_type`], [`error_page`]; [`access_log`], [`clock`]
 //! - the server itself: [`front`], [`monitor`], [`spill`], [`logs`], [`status`]
@@ -31,6 +32,7 @@ pub mod clock;
 pub mod conditional;
 pub mod connection;
 pub mod deliver;
+pub mod dispatch;
 pub mod error_page;
 pub mod exchange;
 mod failure;
@@ -48,9 +50,11 @@ pub mod media_type;
 pub mod monitor;
 pub mod normalize;
 pub mod pool;
+pub mod pressure;
 pub mod reply;
 pub mod request;
 pub mod route;
+pub mod scheduler;
 pub mod sites;
 pub mod spill;
 pub mod static_file;

@@ -10,9 +10,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::rc::Rc;
 
+use hostel_front::dispatch::Dispatch;
 use hostel_front::front::Front;
 use hostel_front::logs::{Level, Logs};
 use hostel_front::monitor::{self, Monitor, MonitorError};
+use hostel_front::pressure::Pressure;
 use hostel_front::sites::{SWEEP, Services, Sites};
 use hostel_front::spill::Spill;
 use hostel_front::{accept, status};
@@ -82,6 +84,7 @@ fn start() -> Result<(), FrontError> {
 async fn run(control: OwnedFd, dropped: Dropped) -> Result<(), FrontError> {
     let monitor = Rc::new(Monitor::new(control).map_err(FrontError::Control)?);
     let logs = Rc::new(Logs::new(Level::Information));
+    let pressure = Pressure::open();
     // 6: settings, sockets, files, the table.
     let beginning = monitor::begin(&monitor, &logs).await?;
     // 7: what is not open now is never opened, and nothing is started; before any byte of a client's.
@@ -94,6 +97,7 @@ async fn run(control: OwnedFd, dropped: Dropped) -> Result<(), FrontError> {
         spill: Rc::new(Spill::new(beginning.spill)),
         monitor: Rc::clone(&monitor),
         files: Rc::default(),
+        dispatch: Rc::new(Dispatch::new(pressure)),
     };
     let spill = Rc::clone(&services.spill);
     let front = Rc::new(Front::new(Sites::new(services), Rc::clone(&logs), spill));

@@ -1,12 +1,11 @@
 //! A site's workers, and the queue of requests before them.
 //!
-//! Run by the front. Workers are found, not configured: one more is started while more requests wait than workers are on
-//! their way, within the site's bound; those that idle are closed. It trusts no keeper: a word about a worker that was
-//! never asked for gives the keeper up. A PHP that does not start is tried again after a growing pause.
+//! Run by the front. How many workers there are, and who may run, is decided by [`crate::scheduler`], to which this reports what happens;
+//! here stand the workers themselves. It trusts no keeper: a word about a worker that was never asked for gives the keeper
+//! up. A PHP that does not start is tried again after a growing pause.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
-use std::fmt;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -18,17 +17,19 @@ use hostel_wire::keeper_zygote::{Death, WorkerId};
 use hostel_wire::limits;
 
 use crate::answer::Channel;
+use crate::dispatch::Dispatch;
 use crate::exchange;
 use crate::handoff::HandoffError;
 use crate::keeper::{Keeper, KeeperError};
+use crate::scheduler::{Arrival, Slot, Staff, Terms};
 use crate::sites::{Count, Site};
-use crate::worker::{Activity, Job, Stop, Worker};
+use crate::worker::{Activity, Job, Stop, Told, Worker};
 
 /// The workers of one site.
 pub struct Pool {
     inner: RefCell<Inner>,
-    workers_max: usize,
-    queue_max: usize,
+    dispatch: Rc<Dispatch>,
+    slot: Slot,
     queue_wait_max: Duration,
     run_max: Duration,
     idle_max: Duration,
@@ -44,6 +45,8 @@ struct Inner {
     workers: HashMap<WorkerId, Rc<Worker>>,
     /// Those without a job, the most recently used one last.
     idle: Vec<Rc<Worker>>,
+    /// How many have not asked for a request yet.
+    coming: usize,
     queue: VecDeque<Job>,
     queue_peak: usize,
     last_id: u32,
@@ -73,6 +76,8 @@ pub struct Census {
     pub queued: usize,
     /// The most that ever waited.
     pub queue_peak: usize,
+    /// The most that may run at once, where the scheduler has found a bound.
+    pub running_max: Option<usize>,
 }
 
 /// What ended between a worker and its task.
@@ -86,12 +91,19 @@ pub(crate) enum Parted {
 
 impl Pool {
     /// No workers yet.
-    pub fn new(entry: &SiteEntry) -> Self {
+    pub fn new(entry: &SiteEntry, dispatch: Rc<Dispatch>) -> Self {
         let milliseconds = |count: u32| Duration::from_millis(count.into());
-        Self {
-            inner: RefCell::default(),
+        let terms = Terms {
+            site: entry.id,
             workers_max: entry.workers_max.clamp(1, limits::WORKERS_MAX) as usize,
             queue_max: entry.queue_max as usize,
+            weight: entry.cpu_weight,
+        };
+        let slot = dispatch.scheduler().enter(terms, Instant::now());
+        Self {
+            inner: RefCell::default(),
+            dispatch,
+            slot,
             queue_wait_max: milliseconds(entry.queue_ms_max),
             run_max: milliseconds(entry.request_ms_max),
             idle_max: milliseconds(entry.idle_ms),
@@ -125,6 +137,7 @@ impl Pool {
         let mut census = Census {
             queued: inner.queue.len(),
             queue_peak: inner.queue_peak,
+            running_max: self.dispatch.scheduler().running(self.slot).1,
             ..Census::default()
         };
         for worker in inner.workers.values() {
@@ -141,18 +154,27 @@ impl Pool {
     /// Give a request to an idle worker, the one that was used last, or let it wait.
     pub(crate) fn submit(&self, job: Job) -> Result<(), HandoffError> {
         let mut inner = self.inner.borrow_mut();
-        if let Some(worker) = inner.idle.pop() {
-            worker.give(job);
+        let has_idle = !inner.idle.is_empty();
+        let arrival = self
+            .dispatch
+            .scheduler()
+            .arrive(self.slot, has_idle, job.since);
+        if arrival == Arrival::Run
+            && let Some(worker) = inner.idle.pop()
+        {
+            worker.give(job, Instant::now());
             return Ok(());
         }
         if inner.pause >= REFUSE_PAUSE && inner.is_pausing(Instant::now()) {
             return Err(HandoffError::SiteDown);
         }
-        if inner.queue.len() >= self.queue_max {
+        if arrival == Arrival::Refused {
             return Err(HandoffError::QueueFull);
         }
         inner.queue.push_back(job);
         inner.queue_peak = inner.queue_peak.max(inner.queue.len());
+        self.report(&inner);
+        self.dispatch.somebody_waits();
         Ok(())
     }
 
@@ -160,15 +182,23 @@ impl Pool {
     pub(crate) fn forget(&self, channel: &Rc<Channel>) {
         let mut inner = self.inner.borrow_mut();
         inner.queue.retain(|job| !Rc::ptr_eq(&job.channel, channel));
+        self.report(&inner);
     }
 
-    /// Start workers for those who wait.
+    /// See to those who wait: idle workers that may run again, and new ones.
     pub(crate) fn pump(&self, site: &Rc<Site>, keeper: &Rc<Keeper>) {
+        self.employ(Instant::now());
         loop {
             let mut inner = self.inner.borrow_mut();
-            let is_wanted = inner.workers.len() < self.workers_max
-                && inner.queue.len() > inner.coming()
-                && !inner.is_pausing(Instant::now());
+            let now = Instant::now();
+            let Some(waited) = inner.waited(now) else {
+                return;
+            };
+            let is_wanted = !inner.is_pausing(now)
+                && self
+                    .dispatch
+                    .scheduler()
+                    .hire(self.slot, inner.coming, waited);
             if !is_wanted {
                 return;
             }
@@ -177,19 +207,52 @@ impl Pool {
             let (near, far) = match stream_pair() {
                 Ok(pair) => pair,
                 Err(error) => {
-                    inner.pause(Instant::now());
+                    inner.pause(now);
                     drop(inner);
                     return site.say(format_args!("cannot make a socket for a worker: {error}"));
                 }
             };
             inner.workers.insert(id, Rc::new(Worker::new(id, near)));
+            inner.coming += 1;
             inner.is_php_asked = true;
+            self.report(&inner);
             drop(inner);
             self.started.add(1);
             if let Err(error) = keeper.send(&FrontToKeeper::StartWorker(id), Some(far)) {
                 return site.lost(keeper, &error.to_string());
             }
         }
+    }
+
+    /// Give idle workers what waits, where it was not theirs to take before.
+    fn employ(&self, now: Instant) {
+        let mut inner = self.inner.borrow_mut();
+        while !inner.idle.is_empty()
+            && let Some(job) = self.take(&mut inner, now)
+            && let Some(worker) = inner.idle.pop()
+        {
+            worker.give(job, now);
+        }
+    }
+
+    /// The next job, if one more may run.
+    fn take(&self, inner: &mut Inner, now: Instant) -> Option<Job> {
+        let waited = inner.waited(now)?;
+        if !self.dispatch.scheduler().take(self.slot, waited) {
+            return None;
+        }
+        let job = inner.queue.pop_front();
+        self.report(inner);
+        job
+    }
+
+    /// Tell the scheduler the numbers. Whatever changes them ends with this.
+    fn report(&self, inner: &Inner) {
+        let staff = Staff {
+            workers: inner.workers.len(),
+            queued: inner.queue.len(),
+        };
+        self.dispatch.scheduler().report(self.slot, staff);
     }
 
     /// A worker runs: its task begins.
@@ -207,7 +270,7 @@ impl Pool {
         };
         worker.pid.set(pid);
         // Whoever stops a worker before it has started has nothing else to stop.
-        worker.turn_to(Activity::Idle);
+        worker.turn_to(Activity::Idle, Instant::now());
         tokio::task::spawn_local(exchange::serve(Rc::clone(site), worker, stream));
         Ok(())
     }
@@ -228,8 +291,9 @@ impl Pool {
             ));
         }
         let mut inner = self.inner.borrow_mut();
-        inner.workers.remove(&id);
+        inner.forget(&worker);
         inner.pause(Instant::now());
+        self.report(&inner);
         drop(inner);
         let error = std::io::Error::from_raw_os_error(errno);
         site.say(format_args!("cannot start a worker: {error}"));
@@ -247,8 +311,8 @@ impl Pool {
             return Ok(());
         };
         let mut inner = self.inner.borrow_mut();
-        inner.workers.remove(&id);
-        inner.idle.retain(|idle| !Rc::ptr_eq(idle, &worker));
+        inner.forget(&worker);
+        self.report(&inner);
         // However politely: what comes to nothing is not tried again at once.
         let is_unused = matches!(worker.activity(), Activity::Starting | Activity::Idle);
         if is_unused && worker.answered.get() == 0 && !worker.is_expected_to_end.get() {
@@ -277,8 +341,8 @@ impl Pool {
             inner.pause(Instant::now());
         }
         let is_hopeless = inner.pause >= REFUSE_PAUSE;
-        inner.idle.clear();
-        let workers: Vec<_> = inner.workers.drain().map(|(_, worker)| worker).collect();
+        let workers = inner.forget_all();
+        self.report(&inner);
         drop(inner);
         self.crashed.add(1);
         site.say(format_args!("PHP {}", Told(death)));
@@ -294,10 +358,10 @@ impl Pool {
     /// The keeper is gone, and with it all workers. Requests that wait go on waiting.
     pub(crate) fn keeper_gone(&self) {
         let mut inner = self.inner.borrow_mut();
-        inner.idle.clear();
         inner.is_php_asked = false;
         inner.stray = 0;
-        let workers: Vec<_> = inner.workers.drain().map(|(_, worker)| worker).collect();
+        let workers = inner.forget_all();
+        self.report(&inner);
         drop(inner);
         for worker in workers {
             worker.stop(Stop::Died);
@@ -306,15 +370,19 @@ impl Pool {
 
     /// Refuse all requests that wait.
     pub(crate) fn refuse_waiting(&self, why: HandoffError) {
-        let queue = std::mem::take(&mut self.inner.borrow_mut().queue);
+        let mut inner = self.inner.borrow_mut();
+        let queue = std::mem::take(&mut inner.queue);
+        self.report(&inner);
+        drop(inner);
         for job in queue {
             job.channel.fail(why, false);
         }
     }
 
     /// A worker has answered a request, so PHP works.
-    pub(crate) fn answered(&self, worker: &Worker) {
+    pub(crate) fn answered(&self, worker: &Worker, memory_kib: u32) {
         worker.answered.set(worker.answered.get() + 1);
+        self.dispatch.scheduler().weighed(self.slot, memory_kib);
         let mut inner = self.inner.borrow_mut();
         inner.has_answered = true;
         inner.pause = Duration::ZERO;
@@ -326,32 +394,51 @@ impl Pool {
         if worker.stopped().is_some() {
             return None;
         }
+        let now = Instant::now();
         let mut inner = self.inner.borrow_mut();
-        if let Some(job) = inner.queue.pop_front() {
-            worker.turn_to(Activity::Busy);
+        inner.has_come(worker);
+        if worker.activity() == Activity::Busy {
+            let mut scheduler = self.dispatch.scheduler();
+            scheduler.rested(self.slot, Some(now.duration_since(worker.since())));
+            if scheduler.recycle(self.slot, now.duration_since(worker.born), now) {
+                worker.turn_to(Activity::Idle, now);
+                worker.is_expected_to_end.set(true);
+                worker.stop(Stop::Unneeded);
+                return None;
+            }
+        }
+        if let Some(job) = self.take(&mut inner, now) {
+            worker.turn_to(Activity::Busy, now);
             return Some(job);
         }
-        worker.turn_to(Activity::Idle);
+        worker.turn_to(Activity::Idle, now);
         inner.idle.push(Rc::clone(worker));
         None
     }
 
     /// A worker's task has ended: it is not used again.
     pub(crate) fn part(&self, site: &Rc<Site>, worker: &Rc<Worker>, how: Parted) {
+        let now = Instant::now();
         let mut inner = self.inner.borrow_mut();
         inner.idle.retain(|idle| !Rc::ptr_eq(idle, worker));
+        inner.has_come(worker);
+        if worker.activity() == Activity::Busy {
+            self.dispatch.scheduler().rested(self.slot, None);
+        }
         let job = worker.take_job();
         let is_dead = !inner.workers.contains_key(&worker.id);
         let is_unused = job.is_some() || worker.activity() == Activity::Idle;
         if is_unused && worker.answered.get() == 0 && !is_dead && worker.stopped().is_none() {
-            inner.pause(Instant::now());
+            inner.pause(now);
         }
         if let Some(job) = job {
             // Nothing of it was sent: another worker can have it.
             inner.queue.push_front(job);
+            self.dispatch.somebody_waits();
         }
+        self.report(&inner);
         drop(inner);
-        worker.turn_to(Activity::Ending);
+        worker.turn_to(Activity::Ending, now);
         if how == Parted::ToBeKilled && !is_dead {
             self.kill(site, worker);
         }
@@ -379,15 +466,8 @@ impl Pool {
         {
             job.channel.fail(HandoffError::QueueTimeout, false);
         }
-        // The least recently used ones stand first.
-        let idle = inner.idle.iter();
-        let unneeded = idle
-            .take_while(|w| now.duration_since(w.since()) > self.idle_max)
-            .count();
-        for worker in inner.idle.drain(..unneeded) {
-            worker.is_expected_to_end.set(true);
-            worker.stop(Stop::Unneeded);
-        }
+        self.report(&inner);
+        self.dismiss_idle(&mut inner, now);
         let workers: Vec<_> = inner.workers.values().map(Rc::clone).collect();
         drop(inner);
         for worker in workers {
@@ -401,6 +481,25 @@ impl Pool {
                 Activity::Ending if age > END_PATIENCE => self.kill(site, &worker),
                 Activity::Starting | Activity::Idle | Activity::Busy | Activity::Ending => {}
             }
+        }
+    }
+
+    /// End the workers that have idled for long. The least recently used ones stand first.
+    fn dismiss_idle(&self, inner: &mut Inner, now: Instant) {
+        let scheduler = self.dispatch.scheduler();
+        let mut left = inner.workers.len();
+        let mut unneeded = 0;
+        for worker in &inner.idle {
+            let idle_time = scheduler.idle_time(self.idle_max, left == 1);
+            if now.duration_since(worker.since()) <= idle_time {
+                break;
+            }
+            unneeded += 1;
+            left = left.saturating_sub(1);
+        }
+        for worker in inner.idle.drain(..unneeded) {
+            worker.is_expected_to_end.set(true);
+            worker.stop(Stop::Unneeded);
         }
     }
 
@@ -431,14 +530,34 @@ impl Pool {
 }
 
 impl Inner {
-    /// Workers that will soon ask for a request: those that start, and those that have started but whose task has not run yet.
-    fn coming(&self) -> usize {
-        let is_coming = |worker: &&Rc<Worker>| match worker.activity() {
-            Activity::Starting => true,
-            Activity::Idle => !self.idle.iter().any(|idle| Rc::ptr_eq(idle, worker)),
-            Activity::Busy | Activity::Ending => false,
-        };
-        self.workers.values().filter(is_coming).count()
+    /// How long the first has waited; `None` where nobody waits.
+    fn waited(&self, now: Instant) -> Option<Duration> {
+        let first = self.queue.front()?;
+        Some(now.duration_since(first.since))
+    }
+
+    /// A worker asks for a request, or will not any more.
+    fn has_come(&mut self, worker: &Worker) {
+        if worker.is_coming.replace(false) {
+            self.coming = self.coming.saturating_sub(1);
+        }
+    }
+
+    /// A worker is dead.
+    fn forget(&mut self, worker: &Rc<Worker>) {
+        self.has_come(worker);
+        self.workers.remove(&worker.id);
+        self.idle.retain(|idle| !Rc::ptr_eq(idle, worker));
+    }
+
+    /// All workers are dead.
+    fn forget_all(&mut self) -> Vec<Rc<Worker>> {
+        self.idle.clear();
+        let workers: Vec<_> = self.workers.drain().map(|(_, worker)| worker).collect();
+        for worker in &workers {
+            self.has_come(worker);
+        }
+        workers
     }
 
     fn is_pausing(&self, now: Instant) -> bool {
@@ -451,23 +570,17 @@ impl Inner {
     }
 }
 
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.dispatch.scheduler().leave(self.slot);
+    }
+}
+
 /// The front's end, which does not wait, and the worker's, which does.
 fn stream_pair() -> std::io::Result<(OwnedFd, OwnedFd)> {
     let (near, far) = fdpass::stream_pair(false)?;
     rustix::io::ioctl_fionbio(&near, true)?;
     Ok((near, far))
-}
-
-/// A death in words.
-struct Told(Death);
-
-impl fmt::Display for Told {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Death::Exited(status) => write!(f, "ended with status {status}"),
-            Death::Signalled(signal) => write!(f, "was ended by signal {signal}"),
-        }
-    }
 }
 
 /// The first pause after a failed start, and the longest.

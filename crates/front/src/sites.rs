@@ -13,6 +13,7 @@ use hostel_wire::front_keeper::FrontToKeeper;
 use hostel_wire::front_monitor::{Down, SiteEntry, SiteId, ToMonitor};
 
 use crate::answer::Budget;
+use crate::dispatch::Dispatch;
 use crate::handoff::HandoffError;
 use crate::keeper::Keeper;
 use crate::logs::{Level, Logs, SiteLog};
@@ -32,6 +33,8 @@ pub struct Services {
     pub monitor: Rc<Monitor>,
     /// The descriptors of files kept for all sites.
     pub files: Rc<FileBudget>,
+    /// Who may run, in all sites.
+    pub dispatch: Rc<Dispatch>,
 }
 
 /// The table of sites.
@@ -77,6 +80,18 @@ impl Sites {
         self.table.borrow().by_id.get(&id).map(Rc::clone)
     }
 
+    /// Look at the host, and move on who waits for a worker, for ever. Sleeps while nobody waits.
+    pub async fn attend(&self) {
+        let dispatch = &self.services.dispatch;
+        loop {
+            for id in dispatch.waiting().await {
+                if let Some(site) = self.by_id(id) {
+                    site.pump();
+                }
+            }
+        }
+    }
+
     /// All sites, by name.
     pub fn all(&self) -> Vec<Rc<Site>> {
         let mut all: Vec<_> = self.table.borrow().by_id.values().map(Rc::clone).collect();
@@ -118,6 +133,7 @@ impl Sites {
     /// What has to be done every [`SWEEP`]: deadlines, idle workers, sites that may be released.
     pub fn sweep(&self) {
         let now = Instant::now();
+        self.services.dispatch.look(now);
         let sites: Vec<_> = self
             .table
             .borrow()
@@ -178,7 +194,7 @@ impl Site {
         let spill_share = Share::new(entry.spill_bytes_max);
         Self {
             log: Rc::new(SiteLog::new(&entry.name, entry.log_bytes_max)),
-            pool: Pool::new(&entry),
+            pool: Pool::new(&entry, Rc::clone(&services.dispatch)),
             budget: Rc::new(Budget::new(entry.answer_bytes_max, &spill_share)),
             spill_share,
             entry,
@@ -401,7 +417,13 @@ impl Site {
         if self.running.get() > 0 || self.pool.has_workers() {
             self.used.set(now);
         }
-        let sleep_after = Duration::from_millis(self.entry.idle_ms.into()) * SLEEP_FACTOR;
+        let idle_time = Duration::from_millis(self.entry.idle_ms.into());
+        let sleep_after = self
+            .services
+            .dispatch
+            .scheduler()
+            .idle_time(idle_time, true)
+            * SLEEP_FACTOR;
         if self.retiring.get().is_none() && now.duration_since(self.used.get()) > sleep_after {
             self.retiring.set(Some(now));
             if let Err(error) = keeper.send(&FrontToKeeper::Retire, None) {

@@ -71,6 +71,7 @@ fn describe(site: &Site) -> Value {
         "running": site.running(),
         "workers": {
             "max": site.entry.workers_max,
+            "running_max": census.running_max,
             "starting": census.starting,
             "idle": census.idle,
             "busy": census.busy,

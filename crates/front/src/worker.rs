@@ -4,12 +4,13 @@
 //! It does nothing by itself.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::Instant;
 
-use hostel_wire::keeper_zygote::WorkerId;
+use hostel_wire::keeper_zygote::{Death, WorkerId};
 
 use crate::answer::Channel;
 use crate::spill::Body;
@@ -53,6 +54,10 @@ pub(crate) struct Worker {
     pub(crate) id: WorkerId,
     /// Its process id inside of the site, for logs.
     pub(crate) pid: Cell<u32>,
+    /// When it was asked for.
+    pub(crate) born: Instant,
+    /// Whether it has not asked for a request yet.
+    pub(crate) is_coming: Cell<bool>,
     activity: Cell<Activity>,
     /// When it took up what it does.
     since: Cell<Instant>,
@@ -74,11 +79,14 @@ pub(crate) struct Worker {
 impl Worker {
     /// A worker that was asked for.
     pub(crate) fn new(id: WorkerId, stream: OwnedFd) -> Self {
+        let now = Instant::now();
         Self {
             id,
             pid: Cell::new(0),
+            born: now,
+            is_coming: Cell::new(true),
             activity: Cell::new(Activity::Starting),
-            since: Cell::new(Instant::now()),
+            since: Cell::new(now),
             answered: Cell::new(0),
             stream: Cell::new(Some(stream)),
             job: Cell::new(None),
@@ -98,14 +106,14 @@ impl Worker {
         self.since.get()
     }
 
-    pub(crate) fn turn_to(&self, activity: Activity) {
+    pub(crate) fn turn_to(&self, activity: Activity, now: Instant) {
         self.activity.set(activity);
-        self.since.set(Instant::now());
+        self.since.set(now);
     }
 
     /// Have the task take up a job.
-    pub(crate) fn give(&self, job: Job) {
-        self.turn_to(Activity::Busy);
+    pub(crate) fn give(&self, job: Job, now: Instant) {
+        self.turn_to(Activity::Busy, now);
         self.job.set(Some(job));
         self.wake();
     }
@@ -159,6 +167,18 @@ impl Worker {
     fn wake(&self) {
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
+        }
+    }
+}
+
+/// A death in words.
+pub(crate) struct Told(pub(crate) Death);
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Death::Exited(status) => write!(f, "ended with status {status}"),
+            Death::Signalled(signal) => write!(f, "was ended by signal {signal}"),
         }
     }
 }

@@ -170,6 +170,7 @@ impl Site {
             spill_bytes_max: limits.spill_bytes_max,
             log_bytes_max: limits.log_bytes_max,
             idle_ms: milliseconds(limits.idle_time),
+            cpu_weight: limits.cpu_weight,
         }
     }
 }

@@ -145,6 +145,8 @@ pub struct SiteEntry {
     pub log_bytes_max: u64,
     /// After how many milliseconds without a request a worker may be ended, and after ten times that the whole site.
     pub idle_ms: u32,
+    /// Its share of workers and queue beside other sites, 1 to 10000; 100 is the usual share.
+    pub cpu_weight: u32,
 }
 
 /// What the front asks of the monitor. Fixed size: see [`ToMonitor::BYTES`].
@@ -296,6 +298,7 @@ impl SiteEntry {
             .u64(self.spill_bytes_max)
             .u64(self.log_bytes_max)
             .u32(self.idle_ms)
+            .u32(self.cpu_weight)
     }
 
     fn decode(r: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -319,6 +322,7 @@ impl SiteEntry {
             spill_bytes_max: r.u64("spill_bytes_max")?,
             log_bytes_max: r.u64("log_bytes_max")?,
             idle_ms: r.u32("idle_ms")?,
+            cpu_weight: r.u32("cpu_weight")?,
         })
     }
 }
@@ -396,6 +400,7 @@ mod tests {
             spill_bytes_max: 1 << 32,
             log_bytes_max: 1 << 30,
             idle_ms: 60_000,
+            cpu_weight: 100,
         }
     }
 

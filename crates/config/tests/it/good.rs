@@ -32,8 +32,8 @@ fn nothing_but_domains_must_be_written() {
     assert_eq!(site.index, ["index.php", "index.html", "index.htm"]);
     assert_eq!(site.script_extensions, ["php"]);
     assert_eq!(site.front_controller, "/index.php");
-    assert_eq!(site.limits.workers_max, 10);
-    assert_eq!(site.limits.queue_max, 128);
+    assert_eq!(site.limits.workers_max, 100);
+    assert_eq!(site.limits.queue_max, 1000);
     assert_eq!(site.limits.queue_time_max, Duration::from_secs(10));
     assert_eq!(site.limits.request_time_max, Duration::from_secs(300));
     assert_eq!(site.limits.body_bytes_max, 128 << 20);
@@ -44,7 +44,7 @@ fn nothing_but_domains_must_be_written() {
     assert_eq!(site.limits.home_bytes_max, None);
     assert!(!site.foreign_owners);
     assert_eq!(site.limits.idle_time, Duration::from_secs(60));
-    assert_eq!(site.limits.requests_per_worker, 1000);
+    assert_eq!(site.limits.requests_per_worker, 10_000);
     assert_eq!(site.limits.memory_max, None);
     assert_eq!((site.limits.cpu_weight, site.limits.io_weight), (100, 100));
     assert_eq!(site.limits.cpu_max, None);

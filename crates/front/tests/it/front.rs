@@ -9,12 +9,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
+use hostel_front::dispatch::Dispatch;
 use hostel_front::front::Front;
 use hostel_front::handoff::{self, HandoffError, Outcome};
 use hostel_front::keeper::{self, Keeper};
 use hostel_front::logs::{Level, Logs};
 use hostel_front::lookup::{self, Found, SiteUnavailable};
 use hostel_front::monitor::Monitor;
+use hostel_front::pressure::Pressure;
 use hostel_front::sites::{Services, Site, Sites};
 use hostel_front::spill::{Body, Spill};
 use hostel_sys::fdpass;
@@ -45,6 +47,7 @@ fn make(entry: SiteEntry, monitor: OwnedFd) -> Rc<Front> {
         spill: Rc::clone(&spill),
         monitor: Rc::new(Monitor::new(monitor).expect("socket")),
         files: Rc::default(),
+        dispatch: Rc::new(Dispatch::new(Pressure::default())),
     });
     let front = Rc::new(Front::new(sites, logs, spill));
     front.sites.replace(vec![entry]);

@@ -92,5 +92,6 @@ pub(crate) fn entry() -> SiteEntry {
         spill_bytes_max: 4_000_000,
         log_bytes_max: 1_000_000,
         idle_ms: 60_000,
+        cpu_weight: 100,
     }
 }
