@@ -7,7 +7,7 @@
 //! - `files`: which files are read, and which are refused.
 //! - `raw`: what may be written; its doc comments are the reference manual. `read` turns TOML into it.
 //! - `check`: files → table, by way of `server`, `site` and `between` (what two sites may not share); `names`, `paths`, `php`
-//!   and `users` know single values.
+//!   and `users` know single values, `passwd` the system's users.
 //! - [`table`]: the result.
 
 #![forbid(unsafe_code)]
@@ -20,6 +20,7 @@ mod egress;
 mod errors;
 mod files;
 mod names;
+mod passwd;
 mod paths;
 mod php;
 mod raw;
@@ -35,6 +36,7 @@ pub use check::{load, run_directory};
 pub use disk::{QUOTA_HINT, disk_warnings};
 pub use errors::{Error, Errors};
 pub use hostel_wire::egress::{Destination, Egress, Host};
+pub use passwd::SystemUsers;
 pub use raw::{Key, SERVER_KEYS, SITE_KEYS};
 pub use table::{Limits, LogLevel, Server, Site};
-pub use users::{SystemUsers, UserLookUp};
+pub use users::UserLookUp;

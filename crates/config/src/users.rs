@@ -17,16 +17,6 @@ pub trait UserLookUp {
     fn by_name(&self, name: &str) -> Result<Option<User>, LookUpError>;
 }
 
-/// The system's own database: /etc/passwd and whatever else nsswitch.conf names.
-#[derive(Debug, Clone, Copy)]
-pub struct SystemUsers;
-
-impl UserLookUp for SystemUsers {
-    fn by_name(&self, name: &str) -> Result<Option<User>, LookUpError> {
-        User::by_name(name)
-    }
-}
-
 /// The user of the front.
 pub(crate) fn front(name: &str, users: &dyn UserLookUp) -> Result<User, Fault> {
     let user = look_up(name, users, || {

@@ -66,7 +66,8 @@ pub(crate) fn start() -> Result<Monitor, StartError> {
     }
     let lacking = capabilities::lower_to(MONITOR)?;
     // 3: the configuration, with every error in it.
-    let server = hostel_config::load(&path, &SystemUsers).map_err(StartError::Configuration)?;
+    let server =
+        hostel_config::load(&path, &SystemUsers::read()).map_err(StartError::Configuration)?;
     // 4: directories, and the lock against a second instance.
     let directories = Directories::open(&server)?;
     directories.lock()?;

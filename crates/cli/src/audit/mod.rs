@@ -63,7 +63,7 @@ fn examined(config: &Path, site: Option<&str>) -> Result<Server, String> {
             "hostel audit: only root can look at every site\n  hint: sudo hostel audit".into(),
         );
     }
-    let server = hostel_config::load(config, &SystemUsers)
+    let server = hostel_config::load(config, &SystemUsers::read())
         .map_err(|errors| format!("hostel audit: the configuration has errors\n{errors}"))?;
     match site {
         Some(name) if !server.sites.iter().any(|site| site.name == name) => Err(format!(

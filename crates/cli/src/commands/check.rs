@@ -11,7 +11,7 @@ use crate::output;
 
 /// Status 0 if nothing is wrong or missing, 1 otherwise. What merely makes sites weaker is told.
 pub(crate) fn run(config: &Path, as_json: bool) -> ExitCode {
-    let loaded = hostel_config::load(config, &SystemUsers);
+    let loaded = hostel_config::load(config, &SystemUsers::read());
     let findings = host::examine(loaded.as_ref().ok());
     if as_json {
         output::json(&document(&loaded, &findings));

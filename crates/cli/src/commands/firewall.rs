@@ -69,7 +69,7 @@ struct Step {
 
 /// Status 0 if all was done, 1 otherwise.
 pub(crate) fn run(config: &Path, options: Options) -> ExitCode {
-    let done = hostel_config::load(config, &SystemUsers)
+    let done = hostel_config::load(config, &SystemUsers::read())
         .map_err(FirewallError::Configuration)
         .and_then(|server| match options.action {
             Action::Print => {

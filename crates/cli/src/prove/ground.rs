@@ -47,8 +47,8 @@ pub(crate) enum GroundError {
 impl Ground {
     /// Read the configuration and prepare the stage.
     pub(crate) fn prepare(config: &Path, network: bool) -> Result<Self, GroundError> {
-        let server =
-            hostel_config::load(config, &SystemUsers).map_err(GroundError::Configuration)?;
+        let server = hostel_config::load(config, &SystemUsers::read())
+            .map_err(GroundError::Configuration)?;
         let directories = Directories::open(&server)?;
         let programs = Programs::open()?;
         let stage = Stage::new(&server.run, attacks::files(), &server.sites)?;

@@ -16,7 +16,7 @@ impl Monitor {
         if self.phase != Phase::Serving {
             return;
         }
-        let next = match hostel_config::load(&self.path, &SystemUsers) {
+        let next = match hostel_config::load(&self.path, &SystemUsers::read()) {
             Ok(next) => next,
             Err(errors) => {
                 let count = errors.0.len();
