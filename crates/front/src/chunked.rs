@@ -1,7 +1,7 @@
 //! The chunks of a request's body (RFC 9112, section 7.1), read strictly.
 //!
 //! Run by the front on bytes of a client, of which it trusts none. It is pure and keeps no bytes. Extensions and trailers mean
-//! nothing to anybody here: they are bounded, checked for stray line ends, and passed over.
+//! nothing to anybody here: they are bounded, read as strictly as the header lines of a head, and passed over.
 
 /// Takes chunks apart, however the bytes arrive.
 #[derive(Debug, Default)]
@@ -24,10 +24,16 @@ enum State {
     DataEnd,
     /// Behind the CR that follows a chunk's data.
     DataLineEnd,
-    /// In the trailer section, at the start of a line or within it.
-    Trailer { empty: bool },
-    /// Behind a CR in the trailer section.
-    TrailerEnd { empty: bool },
+    /// At the start of a line of the trailer section.
+    Trailer,
+    /// In a trailer's name.
+    TrailerName,
+    /// Behind a trailer's colon.
+    TrailerValue,
+    /// Behind the CR of a trailer.
+    TrailerEnd,
+    /// Behind the CR of the empty line that ends the trailer section.
+    LastLineEnd,
     /// The body is complete.
     Complete,
 }
@@ -120,31 +126,45 @@ impl Chunks {
             (State::Extension { .. }, _) => {
                 return Err(ChunkError("a chunk's extension is too long"));
             }
-            (State::SizeEnd { size: 0 }, b'\n') => State::Trailer { empty: true },
+            (State::SizeEnd { size: 0 }, b'\n') => State::Trailer,
             (State::SizeEnd { size }, b'\n') => State::Data { left: size },
             (State::DataEnd, b'\r') => State::DataLineEnd,
             (State::DataLineEnd, b'\n') => State::default(),
-            (State::Trailer { empty }, b'\r') => State::TrailerEnd { empty },
-            (State::Trailer { empty: true }, b' ' | b'\t') => {
-                return Err(ChunkError("a folded trailer"));
+            (State::Trailer, b'\r') => State::LastLineEnd,
+            (State::TrailerName, b':') => State::TrailerValue,
+            (State::TrailerValue, b'\r') => State::TrailerEnd,
+            (State::Trailer | State::TrailerName, _) if !is_token(byte) => {
+                return Err(ChunkError("a trailer without a proper name"));
             }
-            (State::Trailer { .. }, 0..=8 | 10..=31 | 127) => {
+            (State::TrailerValue, 0..=8 | 10..=31 | 127) => {
                 return Err(ChunkError("a control character in a trailer"));
             }
-            (State::Trailer { .. }, _) if self.trailer_bytes < TRAILER_BYTES_MAX => {
-                self.trailer_bytes += 1;
-                State::Trailer { empty: false }
-            }
-            (State::Trailer { .. }, _) => return Err(ChunkError("the trailers are too long")),
-            (State::TrailerEnd { empty: true }, b'\n') => State::Complete,
-            (State::TrailerEnd { empty: false }, b'\n') => State::Trailer { empty: true },
-            (State::SizeEnd { .. } | State::DataLineEnd | State::TrailerEnd { .. }, _) => {
-                return Err(ChunkError("a CR without its LF"));
-            }
+            (State::Trailer | State::TrailerName, _) => self.trailer_byte(State::TrailerName)?,
+            (State::TrailerValue, _) => self.trailer_byte(State::TrailerValue)?,
+            (State::TrailerEnd, b'\n') => State::Trailer,
+            (State::LastLineEnd, b'\n') => State::Complete,
+            (
+                State::SizeEnd { .. } | State::DataLineEnd | State::TrailerEnd | State::LastLineEnd,
+                _,
+            ) => return Err(ChunkError("a CR without its LF")),
             (State::DataEnd, _) => return Err(ChunkError("a chunk is longer than its size")),
             (State::Data { .. } | State::Complete, _) => self.state,
         })
     }
+
+    /// One byte more of the trailers, of which there may be so many.
+    fn trailer_byte(&mut self, state: State) -> Result<State, ChunkError> {
+        if self.trailer_bytes >= TRAILER_BYTES_MAX {
+            return Err(ChunkError("the trailers are too long"));
+        }
+        self.trailer_bytes += 1;
+        Ok(state)
+    }
+}
+
+/// Whether a byte may be in the name of a field (RFC 9110, section 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// Digits of a chunk's size: 2^60 bytes are more than any limit of a body.
@@ -206,6 +226,15 @@ mod tests {
             b"1\r\na\rX",
             b"0\r\nA: b\nC: d\r\n\r\n",
             b"0\r\nA: b\r\n folded\r\n\r\n",
+            b"0\r\nA\r\n\r\n",
+            b"0\r\n: b\r\n\r\n",
+            b"0\r\nA : b\r\n\r\n",
+            b"0\r\nA(: b\r\n\r\n",
+            b"0\r\n\xe9: b\r\n\r\n",
+            b"0\r\nGET / HTTP/1.1\r\n\r\n",
+            b"0\r\nA: b\0\r\n\r\n",
+            b"0\r\nA: b\rX",
+            b"0\r\nA: b\r\n\rX",
             b"0\r\n\n",
             b"1000000000000000\r\n",
         ] {
@@ -219,5 +248,7 @@ mod tests {
         assert!(decoded(&extension, 4096).is_err());
         let trailer = [b"0\r\n".to_vec(), vec![b'a'; TRAILER_BYTES_MAX + 1]].concat();
         assert!(decoded(&trailer, 4096).is_err());
+        let trailers = [b"0\r\n".to_vec(), b"A: b\r\n".repeat(TRAILER_BYTES_MAX)].concat();
+        assert!(decoded(&trailers, 4096).is_err());
     }
 }

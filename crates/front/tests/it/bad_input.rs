@@ -230,6 +230,24 @@ fn bodies() -> Vec<Case> {
     ]
 }
 
+fn trailers() -> Vec<Case> {
+    vec![
+        case(chunked("0\r\nA:\r\nb: \u{e9}\r\n\r\n"), 503, Kept),
+        case(chunked("0\r\nA\r\n\r\n"), 400, Closed),
+        case(chunked("0\r\n: b\r\n\r\n"), 400, Closed),
+        case(chunked("0\r\nA : b\r\n\r\n"), 400, Closed),
+        case(chunked("0\r\n A: b\r\n\r\n"), 400, Closed),
+        case(chunked("0\r\nA(: b\r\n\r\n"), 400, Closed),
+        case(chunked("0\r\n\u{e9}: b\r\n\r\n"), 400, Closed),
+        case(chunked("0\r\nA: b\r\n c\r\n\r\n"), 400, Closed),
+        case(chunked("0\r\nA: b\0\r\n\r\n"), 400, Closed),
+        case(chunked("0\r\nA: b\n\r\n"), 400, Closed),
+        case(chunked("0\r\nA: b\rc\r\n\r\n"), 400, Closed),
+        case(chunked("0\r\nA: b\r\n\r\r\n"), 400, Closed),
+        case(chunked("0\r\nGET / HTTP/1.1\r\n\r\n"), 400, Closed),
+    ]
+}
+
 /// A chunked POST to a script; the site of these tests has no worker, so that a sound one is answered with 503.
 fn chunked(body: &str) -> String {
     format!("POST /x.php HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n{HOST}{body}")
@@ -313,6 +331,7 @@ fn a_request_has_one_host() {
 #[test]
 fn a_request_has_one_length() {
     check(&bodies());
+    check(&trailers());
 }
 
 #[test]
@@ -322,7 +341,15 @@ fn a_path_has_one_meaning() {
 
 #[test]
 fn the_table_has_at_least_sixty_cases_of_different_bytes() {
-    let all = [request_lines(), header_lines(), hosts(), bodies(), paths()].concat();
+    let all = [
+        request_lines(),
+        header_lines(),
+        hosts(),
+        bodies(),
+        trailers(),
+        paths(),
+    ]
+    .concat();
     let mut refused: Vec<_> = all
         .into_iter()
         .filter(|(_, status, _)| *status >= 400)

@@ -68,7 +68,7 @@ impl Site {
         }
         // The build may stand in a directory that is closed to the site's user.
         let program = directory.join("hostel-php");
-        std::fs::copy(env!("CARGO_BIN_EXE_hostel-php"), &program).unwrap();
+        copy_program(&program);
         if let Some(text) = wishes.php_ini {
             std::fs::write(directory.join("ini/php.ini"), text).unwrap();
             if !wishes.without_modules {
@@ -275,6 +275,14 @@ fn put_at_3(control: &OwnedFd) -> io::Result<()> {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }
+}
+
+/// Copy `hostel-php` by a process of its own. Were the copy open for writing here, a child that another test forks meanwhile
+/// would hold it open too, until its exec, and the kernel runs no program that somebody may write ("Text file busy").
+fn copy_program(to: &Path) {
+    let mut cp = Command::new("/bin/cp");
+    let copied = cp.arg(env!("CARGO_BIN_EXE_hostel-php")).arg(to).status();
+    assert!(copied.unwrap().success(), "{} was not copied", to.display());
 }
 
 fn copy(from: &Path, to: &Path) {
