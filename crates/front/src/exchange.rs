@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::future::poll_fn;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -41,13 +42,14 @@ pub(crate) async fn serve(site: Rc<Site>, worker: Rc<Worker>, stream: OwnedFd) {
 }
 
 async fn serve_all(site: &Rc<Site>, worker: &Rc<Worker>, link: &mut Link) -> Parted {
-    let mut number: u32 = 0;
-    let mut next = site.pool.free(worker);
+    let mut numbers = Numbers::default();
+    let mut number = numbers.next();
+    let mut next = site.pool.free(worker).map(Next::New);
     loop {
-        let job = match next.take() {
-            Some(job) => job,
+        let next_job = match next.take() {
+            Some(next) => next,
             None => match poll_fn(|cx| link.poll_idle(worker, cx)).await {
-                Idle::Job(job) => *job,
+                Idle::Job(job) => Next::New(*job),
                 Idle::Over => return Parted::Peacefully,
                 Idle::TooLong => return Parted::ToBeKilled,
                 Idle::Broken(broken) => {
@@ -56,15 +58,64 @@ async fn serve_all(site: &Rc<Site>, worker: &Rc<Worker>, link: &mut Link) -> Par
                 }
             },
         };
-        if job.channel.has_left() {
-            next = site.pool.free(worker);
+        if let Next::New(job) = &next_job
+            && job.channel.has_left()
+        {
+            next = site.pool.free(worker).map(Next::New);
             continue;
         }
-        number = number.wrapping_add(1);
-        match Exchange::new(site, worker, link, job, number).run().await {
-            After::Free => next = site.pool.free(worker),
-            After::Parted(parted) => return parted,
-        }
+        let number_ahead = numbers.next();
+        let mut ahead = None;
+        let numbers = (number, number_ahead);
+        let exchange = Exchange::new(site, worker, link, next_job, numbers, &mut ahead);
+        number = number_ahead;
+        next = match (exchange.run().await, ahead) {
+            (After::Free, Some(job)) => {
+                site.pool.goes_on(worker, &job);
+                Some(Next::Ahead(job))
+            }
+            (After::Free, None) => site.pool.free(worker).map(Next::New),
+            (After::Parted(parted), ahead) => {
+                if let Some(job) = ahead {
+                    give_back_ahead(site, worker, link, job);
+                }
+                return parted;
+            }
+        };
+    }
+}
+
+/// Numbers of requests, which a worker cannot guess: it has read a request before it says anything of it.
+#[derive(Default)]
+struct Numbers {
+    key: RandomState,
+    count: u64,
+}
+
+impl Numbers {
+    fn next(&mut self) -> u32 {
+        self.count += 1;
+        let [a, b, c, d, ..] = self.key.hash_one(self.count).to_ne_bytes();
+        // 0 is what stands in new memory.
+        u32::from_ne_bytes([a, b, c, d]).max(1)
+    }
+}
+
+/// The next request of a worker.
+enum Next {
+    /// To be sent.
+    New(Job),
+    /// Sent already, while the one before it ran.
+    Ahead(Job),
+}
+
+/// A request that was sent ahead to a worker which does not take it: another one can have it, unless this one has read of it.
+fn give_back_ahead(site: &Site, worker: &Worker, link: &mut Link, job: Job) {
+    if link.take_back() {
+        site.pool.comes_back(worker, Some(job));
+    } else {
+        site.pool.comes_back(worker, None);
+        job.channel.fail(HandoffError::WorkerDied, false);
     }
 }
 
@@ -93,6 +144,9 @@ struct Exchange<'s> {
     channel: Rc<Channel>,
     rules: Rules,
     body: Source,
+    /// The next request, where it was sent already, and its number.
+    ahead: &'s mut Option<Job>,
+    number_ahead: u32,
     is_aborted: bool,
     /// Reads and frames since the last pause.
     units: u32,
@@ -151,11 +205,18 @@ impl<'s> Exchange<'s> {
         site: &'s Rc<Site>,
         worker: &'s Worker,
         link: &'s mut Link,
-        job: Job,
-        number: u32,
+        next: Next,
+        (number, number_ahead): (u32, u32),
+        ahead: &'s mut Option<Job>,
     ) -> Self {
         link.begin();
-        link.push_frame(number, to_worker::REQUEST, &job.payload);
+        let job = match next {
+            Next::New(job) => {
+                link.push_frame(number, to_worker::REQUEST, &job.payload);
+                job
+            }
+            Next::Ahead(job) => job,
+        };
         let body = match job.body {
             Body::Spilled {
                 file,
@@ -187,6 +248,8 @@ impl<'s> Exchange<'s> {
             channel: job.channel,
             rules: Rules::new(number),
             body,
+            ahead,
+            number_ahead,
             is_aborted: false,
             units: 0,
         }
@@ -246,6 +309,9 @@ impl<'s> Exchange<'s> {
         if let Poll::Ready(turn) = self.poll_answer(cx, stopped.is_some()) {
             return Poll::Ready(turn);
         }
+        if let Err(broken) = self.look_ahead() {
+            return Poll::Ready(Turn::Broken(broken));
+        }
         if let Some(stop) = stopped {
             // All that a dead worker ever sent has been read by now; what comes yet is another process's.
             return Poll::Ready(Turn::Stopped(stop));
@@ -258,6 +324,39 @@ impl<'s> Exchange<'s> {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
+    }
+
+    /// Send the next request already, where it will not have to wait for long: the worker then need not sleep between the two. What
+    /// has waited here too long after all is taken back.
+    fn look_ahead(&mut self) -> Result<(), Broken> {
+        let is_done = self.rules.phase == Phase::Finished;
+        if self.ahead.is_some() {
+            if (is_done || self.worker.is_recalled()) && self.link.take_back() {
+                let job = self.ahead.take();
+                self.site.pool.comes_back(self.worker, job);
+                self.site.pump();
+            }
+            return Ok(());
+        }
+        let is_sent = match self.body {
+            Source::Sent(_) => self.link.is_sent(),
+            Source::Spilled { .. } => false,
+        };
+        if is_done || !is_sent {
+            return Ok(());
+        }
+        let Some(job) = self.site.pool.next_ahead(self.worker) else {
+            return Ok(());
+        };
+        match self.link.send_ahead(self.number_ahead, &job.payload) {
+            Ok(true) => *self.ahead = Some(job),
+            Ok(false) => self.site.pool.comes_back(self.worker, Some(job)),
+            Err(broken) => {
+                self.site.pool.comes_back(self.worker, Some(job));
+                return Err(broken);
+            }
+        }
+        Ok(())
     }
 
     /// Tell the worker once that the client has left an answer that was not complete.
@@ -407,7 +506,8 @@ impl<'s> Exchange<'s> {
             },
             Phase::Headed | Phase::Begun | Phase::Finished => self.channel.complete(),
         }
-        if !self.link.inbox.is_empty() {
+        // What it says behind its answer belongs to the next request, if it has one.
+        if !self.link.inbox.is_empty() && self.ahead.is_none() {
             complain(self.site, self.worker, &Broken::Outside);
             return After::Parted(Parted::ToBeKilled);
         }

@@ -9,7 +9,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use hostel_sys::ring::{FrontEnd, Wake};
-use hostel_wire::front_worker::FrameHead;
+use hostel_wire::front_worker::{FrameHead, to_worker};
+use hostel_wire::limits;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::UnixStream;
@@ -28,6 +29,8 @@ pub(crate) struct Link {
     sent: usize,
     /// Bytes of the present request that were sent, as far as the worker may not have read them.
     begun: usize,
+    /// Bytes of the next request, which was sent ahead.
+    ahead: usize,
     /// How often the bell was rung for nothing since there last was something to do.
     rung: u32,
 }
@@ -70,6 +73,7 @@ impl Link {
             outbox: Vec::new(),
             sent: 0,
             begun: 0,
+            ahead: 0,
             rung: 0,
         })
     }
@@ -94,15 +98,49 @@ impl Link {
         })
     }
 
-    /// Another request begins.
+    /// Another request begins, the one that was sent ahead if there is one.
     pub(crate) fn begin(&mut self) {
-        self.begun = 0;
+        self.begun = std::mem::take(&mut self.ahead);
         self.rung = 0;
     }
 
-    /// Whether the worker has read nothing of the present request. Asked once it is gone: the request is taken back then.
+    /// Send the next request ahead, whole, so that the worker need not sleep when it is done with the present one. `false` where
+    /// there is no room, or something else to be sent.
+    pub(crate) fn send_ahead(&mut self, request: u32, payload: &[u8]) -> Result<bool, Broken> {
+        let whole = limits::FRAME_HEAD_BYTES + payload.len();
+        if !self.outbox.is_empty() || self.ahead > 0 || self.ring.room()? < whole {
+            return Ok(false);
+        }
+        self.push_frame(request, to_worker::REQUEST, payload);
+        let sent = self.ring.write(&self.outbox)?;
+        self.outbox.clear();
+        self.ahead = sent;
+        self.wake();
+        Ok(true)
+    }
+
+    /// Whether nothing waits to be sent.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.outbox.is_empty()
+    }
+
+    /// Take the request back that was sent ahead; `false` where the worker has read of it.
+    pub(crate) fn take_back(&mut self) -> bool {
+        let is_back = matches!(self.ring.take_back(self.ahead), Ok(true));
+        if is_back {
+            self.ahead = 0;
+        }
+        is_back
+    }
+
+    /// Whether the worker has read nothing of the present request. Asked once it is gone: the request is taken back then, and with it
+    /// the one that was sent ahead.
     pub(crate) fn is_unread(&mut self) -> bool {
-        matches!(self.ring.take_back(self.begun), Ok(true))
+        let is_back = matches!(self.ring.take_back(self.begun + self.ahead), Ok(true));
+        if is_back {
+            self.ahead = 0;
+        }
+        is_back
     }
 
     /// Read what is there.

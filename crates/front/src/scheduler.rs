@@ -142,6 +142,14 @@ impl Scheduler {
         }
     }
 
+    /// A worker that ran is free and has gone on with the next request, which had waited, at once.
+    pub fn goes_on(&mut self, slot: Slot, served: Duration, waited: Duration) {
+        if let Some(crew) = self.crew(slot) {
+            crew.served(served);
+            crew.note_wait(waited);
+        }
+    }
+
     /// What a request took of memory, as the site's worker says.
     pub fn weighed(&mut self, slot: Slot, memory_kib: u32) {
         if let Some(crew) = self.crew(slot) {

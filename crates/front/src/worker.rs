@@ -69,6 +69,9 @@ pub(crate) struct Worker {
     stop: Cell<Option<Stop>>,
     /// Whether its task has had its share of this turn and waits for the next sweep.
     is_paced: Cell<bool>,
+    /// Whether the next request was sent to it already.
+    pub(crate) has_ahead: Cell<bool>,
+    is_recalled: Cell<bool>,
     /// Whether the keeper was asked to kill it.
     pub(crate) is_killed: Cell<bool>,
     /// Whether its end is the front's doing, or was announced.
@@ -92,6 +95,8 @@ impl Worker {
             job: Cell::new(None),
             stop: Cell::new(None),
             is_paced: Cell::new(false),
+            has_ahead: Cell::new(false),
+            is_recalled: Cell::new(false),
             is_killed: Cell::new(false),
             is_expected_to_end: Cell::new(false),
             waker: RefCell::new(None),
@@ -139,6 +144,23 @@ impl Worker {
         self.stop.get()
     }
 
+    /// The request that was sent ahead is to come back.
+    pub(crate) fn recall(&self) {
+        self.is_recalled.set(true);
+        self.wake();
+    }
+
+    /// Whether it was asked to, since the last time that it had none.
+    pub(crate) fn is_recalled(&self) -> bool {
+        self.is_recalled.get()
+    }
+
+    /// Whether there is one from now on.
+    pub(crate) fn set_ahead(&self, has_ahead: bool) {
+        self.has_ahead.set(has_ahead);
+        self.is_recalled.set(false);
+    }
+
     /// The task waits for the next sweep.
     pub(crate) fn pace(&self) {
         self.is_paced.set(true);
@@ -164,7 +186,8 @@ impl Worker {
         }
     }
 
-    fn wake(&self) {
+    /// Have the task look.
+    pub(crate) fn wake(&self) {
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
         }

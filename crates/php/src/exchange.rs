@@ -77,9 +77,7 @@ impl Exchange {
         let Some(frame) = self.channel.next_frame()? else {
             return Ok(false);
         };
-        if frame.head.kind != to_worker::REQUEST
-            || frame.head.request != self.number.wrapping_add(1)
-        {
+        if frame.head.kind != to_worker::REQUEST {
             return Err(Malformed::Value("frame between two requests").into());
         }
         request.clear();

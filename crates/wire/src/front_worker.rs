@@ -1,8 +1,9 @@
 //! Front and worker: one request in, one answer out, as frames in memory that both share (`hostel_sys::ring`).
 //!
 //! The front sends the memory and a bell over the worker's socket, first of all; from then on the socket only wakes, and tells by its
-//! end that the other one is gone. A frame is its payload's length (four bytes), the number of the request it belongs to (four bytes), its kind (one byte)
-//! and the payload. The front counts requests per worker from 1.
+//! end that the other one is gone. A frame is its payload's length (four bytes), the number of the request it belongs to (four
+//! bytes), its kind (one byte) and the payload. A worker cannot guess the numbers, so it has read a request before it says
+//! anything of it; the next one may be there already while it answers.
 //!
 //! ```text
 //! front → worker   Request  Body*  BodyEnd

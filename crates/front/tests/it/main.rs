@@ -1,5 +1,6 @@
 //! The front over real connections.
 
+mod ahead;
 mod bad_input;
 mod client;
 mod connection;

@@ -89,9 +89,8 @@ fn a_forked_child_has_no_voice() {
 #[test]
 fn bytes_that_do_not_fit_end_the_worker() {
     let mut site = Site::start("leaving", &Wishes::default());
-    // A frame of another request, a kind that does not exist, a body without a request, a frame too long.
+    // A kind that does not exist, a body without a request, a frame too long.
     for make in [
-        |front: &crate::front::Front| front.request(&get("/process.php")),
         |front: &crate::front::Front| front.frame(77, b"x"),
         |front: &crate::front::Front| front.frame(to_worker::BODY, b"x"),
         |_: &crate::front::Front| vec![0xff; 32],
