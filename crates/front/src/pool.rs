@@ -23,8 +23,12 @@ use crate::handoff::HandoffError;
 use crate::keeper::{Keeper, KeeperError};
 use crate::scheduler::{Arrival, Slot, Staff, Terms};
 use crate::sites::{Count, Site};
-use crate::spill::Body;
 use crate::worker::{Activity, Job, Stop, Told, Worker};
+
+mod ahead;
+mod census;
+
+pub use census::Census;
 
 /// The workers of one site.
 pub struct Pool {
@@ -64,25 +68,6 @@ struct Inner {
     /// No worker is started before this time, after failures in a row.
     not_before: Option<Instant>,
     pause: Duration,
-}
-
-/// How many workers do what.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Census {
-    /// Asked for.
-    pub starting: usize,
-    /// Waiting for a request.
-    pub idle: usize,
-    /// Running one.
-    pub busy: usize,
-    /// About to end.
-    pub ending: usize,
-    /// Requests that wait.
-    pub queued: usize,
-    /// The most that ever waited.
-    pub queue_peak: usize,
-    /// The most that may run at once, where the scheduler has found a bound.
-    pub running_max: Option<usize>,
 }
 
 /// What ended between a worker and its task.
@@ -136,26 +121,6 @@ impl Pool {
             .any(|worker| worker.activity() == Activity::Busy)
     }
 
-    /// How many workers do what.
-    pub fn census(&self) -> Census {
-        let inner = self.inner.borrow();
-        let mut census = Census {
-            queued: inner.queue.len(),
-            queue_peak: inner.queue_peak,
-            running_max: self.dispatch.scheduler().running(self.slot).1,
-            ..Census::default()
-        };
-        for worker in inner.workers.values() {
-            match worker.activity() {
-                Activity::Starting => census.starting += 1,
-                Activity::Idle => census.idle += 1,
-                Activity::Busy => census.busy += 1,
-                Activity::Ending => census.ending += 1,
-            }
-        }
-        census
-    }
-
     /// Give a request to an idle worker, the one that was used last, or let it wait.
     pub(crate) fn submit(&self, job: Job) -> Result<(), HandoffError> {
         let mut inner = self.inner.borrow_mut();
@@ -179,59 +144,9 @@ impl Pool {
         inner.queue.push_back(job);
         inner.queue_peak = inner.queue_peak.max(inner.queue.len());
         self.report(&inner);
-        if inner.is_quick() {
-            let mut workers = inner.workers.values();
-            let busy = workers.find(|w| w.activity() == Activity::Busy && !w.has_ahead.get());
-            busy.iter().for_each(|worker| worker.wake());
-        }
+        inner.offer_ahead();
         self.dispatch.somebody_waits();
         Ok(())
-    }
-
-    /// The next request for a worker that has one still, if that will not be long: a small request of a site whose pages are quick.
-    pub(crate) fn next_ahead(&self, worker: &Worker) -> Option<Job> {
-        let mut inner = self.inner.borrow_mut();
-        let is_small = |job: &Job| matches!(job.body, Body::Empty) && !job.channel.has_left();
-        if !inner.is_quick()
-            || !inner.queue.front().is_some_and(is_small)
-            || worker.stopped().is_some()
-            || worker.born.elapsed() > AHEAD_AGE_MAX
-        {
-            return None;
-        }
-        let job = inner.queue.pop_front()?;
-        worker.set_ahead(true);
-        inner.ahead += 1;
-        self.report(&inner);
-        Some(job)
-    }
-
-    /// A worker is done and goes on with the request that was sent ahead.
-    pub(crate) fn goes_on(&self, worker: &Worker, job: &Job) {
-        let now = Instant::now();
-        let mut inner = self.inner.borrow_mut();
-        let served = now.duration_since(worker.since());
-        inner.served(served);
-        self.no_more_ahead(&mut inner, worker);
-        let waited = now.duration_since(job.since);
-        self.dispatch.scheduler().goes_on(self.slot, served, waited);
-        worker.turn_to(Activity::Busy, now);
-    }
-
-    /// A worker has no request ahead any more: it is back, or lost.
-    pub(crate) fn comes_back(&self, worker: &Worker, job: Option<Job>) {
-        let mut inner = self.inner.borrow_mut();
-        if let Some(job) = job {
-            inner.queue.push_front(job);
-            self.dispatch.somebody_waits();
-        }
-        self.no_more_ahead(&mut inner, worker);
-    }
-
-    fn no_more_ahead(&self, inner: &mut Inner, worker: &Worker) {
-        worker.set_ahead(false);
-        inner.ahead = inner.ahead.saturating_sub(1);
-        self.report(inner);
     }
 
     /// The client of this request has left the queue.
@@ -244,7 +159,7 @@ impl Pool {
     /// See to those who wait: idle workers that may run again, and new ones.
     pub(crate) fn pump(&self, site: &Rc<Site>, keeper: &Rc<Keeper>) {
         let now = Instant::now();
-        self.inner.borrow().recall(now, AHEAD_WAIT_MAX);
+        self.inner.borrow().recall_from_slow(now);
         self.employ(now);
         loop {
             let mut inner = self.inner.borrow_mut();
@@ -474,7 +389,7 @@ impl Pool {
         worker.turn_to(Activity::Idle, now);
         inner.idle.push(Rc::clone(worker));
         // It can take what others have in vain, if they are slower than was thought.
-        inner.recall(now, AHEAD_IDLE_MAX);
+        inner.recall_for_idle(now);
         None
     }
 
@@ -598,32 +513,6 @@ impl Inner {
         Some(now.duration_since(first.since))
     }
 
-    /// A request took so long.
-    fn served(&mut self, served: Duration) {
-        let seconds = served.as_secs_f64();
-        let weight = if self.service == 0.0 { 1.0 } else { 0.125 };
-        self.service += (seconds - self.service) * weight;
-    }
-
-    /// Whether requests take so little time that to wait for one that runs is to wait for nothing.
-    fn is_quick(&self) -> bool {
-        self.service > 0.0 && self.service < QUICK_SECONDS
-    }
-
-    /// Have requests come back that were sent ahead to workers which have been busy with the one before for longer than this.
-    fn recall(&self, now: Instant, busy_max: Duration) {
-        if self.ahead == 0 {
-            return;
-        }
-        let is_slow = |worker: &&Rc<Worker>| {
-            worker.has_ahead.get() && now.duration_since(worker.since()) > busy_max
-        };
-        self.workers
-            .values()
-            .filter(is_slow)
-            .for_each(|worker| worker.recall());
-    }
-
     /// A worker asks for a request, or will not any more.
     fn has_come(&mut self, worker: &Worker) {
         if worker.is_coming.replace(false) {
@@ -680,12 +569,5 @@ const REFUSE_PAUSE: Duration = Duration::from_millis(400);
 const END_PATIENCE: Duration = Duration::from_secs(2);
 /// How long the keeper may take to start a worker, or to say that one is dead.
 const WORD_PATIENCE: Duration = Duration::from_secs(30);
-/// Requests that take less than this on the average are sent ahead.
-const QUICK_SECONDS: f64 = 0.001;
-/// A request that was sent ahead waits so long for the one before it, and only so long where a worker is idle.
-const AHEAD_WAIT_MAX: Duration = Duration::from_millis(5);
-const AHEAD_IDLE_MAX: Duration = Duration::from_millis(1);
-/// A worker this old is about to be replaced, for which it must be idle for a moment.
-const AHEAD_AGE_MAX: Duration = Duration::from_secs(55 * 60);
 /// Words about forgotten workers that one keeper may say.
 const STRAY_MAX: u32 = 10_000;
