@@ -28,6 +28,15 @@ const HOST_ONLY: &[(&str, &str)] = &[
         "comparison",
         "measures Apache and php-fpm, which the guest does not have",
     ),
+    (
+        "concurrency",
+        "how many workers help is found by times, which an emulated processor makes others",
+    ),
+    (
+        "leaving",
+        "ten thousand clients, whose leaving the front sees alike on every kernel",
+    ),
+    ("stale", "a second is not enough for an emulated processor"),
     ("parity", "compares answers with php-fpm's and nginx's"),
     (
         "serving",
