@@ -1,7 +1,7 @@
 # The public entrance. Each word installs what it needs (Debian 12; as root or through sudo) and says what it does.
 # The logic is in xtask/: `cargo xtask help`.
 
-.PHONY: demo demo-clean test test-vm check bench
+.PHONY: demo demo-clean test test-vm check bench soak
 
 # Serve two demo sites of two users on loopback, until Ctrl-C.
 demo: linker
@@ -31,6 +31,11 @@ check: linker
 bench: linker
 	cargo xtask setup bench
 	cargo xtask bench
+
+# An hour of mixed load (`cargo xtask soak --minutes N` for less): do memory, descriptors and processes stay flat?
+soak: linker
+	cargo xtask setup bench
+	cargo xtask soak
 
 # Rust needs a linker before it can build what installs the rest.
 .PHONY: linker

@@ -6,9 +6,10 @@ use std::process::Command;
 
 use crate::cpu::Group;
 use crate::failure::Result;
-use crate::ground::{self, Ground, HOME, PHP_INI, ROOT, USER, WEB_USER};
+use crate::ground::{self, HOME, PHP_INI, USER, WEB_USER};
 use crate::probe::HOST;
-use crate::server::Kind;
+use crate::server::{Kind, Spec};
+use crate::site::HOMES;
 
 /// Debian's modules, from /etc/apache2/mods-available.
 const MODULES: &str = "/etc/apache2/mods-available";
@@ -34,35 +35,39 @@ const USUAL: [&str; 15] = [
 /// Write the configuration and give the command that starts the server in the foreground.
 pub(crate) fn command(
     kind: Kind,
-    ground: &Ground,
+    spec: &Spec<'_>,
     directory: &Path,
     port: u16,
     group: &Group,
 ) -> Result<Command> {
     let configuration = directory.join("apache2.conf");
-    ground::file(&configuration, &text(kind, directory, port), None, 0o644)?;
-    if kind == Kind::Suexec {
+    ground::file(
+        &configuration,
+        &text(kind, spec, directory, port),
+        None,
+        0o644,
+    )?;
+    if kind == Kind::Suexec
+        && let [site] = spec.sites
+    {
         let wrapper = format!(
             "#!/bin/sh\nexport PHPRC={PHP_INI} PHP_INI_SCAN_DIR={PHP_INI}/conf.d\nexec /usr/bin/php-cgi8.2\n"
         );
         let path = Path::new(HOME).join("php-bin/php");
-        ground::file(&path, &wrapper, Some(ground.user), 0o755)?;
+        ground::file(&path, &wrapper, Some(site.owner), 0o755)?;
     }
     let mut command = group.command("/usr/sbin/apache2");
     command.arg("-DFOREGROUND").arg("-f").arg(configuration);
     Ok(command)
 }
 
-fn text(kind: Kind, directory: &Path, port: u16) -> String {
+fn text(kind: Kind, spec: &Spec<'_>, directory: &Path, port: u16) -> String {
     let own = directory.display();
-    let (modules, site) = match kind {
-        Kind::Itk => (
-            vec!["php8.2", "mpm_itk"],
-            format!("AssignUserId {USER} {USER}\n"),
-        ),
-        Kind::Suexec => (vec!["cgi", "actions", "suexec"], suexec_site()),
-        Kind::Prefork | Kind::NginxFpm | Kind::Hostel | Kind::HostelOpen => {
-            (vec!["php8.2"], String::new())
+    let modules = match kind {
+        Kind::Itk => vec!["php8.2", "mpm_itk"],
+        Kind::Suexec => vec!["cgi", "actions", "suexec"],
+        Kind::Prefork | Kind::NginxFpm | Kind::Ondemand | Kind::Hostel | Kind::HostelOpen => {
+            vec!["php8.2"]
         }
     };
     let mut text = format!(
@@ -81,12 +86,26 @@ fn text(kind: Kind, directory: &Path, port: u16) -> String {
     }
     let _ = write!(
         text,
-        "<IfModule php_module>\nPHPIniDir {PHP_INI}\n</IfModule>\n\
+        "<IfModule php_module>\nPHPIniDir {}\n</IfModule>\n\
          LogFormat \"%h %l %u %t \\\"%r\\\" %>s %O \\\"%{{Referer}}i\\\" \\\"%{{User-Agent}}i\\\"\" combined\n\
          <Directory />\nOptions FollowSymLinks\nAllowOverride None\nRequire all denied\n</Directory>\n\
          <Directory /var/www/>\nOptions Indexes FollowSymLinks\nAllowOverride None\nRequire all granted\n</Directory>\n\
-         <VirtualHost *:{port}>\nServerName {HOST}\nDocumentRoot {ROOT}\nCustomLog {own}/access.log combined\n{site}</VirtualHost>\n"
+         <Directory {HOMES}/>\nOptions Indexes FollowSymLinks\nAllowOverride None\nRequire all granted\n</Directory>\n",
+        spec.php_ini
     );
+    for site in spec.sites {
+        let more = match kind {
+            Kind::Itk => format!("AssignUserId {0} {0}\n", site.user),
+            Kind::Suexec => suexec_site(),
+            _ => String::new(),
+        };
+        let _ = write!(
+            text,
+            "<VirtualHost *:{port}>\nServerName {}\nDocumentRoot {}\nCustomLog {own}/access.log combined\n{more}</VirtualHost>\n",
+            site.host,
+            site.root().display()
+        );
+    }
     text
 }
 

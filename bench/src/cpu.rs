@@ -46,6 +46,13 @@ impl Group {
             .ok_or_else(|| Failure(format!("{} has no usage_usec", file.display())))
     }
 
+    /// All processes in it and in the groups that they made.
+    pub(crate) fn processes(&self) -> Vec<String> {
+        let mut processes = Vec::new();
+        processes_in(&self.path, &mut processes);
+        processes
+    }
+
     /// Kill what still is in the group and remove it, with the groups that its processes made.
     pub(crate) fn end(&self) -> Result<()> {
         let what = format!("end the group {}", self.path.display());
@@ -63,6 +70,17 @@ impl Group {
     }
 }
 
+fn processes_in(path: &Path, processes: &mut Vec<String>) {
+    // A group that is gone has no processes.
+    let text = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
+    processes.extend(text.lines().map(str::to_owned));
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            processes_in(&entry.path(), processes);
+        }
+    }
+}
+
 fn remove_groups(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
@@ -71,6 +89,65 @@ fn remove_groups(path: &Path) -> io::Result<()> {
         }
     }
     fs::remove_dir(path)
+}
+
+/// Watches what a measurement uses: the server, the load, and whatever else the machine does meanwhile.
+#[derive(Debug)]
+pub(crate) struct Watch<'a> {
+    server: &'a Group,
+    others: Vec<&'a Group>,
+    begun: Instant,
+    before: (Duration, Duration, Duration),
+}
+
+impl<'a> Watch<'a> {
+    /// From now on. `others` belong to the measurement too: the load generator, a database.
+    pub(crate) fn begin(server: &'a Group, others: &[&'a Group]) -> Result<Self> {
+        let mut watch = Self {
+            server,
+            others: others.to_vec(),
+            begun: Instant::now(),
+            before: Default::default(),
+        };
+        watch.before = watch.read()?;
+        watch.begun = Instant::now();
+        Ok(watch)
+    }
+
+    /// Until now: the server's CPU time, and the share of the CPUs that none of them used, but something else did.
+    pub(crate) fn end(self) -> Result<(Duration, f64)> {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let elapsed = self.begun.elapsed().as_secs_f64() * cores as f64;
+        let (server, others, machine) = self.read()?;
+        let used = server.saturating_sub(self.before.0);
+        let foreign = machine.saturating_sub(self.before.2).as_secs_f64()
+            - used.as_secs_f64()
+            - others.saturating_sub(self.before.1).as_secs_f64();
+        Ok((used, (foreign / elapsed).max(0.0)))
+    }
+
+    fn read(&self) -> Result<(Duration, Duration, Duration)> {
+        let mut others = of_process("self")?;
+        for group in &self.others {
+            others += group.used()?;
+        }
+        Ok((self.server.used()?, others, machine_busy()?))
+    }
+}
+
+/// The CPU time of a process with all its threads, in steps of 10 milliseconds.
+pub(crate) fn of_process(id: &str) -> Result<Duration> {
+    let file = format!("/proc/{id}/stat");
+    let stat = fs::read_to_string(&file).tried(format!("read {file}"))?;
+    // The name, in parentheses, may hold anything; user and system time are the 12th and 13th field behind it.
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let ticks: u64 = fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
+    Ok(Duration::from_millis(ticks * 10))
 }
 
 /// Where the groups of version 2 are.

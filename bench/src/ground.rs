@@ -3,7 +3,7 @@
 //! Everything has a fixed name. A shell of few lines clears it all away when the run ends, even by a signal.
 //! The site stands beneath /var/www because Debian's suexec runs programs from nowhere else.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,8 @@ use std::process::{Child, Command, Stdio};
 
 use crate::cpu;
 use crate::failure::{Failure, Result, Tried};
+use crate::probe::HOST;
+use crate::site::{HELLO, Site, WHO};
 
 /// The site's user and group.
 pub(crate) const USER: &str = "hostel-bench";
@@ -25,12 +27,17 @@ pub(crate) const PHP_INI: &str = "/etc/php/8.2/embed";
 /// The user of Apache and of the fronts of nginx and Hostel.
 pub(crate) const WEB_USER: &str = "www-data";
 
+/// One run at a time.
+const LOCK: &str = "/run/hostel-bench.lock";
+
 /// The user and the directories, from creation to the end of the run.
 #[derive(Debug)]
 pub(crate) struct Ground {
     /// The site's user and group id.
     pub user: (u32, u32),
     cleaner: Child,
+    /// Held as long as everything else is: all names are fixed, so a second run would clear the first one away.
+    _lock: File,
 }
 
 /// Clears away when its standard input ends: when the run is over, or was interrupted in whatever way.
@@ -43,12 +50,22 @@ for group in $groups; do
     find "$group" -depth -type d -exec rmdir {} +
 done
 rm -rf "$1" "$2"
-userdel "$3"
+# The time is moved because vipw takes a file of the same second for unchanged.
+editor=$(mktemp)
+printf '#!/bin/sh\nsed -i /^%s/d "$1" && touch -d "2 seconds" "$1"\n' "$3" > "$editor"
+chmod 0700 "$editor"
+for file in vipw vigr "vipw -s" "vigr -s"; do
+    VISUAL=$editor $file -q
+done
+rm "$editor"
 "#;
 
 impl Ground {
     /// Make the user, the pages and an empty directory for the servers.
     pub(crate) fn prepare() -> Result<Self> {
+        let lock = File::create(LOCK).tried(format!("make {LOCK}"))?;
+        lock.try_lock()
+            .map_err(|_| Failure(format!("another bench runs: it holds {LOCK}")))?;
         // What an interrupted run left behind, if even its cleaner was killed.
         clean_up(cleaner()?)?;
         let cleaner = cleaner()?;
@@ -63,22 +80,40 @@ impl Ground {
             ],
         )?;
         let user = look_up(USER)?;
-        let ground = Self { user, cleaner };
+        let ground = Self {
+            user,
+            cleaner,
+            _lock: lock,
+        };
         directory(WORK, None, 0o755)?;
         directory(HOME, Some(user), 0o755)?;
         directory(ROOT, Some(user), 0o755)?;
         directory(&format!("{HOME}/php-bin"), Some(user), 0o755)?;
         for (name, text) in [
-            ("hello.php", "<?php echo \"Hello, world\\n\";\n"),
+            HELLO,
+            WHO,
             ("info.php", "<?php phpinfo();\n"),
             (
-                "who.php",
-                "<?php echo posix_geteuid(), ' ', (int) is_array(opcache_get_status(false));\n",
+                "post.php",
+                "<?php echo strlen(file_get_contents('php://input')), \"\\n\";\n",
             ),
+            ("1k.txt", &letters(1024)),
+            ("1m.txt", &letters(1 << 20)),
         ] {
             file(&Path::new(ROOT).join(name), text, Some(user), 0o644)?;
         }
         Ok(ground)
+    }
+
+    /// The site at which one-page tests ask.
+    pub(crate) fn site(&self) -> Site {
+        Site {
+            name: "bench".to_owned(),
+            host: HOST.to_owned(),
+            user: USER.to_owned(),
+            owner: self.user,
+            home: HOME.into(),
+        }
     }
 
     /// A directory of one server's own.
@@ -117,6 +152,19 @@ fn clean_up(mut cleaner: Child) -> Result<()> {
         .wait()
         .tried("clear away what an earlier run left")?;
     Ok(())
+}
+
+/// So many bytes that look like nothing that is cheap to send.
+pub(crate) fn letters(count: usize) -> String {
+    let mut state = 88_172_645_463_325_252_u64;
+    (0..count)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            char::from(b'a' + u8::try_from(state % 26).unwrap_or_default())
+        })
+        .collect()
 }
 
 /// Write a file with its owner (root if none) and mode.

@@ -4,10 +4,13 @@
 //! Both check every status. ab checks each length against the first unless the page's length varies; then, and with wrk, the
 //! sum of all lengths must be what so many right answers have.
 
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cpu::Group;
 use crate::failure::{Failure, Result, Tried};
+use crate::ground;
 use crate::probe::HOST;
 
 /// What a load generator did.
@@ -19,6 +22,12 @@ pub(crate) struct Load {
     pub seconds: f64,
     /// Bytes of an answer on average: its body with ab, all of it with wrk.
     pub bytes_mean: f64,
+    /// Requests that failed.
+    pub errors: u64,
+    /// The middle one of all answers' times; only wrk tells it.
+    pub median_ms: f64,
+    /// 99 of 100 answers came within this time; only wrk tells it.
+    pub p99_ms: f64,
 }
 
 /// How much ab shall do.
@@ -86,30 +95,59 @@ fn read_ab(said: &str, amount: Amount) -> Result<Load> {
         requests: count(requests),
         seconds: number("Time taken for tests:").ok_or_else(missing)?,
         bytes_mean,
+        errors: 0,
+        median_ms: f64::NAN,
+        p99_ms: f64::NAN,
     })
 }
 
-/// GET over connections that are kept.
-pub(crate) fn wrk(
-    group: &Group,
-    script: &str,
-    port: u16,
-    path: &str,
-    connections: u32,
-    seconds: u32,
-) -> Result<Load> {
+/// What wrk shall ask for, and how.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kept<'a> {
+    /// The file with its script.
+    pub script: &'a Path,
+    /// The site.
+    pub host: &'a str,
+    /// What is asked for.
+    pub path: &'a str,
+    /// More header lines.
+    pub headers: &'a [String],
+    /// How many connections.
+    pub connections: u32,
+    /// For how long.
+    pub seconds: u32,
+}
+
+/// Ask over connections that are kept; one request that fails is an error.
+pub(crate) fn wrk(group: &Group, port: u16, kept: Kept<'_>) -> Result<Load> {
+    let load = wrk_with_errors(group, port, kept)?;
+    if load.errors > 0 {
+        return Err(Failure(format!(
+            "{} requests failed beside {} that did not",
+            load.errors, load.requests
+        )));
+    }
+    Ok(load)
+}
+
+/// Ask over connections that are kept, and count what fails.
+pub(crate) fn wrk_with_errors(group: &Group, port: u16, kept: Kept<'_>) -> Result<Load> {
     let mut command = group.command("/usr/bin/timeout");
     command.args([
         "90",
         "wrk",
         "-t1",
-        &format!("-c{connections}"),
-        &format!("-d{seconds}s"),
+        &format!("-c{}", kept.connections),
+        &format!("-d{}s", kept.seconds),
         "--timeout",
         "10s",
     ]);
-    command.args(["-s", script, "-H", &format!("Host: {HOST}")]);
-    command.arg(format!("http://127.0.0.1:{port}{path}"));
+    command.arg("-s").arg(kept.script);
+    command.args(["-H", &format!("Host: {}", kept.host)]);
+    for line in kept.headers {
+        command.args(["-H", line]);
+    }
+    command.arg(format!("http://127.0.0.1:{port}{}", kept.path));
     let said = output(command, "wrk")?;
     let numbers: Vec<f64> = said
         .lines()
@@ -120,30 +158,88 @@ pub(crate) fn wrk(
                 .collect()
         })
         .unwrap_or_default();
-    let [requests, micros, bytes, errors] = numbers[..] else {
+    let [requests, micros, bytes, errors, p50, p99] = numbers[..] else {
         return Err(Failure(format!("wrk's output is not as expected:\n{said}")));
     };
-    if errors > 0.0 {
-        return Err(Failure(format!("{errors} requests failed:\n{said}")));
-    }
     if requests == 0.0 {
         return Err(Failure(format!(
-            "no request was answered within {seconds} seconds:\n{said}"
+            "no request was answered within {} seconds:\n{said}",
+            kept.seconds
         )));
     }
     Ok(Load {
         requests: count(requests),
         seconds: micros / 1e6,
         bytes_mean: bytes / requests,
+        errors: count(errors),
+        median_ms: p50 / 1e3,
+        p99_ms: p99 / 1e3,
     })
 }
 
-/// A script for wrk that prints exact figures at the end; it costs nothing per request.
-pub(crate) const WRK_SCRIPT: &str = "done = function(summary, latency, requests)\n\
+/// The end of each script for wrk: prints exact figures, and costs nothing per request.
+const WRK_DONE: &str = "done = function(summary, latency, requests)\n\
     local e = summary.errors\n\
     local errors = e.connect + e.read + e.write + e.status + e.timeout\n\
-    io.write(string.format('figures %d %d %d %d\\n', summary.requests, summary.duration, summary.bytes, errors))\n\
+    io.write(string.format('figures %d %d %d %d %d %d\\n', summary.requests, summary.duration, summary.bytes, errors,\
+    latency:percentile(50), latency:percentile(99)))\n\
     end\n";
+
+/// The scripts for wrk, as files.
+#[derive(Debug)]
+pub(crate) struct Scripts {
+    /// GET of one page.
+    pub get: PathBuf,
+    /// POST of a body of [`POST_BYTES`].
+    pub post: PathBuf,
+}
+
+/// What is posted.
+pub(crate) const POST_BYTES: usize = 1_000_000;
+
+impl Scripts {
+    /// Write them.
+    pub(crate) fn write(directory: &Path) -> Result<Self> {
+        let scripts = Self {
+            get: directory.join("get.lua"),
+            post: directory.join("post.lua"),
+        };
+        ground::file(&scripts.get, WRK_DONE, None, 0o644)?;
+        let post = format!(
+            "wrk.method = 'POST'\nwrk.headers['Content-Type'] = 'application/octet-stream'\n\
+             wrk.body = string.rep('0123456789', {})\n{WRK_DONE}",
+            POST_BYTES / 10
+        );
+        ground::file(&scripts.post, &post, None, 0o644)?;
+        Ok(scripts)
+    }
+}
+
+/// A script that asks for one path at many sites; `weights` says how often each.
+pub(crate) fn many_sites_script(
+    file: &Path,
+    path: &str,
+    hosts: &[String],
+    weights: &[f64],
+) -> Result<()> {
+    let mut text = String::from("local asked, bounds = {}, {}\nlocal sum = 0\n");
+    for (host, weight) in hosts.iter().zip(weights) {
+        let _ = writeln!(
+            text,
+            "sum = sum + {weight:.6}; bounds[#bounds + 1] = sum\n\
+             asked[#asked + 1] = 'GET {path} HTTP/1.1\\r\\nHost: {host}\\r\\n\\r\\n'"
+        );
+    }
+    let _ = write!(
+        text,
+        "math.randomseed(4711)\nrequest = function()\n\
+         local at = math.random() * sum\nlocal low, high = 1, #bounds\n\
+         while low < high do\nlocal middle = math.floor((low + high) / 2)\n\
+         if bounds[middle] < at then low = middle + 1 else high = middle end\nend\n\
+         return asked[low]\nend\n{WRK_DONE}"
+    );
+    ground::file(file, &text, None, 0o644)
+}
 
 #[expect(
     clippy::cast_possible_truncation,

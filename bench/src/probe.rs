@@ -38,19 +38,37 @@ impl Client {
         }
     }
 
-    /// GET a path and read the whole answer, with the same headers that wrk sends.
-    pub(crate) fn ask(&mut self, path: &str) -> Result<Answer> {
-        self.ask_at(HOST, path)
+    /// GET a path at a site and read the whole answer, with the same headers that wrk sends.
+    pub(crate) fn ask_at(&mut self, host: &str, path: &str) -> Result<Answer> {
+        self.send(host, path, &[], None)
     }
 
-    /// The same of another site.
-    pub(crate) fn ask_at(&mut self, host: &str, path: &str) -> Result<Answer> {
+    /// GET, or POST where there is a body, with more header lines.
+    pub(crate) fn send(
+        &mut self,
+        host: &str,
+        path: &str,
+        headers: &[String],
+        body: Option<&str>,
+    ) -> Result<Answer> {
         let what = format!("get {path} from {}", self.address);
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => self.connect()?,
         };
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let method = if body.is_some() { "POST" } else { "GET" };
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n");
+        for line in headers {
+            request.push_str(&format!("{line}\r\n"));
+        }
+        if let Some(body) = body {
+            request.push_str(&format!(
+                "Content-Type: application/octet-stream\r\nContent-Length: {}\r\n",
+                body.len()
+            ));
+        }
+        request.push_str("\r\n");
+        request.push_str(body.unwrap_or_default());
         stream
             .get_mut()
             .write_all(request.as_bytes())

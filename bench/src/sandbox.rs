@@ -12,11 +12,14 @@ use std::time::{Duration, Instant};
 
 use crate::cpu::Group;
 use crate::failure::{Failure, Result, Tried};
+use crate::figure::{Figures, at_share, measure};
 use crate::ground::{self, Ground, PHP_INI, USER, WEB_USER, run};
-use crate::measure::{Sample, TESTS};
+use crate::plan::Plan;
 use crate::probe::Client;
-use crate::report::median;
+use crate::report;
+use crate::run::Run;
 use crate::server::{Kind, free_port};
+use crate::steady::{self, TESTS};
 
 /// Everything that is left out where "the sandbox is off": all but the change of user.
 pub(crate) const ALL_LAYERS: &str = "control group,view,process namespace,ipc namespace,uts and cgroup namespaces,\
@@ -38,18 +41,30 @@ const VARIANTS: [(&str, &str); 8] = [
     (ALL_LAYERS, "everything off but the user"),
 ];
 
+/// Both comparisons, as Markdown.
+pub(crate) fn compare(run: &mut Run, plan: &Plan) -> Result<String> {
+    steady::run(run, |test| {
+        let is_asked_for = !plan.only.is_empty() && plan.wants(&[test.scenario, test.word]);
+        is_asked_for || ["article", "hello"].contains(&test.scenario)
+    })?;
+    let cold = cold_table(&run.ground, &run.open)?;
+    let steady = steady_table(&run.figures);
+    Ok(format!("{steady}\n{cold}\n{}", report::summary(run)))
+}
+
 /// The table of the steady tests: medians and the ratio on to off.
-pub(crate) fn steady_table(samples: &[Sample]) -> String {
+fn steady_table(figures: &Figures) -> String {
     let mut text = String::from(
         "| test | requests/s on | off | on : off | CPU µs/request on | off | on : off |\n\
          | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
     for test in TESTS {
-        let of = |kind, value: fn(&Sample) -> f64| {
-            median(test, kind, samples, value).map_or(f64::NAN, |(value, _)| value)
-        };
-        let rate = |kind| of(kind, Sample::rate);
-        let cpu = |kind| of(kind, |sample| sample.cpu_micros);
+        let of = |kind, what| figures.value(test.word, kind, what);
+        let rate = |kind| of(kind, measure::RATE).unwrap_or(f64::NAN);
+        let cpu = |kind| of(kind, measure::CPU).unwrap_or(f64::NAN);
+        if of(Kind::Hostel, measure::RATE).is_none() {
+            continue;
+        }
         let _ = writeln!(
             text,
             "| {} | {:.0} | {:.0} | {:.3} | {:.1} | {:.1} | {:.3} |",
@@ -66,7 +81,7 @@ pub(crate) fn steady_table(samples: &[Sample]) -> String {
 }
 
 /// Wake many sites with each variant in turn, and tell the medians.
-pub(crate) fn cold_table(ground: &Ground, programs: &Path) -> Result<String> {
+fn cold_table(ground: &Ground, programs: &Path) -> Result<String> {
     let mut figures = vec![Vec::new(); VARIANTS.len()];
     for round in 1..=3 {
         for ((without, title), times) in VARIANTS.iter().zip(&mut figures) {
@@ -86,20 +101,14 @@ pub(crate) fn cold_table(ground: &Ground, programs: &Path) -> Result<String> {
          | sandbox | median | 10th percentile | 90th percentile |\n| --- | ---: | ---: | ---: |\n",
         3 * SITES
     );
-    for ((_, title), times) in VARIANTS.iter().zip(&mut figures) {
-        times.sort_by(f64::total_cmp);
-        let at = |share: usize| {
-            times
-                .get(times.len() * share / 100)
-                .copied()
-                .unwrap_or(f64::NAN)
-        };
+    for ((_, title), times) in VARIANTS.iter().zip(&figures) {
+        let at = |share| at_share(times, share).unwrap_or(f64::NAN);
         let _ = writeln!(
             text,
             "| {title} | {:.1} | {:.1} | {:.1} |",
-            at(50),
-            at(10),
-            at(90)
+            at(0.5),
+            at(0.1),
+            at(0.9)
         );
     }
     Ok(text)

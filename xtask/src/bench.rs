@@ -1,4 +1,4 @@
-//! The bench, which is a workspace of its own; see bench/README.md.
+//! The bench and the soak, which are a workspace of their own; see bench/README.md.
 
 use crate::e2e;
 use crate::run::{self, Result, as_root, cargo, is_root, release_directory, repository};

@@ -36,6 +36,7 @@ Usage: cargo xtask WORD
   demo                    serve two demo sites on loopback, until Ctrl-C
   demo-clean              remove what the demo made
   bench [options]         measure Hostel beside Apache and nginx; see bench/README.md
+  soak [options]          mixed load for an hour, and whether memory and descriptors stay flat
 ";
 
 fn main() -> ExitCode {
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         ["demo-serve", programs] => demo::serve(programs.as_ref()),
         ["demo-clean"] => demo::clean(),
         ["bench", options @ ..] => bench::run(options),
+        ["soak", options @ ..] => bench::run(&[&["--soak"], options].concat()),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(())
