@@ -134,7 +134,12 @@ fn serve_names_what_it_lacks() {
     let instance = Instance::new("");
     // A copy that stands alone: no monitor is beside it, whatever else has been built.
     let program = instance.0.join("hostel");
-    fs::copy(env!("CARGO_BIN_EXE_hostel"), &program).unwrap();
+    // By another process: a test beside this one that forks while this one wrote would hold the copy open, and exec refuses such a file.
+    let copied = Command::new("cp")
+        .arg(env!("CARGO_BIN_EXE_hostel"))
+        .arg(&program)
+        .status();
+    assert!(copied.unwrap().success());
     let output = Command::new(&program).arg("serve").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let text = text(&output.stderr);
