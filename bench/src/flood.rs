@@ -24,18 +24,19 @@ pub(crate) const SLOW_FLOOD: &str = "flood-slow";
 pub(crate) const CHEAP_FLOOD: &str = "flood-cheap";
 /// The CPU time of Hostel's front or nginx's workers, in hundredths of one CPU.
 pub(crate) const FRONT_BUSY: &str = "front busy %";
-/// What the flooded site answered with 200, in a second.
+/// Of what was sent in a second, what was answered with 200, whenever that was.
 const FLOOD_ANSWERED: &str = "flood answered/s";
-/// What the flooded site was refused or not answered, in a second.
+/// Of what was sent in a second, what was refused or not answered.
 const FLOOD_REFUSED: &str = "flood refused/s";
-/// What was sent in a second.
-const FLOOD_SENT: &str = "flood sent/s";
+/// What was sent in a second no later than it was due.
+const FLOOD_SENT: &str = "flood sent in time/s";
 
 const SITES: usize = 20;
 /// Each of the other sites is asked so often.
 const PACE: Duration = Duration::from_millis(100);
-/// A page of 50 milliseconds at so many connections: more than any server gives workers to one site.
-const CAPACITY_CONNECTIONS: u32 = 300;
+/// Slow pages over so many connections tell what a site can serve: three times what they bring is more than `RATE_MAX` if each
+/// has a worker. Many more would leave a queue behind that outlives the measurement.
+const CAPACITY_CONNECTIONS: u32 = 64;
 /// The most that this machine sends in a second beside all else.
 const RATE_MAX: f64 = 3000.0;
 const KINDS: [Kind; 3] = [Kind::Prefork, Kind::NginxFpm, Kind::Hostel];
@@ -145,10 +146,11 @@ fn capacity(run: &Run, server: &Server, site: &Site) -> Result<f64> {
         path: "/slow.php",
         headers: &[],
         connections: CAPACITY_CONNECTIONS,
-        seconds: 2,
+        seconds: 3,
     };
     // The first seconds are those in which a server finds its number of workers.
     load::wrk_with_errors(&run.generator, server.port, kept)?;
+    thread::sleep(Duration::from_secs(1));
     let load = load::wrk_with_errors(&run.generator, server.port, kept)?;
     // wrk counts an answer with another status among the answers too.
     let right = load.requests.saturating_sub(load.errors);
