@@ -126,17 +126,17 @@ impl Link {
 
     /// Take the request back that was sent ahead; `false` where the worker has read of it.
     pub(crate) fn take_back(&mut self) -> bool {
-        let is_back = matches!(self.ring.take_back(self.ahead), Ok(true));
-        if is_back {
-            self.ahead = 0;
-        }
-        is_back
+        self.take_back_bytes(self.ahead)
     }
 
     /// Whether the worker has read nothing of the present request. Asked once it is gone: the request is taken back then, and with it
     /// the one that was sent ahead.
     pub(crate) fn is_unread(&mut self) -> bool {
-        let is_back = matches!(self.ring.take_back(self.begun + self.ahead), Ok(true));
+        self.take_back_bytes(self.begun + self.ahead)
+    }
+
+    fn take_back_bytes(&mut self, count: usize) -> bool {
+        let is_back = matches!(self.ring.take_back(count), Ok(true));
         if is_back {
             self.ahead = 0;
         }
@@ -146,12 +146,8 @@ impl Link {
     /// Read what is there.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Came, Broken>> {
         for _ in 0..LOOKS {
-            match self.ring.read(self.inbox.space())? {
-                0 => {}
-                count => {
-                    self.inbox.filled(count);
-                    return Poll::Ready(Ok(Came::Bytes));
-                }
+            if self.read_ring()? {
+                return Poll::Ready(Ok(Came::Bytes));
             }
             let is_quiet = self.poll_bell(cx).is_pending();
             if is_quiet && !self.ring.expect_answer()? {
@@ -208,13 +204,19 @@ impl Link {
             return Poll::Ready(Err(Broken::Outside));
         }
         // What it wrote before its end counts.
-        match self.ring.read(self.inbox.space())? {
-            0 => Poll::Ready(Ok(Came::Closed)),
-            count => {
-                self.inbox.filled(count);
-                Poll::Ready(Ok(Came::Bytes))
-            }
-        }
+        let came = if self.read_ring()? {
+            Came::Bytes
+        } else {
+            Came::Closed
+        };
+        Poll::Ready(Ok(came))
+    }
+
+    /// Copy what there is into the inbox; whether there was anything.
+    fn read_ring(&mut self) -> Result<bool, Broken> {
+        let count = self.ring.read(self.inbox.space())?;
+        self.inbox.filled(count);
+        Ok(count > 0)
     }
 
     /// Send what waits.
