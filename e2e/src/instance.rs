@@ -252,6 +252,14 @@ impl Instance {
         all
     }
 
+    /// All but what the firewall starts, which comes and goes: it runs nft when anybody on this host has changed rules.
+    pub fn lasting_processes(&self) -> Vec<Process> {
+        let firewalls = self.running("hostel-firewall");
+        let mut all = self.processes();
+        all.retain(|process| !firewalls.iter().any(|one| one.pid == process.parent));
+        all
+    }
+
     /// The processes of one program, such as `hostel-front`.
     pub fn running(&self, program: &str) -> Vec<Process> {
         let mut all = self.processes();

@@ -133,7 +133,7 @@ struct State {
 impl State {
     fn of(instance: &Instance) -> Self {
         let workers: BTreeSet<_> = instance.workers().iter().map(|p| p.pid).collect();
-        let all = instance.processes();
+        let all = instance.lasting_processes();
         let others = all.iter().map(|p| p.pid);
         Self {
             others: others.filter(|pid| !workers.contains(pid)).collect(),

@@ -247,7 +247,7 @@ fn a_broken_configuration_changes_nothing_and_every_error_is_listed() {
     assert!(right(1, &instance.get("a.test", "/?n=1")));
     let lasting = || {
         let workers = instance.workers();
-        let mut all = instance.processes();
+        let mut all = instance.lasting_processes();
         all.retain(|process| !workers.contains(process));
         all
     };
