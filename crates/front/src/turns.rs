@@ -26,6 +26,10 @@ use crate::connections::network;
 pub struct Turns {
     /// The time that an account which wants its turn has had, in ns: whoever begins to want something begins here.
     now: Cell<u64>,
+    /// All time that anybody has had, in ns; up to when more than one account wanted some; and who had it last.
+    worked: Cell<u64>,
+    shared_until: Cell<u64>,
+    last: Cell<*const Account>,
     /// Accounts with tasks that wait.
     waiting: RefCell<Vec<Rc<Account>>>,
     wanted: Notify,
@@ -87,6 +91,9 @@ impl Default for Turns {
         let strangers = std::iter::repeat_with(|| Account::new(100));
         Self {
             now: Cell::new(0),
+            worked: Cell::new(0),
+            shared_until: Cell::new(0),
+            last: Cell::new(std::ptr::null()),
             waiting: RefCell::default(),
             wanted: Notify::new(),
             strangers: strangers.take(STRANGERS).collect(),
@@ -190,6 +197,11 @@ impl Turns {
         let weighted = took.saturating_mul(100) / u64::from(account.weight);
         let used = account.used.get().max(self.now.get());
         account.used.set(used.saturating_add(weighted));
+        self.worked.set(self.worked.get().saturating_add(took));
+        if self.last.replace(std::ptr::from_ref(account)) != std::ptr::from_ref(account) {
+            let until = self.worked.get().saturating_add(SHARED_FOR_NS);
+            self.shared_until.set(until);
+        }
     }
 
     /// A few tasks of the account that has had the least go on.
@@ -202,7 +214,13 @@ impl Turns {
         let account = waiting.swap_remove(index);
         self.now.set(self.now.get().max(account.used.get()));
         let mut tasks = account.waiting.borrow_mut();
-        let count = tasks.len().min(CALLED_AT_ONCE);
+        let is_shared = self.worked.get() < self.shared_until.get();
+        let most = if is_shared {
+            CALLED_AT_ONCE
+        } else {
+            CALLED_ALONE
+        };
+        let count = tasks.len().min(most);
         for place in tasks.drain(..count) {
             place.state.set(State::Called);
             place.waker.borrow().wake_by_ref();
@@ -216,9 +234,13 @@ impl Turns {
 /// Accounts for addresses whose site is not known yet.
 const STRANGERS: usize = 256;
 /// What an account may have had more than who waits: so that who works now and then never waits.
-const LEAD_NS: u64 = 500_000;
+const LEAD_NS: u64 = 1_000_000;
 /// Tasks that go on between two looks at the kernel's news. Each polls for some 20 µs.
 const CALLED_AT_ONCE: usize = 8;
+/// The same where for some time nobody else has wanted anything: as many as the runtime itself polls between two looks.
+const CALLED_ALONE: usize = 61;
+/// That time, as far as the thread has worked.
+const SHARED_FOR_NS: u64 = 50_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -271,7 +293,7 @@ mod tests {
         let mut places = vec![Place::new(&one)];
         places.extend((0..50).map(|_| Place::new(&other)));
         for place in &places {
-            turns.charge(&place.account(), MS);
+            turns.charge(&place.account(), 2 * MS);
         }
         places
             .iter()
@@ -310,7 +332,7 @@ mod tests {
             Place::new(&Account::new(100)),
             Place::new(&Account::new(100)),
         );
-        turns.charge(&busy.account(), MS);
+        turns.charge(&busy.account(), 2 * MS);
         waits(&turns, &busy);
         for _ in 0..100 {
             work(&turns, &[Rc::clone(&busy)], MS);
@@ -323,7 +345,7 @@ mod tests {
     fn tasks_of_one_account_go_on_in_their_order() {
         let turns = Turns::default();
         let account = Account::new(100);
-        turns.charge(&account, MS);
+        turns.charge(&account, 2 * MS);
         let places: Vec<_> = (0..CALLED_AT_ONCE * 3)
             .map(|_| Place::new(&account))
             .collect();
