@@ -1,7 +1,7 @@
 //! New connections of clients.
 //!
-//! Run by the front, one task per listening socket. It trusts nobody: the number of connections is bounded, and at the bound new
-//! ones wait in the kernel's queue. It reads nothing itself.
+//! Run by the front, one task per listening socket. It trusts nobody: the number of connections is bounded. A client that has more
+//! than its part is closed the door to; when all are taken new ones wait in the kernel's queue. It reads nothing itself.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -11,9 +11,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use crate::connection::{Connection, Patience};
+use crate::connections::NoConnection;
 use crate::front::Front;
 use crate::http1;
 use crate::logs::Level;
+use crate::turns::Place;
 
 /// Take connections and serve each in a task of its own, until the server drains. Needs a `LocalSet`.
 pub async fn serve(listener: TcpListener, front: Rc<Front>) {
@@ -52,20 +54,41 @@ async fn take_backlog(listener: &TcpListener, front: &Rc<Front>, patience: Patie
 /// Serve a connection, once there is room for it.
 async fn begin(stream: TcpStream, remote: SocketAddr, front: &Rc<Front>, patience: Patience) {
     let connected = loop {
-        if let Some(connected) = front.connections.enter() {
-            break connected;
+        match front.connections.enter(remote.ip()) {
+            Ok(connected) => break connected,
+            Err(NoConnection::Full) => tokio::time::sleep(PAUSE).await,
+            Err(error @ NoConnection::Greedy) => return refuse(remote, front, error),
         }
-        tokio::time::sleep(PAUSE).await;
     };
+    let place = Place::new(&front.turns.stranger(remote.ip()));
     // A client that has gone already has no address any more and needs no answer.
-    if let Ok(connection) = Connection::new(stream, remote, patience) {
+    if let Ok(connection) = Connection::new(stream, remote, patience, Rc::clone(&place)) {
         let front = Rc::clone(front);
         tokio::task::spawn_local(async move {
-            http1::serve(connection, front).await;
+            let serving = http1::serve(connection, Rc::clone(&front));
+            front.turns.run(&place, serving).await;
             drop(connected);
         });
     }
 }
 
+/// It is closed without a word: an answer would cost what is short. The log names it now and then.
+fn refuse(remote: SocketAddr, front: &Front, error: NoConnection) {
+    let before = front.connections.refused.sum();
+    front.connections.refused.add(1);
+    if before.is_multiple_of(REFUSED_LOGGED) {
+        front.logs.server(
+            Level::Warning,
+            format_args!(
+                "a connection of {} was closed at once: {error} ({} so far)",
+                remote.ip(),
+                before + 1
+            ),
+        );
+    }
+}
+
+/// One of so many closed connections stands in the log.
+const REFUSED_LOGGED: u64 = 1000;
 /// How long to wait where there is no room for another connection.
 const PAUSE: Duration = Duration::from_millis(20);

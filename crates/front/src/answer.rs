@@ -3,7 +3,7 @@
 //! Used on the front's one thread by both sides, which share nothing else. Up to [`ANSWER_MEMORY_MAX`] bytes wait in memory, then
 //! up to the site's bound in a spill file, then the worker waits. It deliberately knows neither frames nor HTTP.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::future::poll_fn;
@@ -13,9 +13,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use crate::disk::SiteDisk;
 use crate::handoff::{HandoffError, Outcome};
 use crate::reply::ReplyHeaders;
 use crate::spill::{Body, Claim, Share, Spill};
+use crate::supply::{Portion, Taken};
 
 /// The answer to a request, from its head on.
 pub struct Answer {
@@ -40,23 +42,22 @@ pub struct AnswerCut;
 /// What all answers of one site may hold together.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    memory: Cell<usize>,
+    memory: Rc<Portion>,
     spill_share: Rc<Share>,
     answer_bytes_max: u64,
 }
 
 impl Budget {
-    pub(crate) fn new(answer_bytes_max: u64, spill_share: &Rc<Share>) -> Self {
+    pub(crate) fn new(
+        answer_bytes_max: u64,
+        memory: &Rc<Portion>,
+        spill_share: &Rc<Share>,
+    ) -> Self {
         Self {
-            memory: Cell::new(0),
+            memory: Rc::clone(memory),
             spill_share: Rc::clone(spill_share),
             answer_bytes_max,
         }
-    }
-
-    /// Bytes of answers that wait in memory.
-    pub(crate) fn memory_held(&self) -> usize {
-        self.memory.get()
     }
 }
 
@@ -66,11 +67,11 @@ pub(crate) struct Channel {
     state: RefCell<State>,
 }
 
-#[derive(Default)]
 struct State {
     verdict: Option<Result<Verdict, HandoffError>>,
     memory: VecDeque<Vec<u8>>,
-    memory_bytes: usize,
+    /// What `memory` takes.
+    taken: Taken,
     spilled: Option<Spilled>,
     /// All bytes so far.
     length: u64,
@@ -126,7 +127,17 @@ impl Channel {
     pub(crate) fn new(budget: &Rc<Budget>) -> Rc<Self> {
         Rc::new(Self {
             budget: Rc::clone(budget),
-            state: RefCell::default(),
+            state: RefCell::new(State {
+                verdict: None,
+                memory: VecDeque::new(),
+                taken: budget.memory.nothing(),
+                spilled: None,
+                length: 0,
+                end: None,
+                has_left: false,
+                reader: None,
+                writer: None,
+            }),
         })
     }
 
@@ -167,9 +178,9 @@ impl Channel {
     pub(crate) fn leave(&self) {
         let mut state = self.state.borrow_mut();
         state.has_left = true;
-        let bytes = std::mem::take(&mut state.memory_bytes);
+        let bytes = state.taken.count();
+        state.taken.shrink(bytes);
         state.memory.clear();
-        self.release_memory(bytes);
         wake(&mut state.writer);
     }
 
@@ -190,35 +201,11 @@ impl Channel {
         if state.has_left {
             return Push::Taken;
         }
-        if !self.has_room(&state, bytes.len()) {
-            return Push::Spill(bytes.to_vec());
+        if state.hold(bytes) {
+            Push::Taken
+        } else {
+            Push::Spill(bytes.to_vec())
         }
-        self.take(&mut state, bytes);
-        Push::Taken
-    }
-
-    fn has_room(&self, state: &State, bytes: usize) -> bool {
-        let is_in_order = state
-            .spilled
-            .as_ref()
-            .is_none_or(|spilled| spilled.read == spilled.written && !spilled.is_writing);
-        is_in_order
-            && state.memory_bytes + bytes <= ANSWER_MEMORY_MAX
-            // Whoever holds nothing may always hold one piece, or nothing would move where the site's memory is used up.
-            && (state.memory_bytes == 0 || self.budget.memory.get() + bytes <= SITE_MEMORY_MAX)
-    }
-
-    fn take(&self, state: &mut State, bytes: &[u8]) {
-        state.length += bytes.len() as u64;
-        state.memory_bytes += bytes.len();
-        self.budget
-            .memory
-            .set(self.budget.memory.get() + bytes.len());
-        match state.memory.back_mut() {
-            Some(last) if last.len() + bytes.len() <= CHUNK_BYTES => last.extend_from_slice(bytes),
-            Some(_) | None => state.memory.push_back(bytes.to_vec()),
-        }
-        wake(&mut state.reader);
     }
 
     /// Hold bytes that memory has no room for: in the spill file, or once there is room. Returns early, with the bytes lost, when
@@ -235,7 +222,8 @@ impl Channel {
             None => (bytes, None),
             Some((Err(error), _)) => (bytes, Some(error)),
             Some((Ok(file), offset)) => {
-                let (bytes, written) = write_at(file, bytes, offset).await;
+                let disk = &self.budget.spill_share.disk;
+                let (bytes, written) = write_at(disk, file, bytes, offset).await;
                 if self.written(offset, bytes.len() as u64, written.is_ok()) {
                     return Held::default();
                 }
@@ -247,8 +235,7 @@ impl Channel {
             if state.has_left || is_stopped(cx.waker()) {
                 return Poll::Ready(state.has_left);
             }
-            if self.has_room(&state, bytes.len()) {
-                self.take(&mut state, &bytes);
+            if state.hold(&bytes) {
                 return Poll::Ready(true);
             }
             state.writer = Some(cx.waker().clone());
@@ -282,13 +269,14 @@ impl Channel {
     fn place(&self, bytes: u64, spill: &Spill) -> Option<(io::Result<Arc<File>>, u64)> {
         let mut state = self.state.borrow_mut();
         if state.spilled.is_none() {
+            let claim = self.budget.spill_share.claim()?;
             match spill.create() {
                 Ok(file) => {
                     state.spilled = Some(Spilled {
                         file: Arc::new(file),
                         read: 0,
                         written: 0,
-                        claim: self.budget.spill_share.claim(),
+                        claim,
                         is_writing: false,
                         is_broken: false,
                     });
@@ -330,18 +318,32 @@ impl Channel {
             Verdict::Missing { forbidden, body } => Outcome::Missing { forbidden, body },
         }))
     }
-
-    fn release_memory(&self, bytes: usize) {
-        let left = self.budget.memory.get().saturating_sub(bytes);
-        self.budget.memory.set(left);
-    }
 }
 
-impl Drop for Channel {
-    fn drop(&mut self) {
-        let state = self.state.get_mut();
-        let bytes = state.memory_bytes;
-        self.release_memory(bytes);
+impl State {
+    /// Hold these bytes in memory, if there is room.
+    fn hold(&mut self, bytes: &[u8]) -> bool {
+        let is_in_order = self
+            .spilled
+            .as_ref()
+            .is_none_or(|spilled| spilled.read == spilled.written && !spilled.is_writing);
+        if !is_in_order || self.taken.count() + bytes.len() > ANSWER_MEMORY_MAX {
+            return false;
+        }
+        if !self.taken.grow(bytes.len()) {
+            // Whoever holds nothing may always hold one piece, or nothing would move where the memory is used up.
+            if self.taken.count() > 0 {
+                return false;
+            }
+            self.taken.grow_beyond(bytes.len());
+        }
+        self.length += bytes.len() as u64;
+        match self.memory.back_mut() {
+            Some(last) if last.len() + bytes.len() <= CHUNK_BYTES => last.extend_from_slice(bytes),
+            Some(_) | None => self.memory.push_back(bytes.to_vec()),
+        }
+        wake(&mut self.reader);
+        true
     }
 }
 
@@ -376,8 +378,7 @@ impl AnswerBody {
     fn poll_next(&self, cx: &Context<'_>) -> Poll<Next> {
         let mut state = self.channel.state.borrow_mut();
         if let Some(bytes) = state.memory.pop_front() {
-            state.memory_bytes = state.memory_bytes.saturating_sub(bytes.len());
-            self.channel.release_memory(bytes.len());
+            state.taken.shrink(bytes.len());
             wake(&mut state.writer);
             return Poll::Ready(Next::Give(bytes));
         }
@@ -401,7 +402,9 @@ impl AnswerBody {
         offset: u64,
         length: u64,
     ) -> Result<Vec<u8>, AnswerCut> {
-        let bytes = read_at(file, offset, length).await.map_err(|_| AnswerCut)?;
+        let disk = &self.channel.budget.spill_share.disk;
+        let read = read_at(disk, file, offset, length).await;
+        let bytes = read.map_err(|_| AnswerCut)?;
         let mut state = self.channel.state.borrow_mut();
         if let Some(spilled) = &mut state.spilled {
             spilled.read = offset + length;
@@ -418,24 +421,34 @@ impl Drop for AnswerBody {
 }
 
 /// Write all of `bytes`, on a thread that may wait for the disk.
-async fn write_at(file: Arc<File>, bytes: Vec<u8>, offset: u64) -> (Vec<u8>, io::Result<()>) {
-    let written = tokio::task::spawn_blocking(move || {
+async fn write_at(
+    disk: &SiteDisk,
+    file: Arc<File>,
+    bytes: Vec<u8>,
+    offset: u64,
+) -> (Vec<u8>, io::Result<()>) {
+    let written = disk.run(move || {
         let written = file.write_all_at(&bytes, offset);
-        (bytes, written)
+        Ok((bytes, written))
     });
     written
         .await
-        .unwrap_or_else(|error| (Vec::new(), Err(io::Error::other(error))))
+        .unwrap_or_else(|error| (Vec::new(), Err(error)))
 }
 
 /// Read `length` bytes, on a thread that may wait for the disk.
-pub(crate) async fn read_at(file: Arc<File>, offset: u64, length: u64) -> io::Result<Vec<u8>> {
+pub(crate) async fn read_at(
+    disk: &SiteDisk,
+    file: Arc<File>,
+    offset: u64,
+    length: u64,
+) -> io::Result<Vec<u8>> {
     let length = usize::try_from(length).map_err(io::Error::other)?;
-    let read = tokio::task::spawn_blocking(move || {
+    let read = disk.run(move || {
         let mut bytes = vec![0; length];
         file.read_exact_at(&mut bytes, offset).map(|()| bytes)
     });
-    read.await.map_err(io::Error::other)?
+    read.await
 }
 
 fn wake(waker: &mut Option<Waker>) {
@@ -446,7 +459,5 @@ fn wake(waker: &mut Option<Waker>) {
 
 /// Bytes of one answer that wait in memory.
 pub const ANSWER_MEMORY_MAX: usize = 256 * 1024;
-/// Bytes of all answers of one site that wait in memory.
-const SITE_MEMORY_MAX: usize = 64 * 1024 * 1024;
 /// Bytes that are handed on as one piece.
 const CHUNK_BYTES: usize = 64 * 1024;

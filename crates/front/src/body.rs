@@ -1,7 +1,8 @@
 //! Taking in the body of a request, whole, before anybody works on it.
 //!
 //! Run by the front. It trusts no client: the body is bounded by the site's limit, each wait by the connection's patience. What
-//! is over [`MEMORY_BYTES_MAX`] goes to an unnamed file, written by the blocking pool, so that a slow disk stops nobody else.
+//! is over [`MEMORY_BYTES_MAX`] goes to an unnamed file, and so does nearly all of it where the site has as much memory as it leaves to
+//! others. The file is written on a thread of its own ([`crate::disk`]), so that a slow disk stops nobody else.
 //! It does not look into the body.
 
 use std::fs::File;
@@ -14,6 +15,7 @@ use crate::chunked::{ChunkError, Chunks};
 use crate::connection::{Connection, ReadError};
 use crate::head::BodyLength;
 use crate::spill::{Body, Claim, Share, Spill};
+use crate::supply::{Portion, Taken};
 
 /// Why a body was not taken in. The connection cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +35,9 @@ pub enum BodyError {
     /// All that the site may have on disk is taken.
     #[error("the site has no room on disk for the body: 'spill_bytes_max' is reached")]
     NoRoom,
+    /// The site has as many temporary files as it leaves to others.
+    #[error("the site has too many bodies in temporary files")]
+    NoFile,
     /// The spill file could not be made or written.
     #[error("the body could not be kept in a temporary file")]
     Spill(#[source] io::Error),
@@ -46,7 +51,7 @@ impl BodyError {
             Self::Malformed(_) => Some(400),
             Self::TimedOut => Some(408),
             Self::ClientLeft => None,
-            Self::NoRoom => Some(503),
+            Self::NoRoom | Self::NoFile => Some(503),
             Self::Spill(_) => Some(500),
         }
     }
@@ -57,22 +62,30 @@ pub(crate) async fn take_in(
     connection: &mut Connection,
     length: BodyLength,
     bytes_max: u64,
-    spill: &Spill,
-    share: &Rc<Share>,
+    places: Places<'_>,
 ) -> Result<Body, BodyError> {
-    let bytes_max = bytes_max.min(share.bytes_max());
-    let intake = Intake {
-        memory: Vec::new(),
-        file: None,
-        claim: share.claim(),
-        length: 0,
-    };
+    let bytes_max = bytes_max.min(places.share.bytes_max());
     match length {
         BodyLength::Nothing => Ok(Body::Empty),
         BodyLength::Sized(length) if length > bytes_max => Err(BodyError::TooLarge),
-        BodyLength::Sized(length) => take_in_sized(connection, length, intake, spill).await,
-        BodyLength::Chunked => take_in_chunks(connection, bytes_max, intake, spill).await,
+        BodyLength::Sized(length) => {
+            let intake = Intake::new(first(MEMORY_BYTES_MAX, length), places);
+            take_in_sized(connection, length, intake).await
+        }
+        BodyLength::Chunked => {
+            let intake = Intake::new(MEMORY_BYTES_MAX, places);
+            take_in_chunks(connection, bytes_max, intake).await
+        }
     }
+}
+
+/// Where a body may be kept.
+pub(crate) struct Places<'a> {
+    pub(crate) spill: &'a Spill,
+    /// What the site may have in files.
+    pub(crate) share: &'a Rc<Share>,
+    /// What it may have in memory.
+    pub(crate) memory: &'a Rc<Portion>,
 }
 
 /// Read a body that nobody wants, so that the next request can be read behind it; for bodies that the caller finds short.
@@ -92,10 +105,8 @@ pub(crate) async fn skip(connection: &mut Connection, length: u64) -> Result<(),
 async fn take_in_sized(
     connection: &mut Connection,
     length: u64,
-    mut intake: Intake,
-    spill: &Spill,
+    mut intake: Intake<'_>,
 ) -> Result<Body, BodyError> {
-    intake.memory.reserve_exact(first(MEMORY_BYTES_MAX, length));
     let mut left = length;
     while left > 0 {
         if connection.input.is_empty() {
@@ -103,7 +114,7 @@ async fn take_in_sized(
         }
         let count = first(connection.input.len(), left);
         let data = connection.input.get(..count).unwrap_or_default();
-        intake.take(data, spill).await?;
+        intake.take(data).await?;
         connection.consume(count);
         left = left.saturating_sub(count as u64);
     }
@@ -113,8 +124,7 @@ async fn take_in_sized(
 async fn take_in_chunks(
     connection: &mut Connection,
     bytes_max: u64,
-    mut intake: Intake,
-    spill: &Spill,
+    mut intake: Intake<'_>,
 ) -> Result<Body, BodyError> {
     let mut chunks = Chunks::default();
     loop {
@@ -124,7 +134,7 @@ async fn take_in_chunks(
             if intake.length.saturating_add(piece.data.len() as u64) > bytes_max {
                 return Err(BodyError::TooLarge);
             }
-            intake.take(piece.data, spill).await?;
+            intake.take(piece.data).await?;
             used += piece.consumed;
         }
         connection.consume(used);
@@ -147,18 +157,44 @@ async fn read_more(connection: &mut Connection) -> Result<(), BodyError> {
 }
 
 /// A body on its way in: memory first, then a file.
-struct Intake {
+struct Intake<'a> {
+    places: Places<'a>,
     memory: Vec<u8>,
-    file: Option<File>,
-    claim: Claim,
+    /// What `memory` takes.
+    taken: Taken,
+    /// How much may be in memory at once.
+    memory_max: usize,
+    file: Option<(File, Claim)>,
     length: u64,
 }
 
-impl Intake {
-    async fn take(&mut self, data: &[u8], spill: &Spill) -> Result<(), BodyError> {
-        if self.memory.len() + data.len() > MEMORY_BYTES_MAX {
+impl<'a> Intake<'a> {
+    /// For a body that would like so many bytes of memory.
+    fn new(wanted: usize, places: Places<'a>) -> Self {
+        let mut taken = places.memory.nothing();
+        // Where there is no memory, a little is needed all the same to write whole pieces.
+        let memory_max = if taken.grow(wanted) {
+            MEMORY_BYTES_MAX
+        } else {
+            taken.grow_beyond(wanted.min(MEMORY_BYTES_LEAST));
+            MEMORY_BYTES_LEAST
+        };
+        Self {
+            memory: Vec::with_capacity(taken.count()),
+            places,
+            taken,
+            memory_max,
+            file: None,
+            length: 0,
+        }
+    }
+
+    async fn take(&mut self, data: &[u8]) -> Result<(), BodyError> {
+        if self.memory.len() + data.len() > self.memory_max {
             if self.file.is_none() {
-                self.file = Some(spill.create().map_err(BodyError::Spill)?);
+                let claim = self.places.share.claim().ok_or(BodyError::NoFile)?;
+                let file = self.places.spill.create().map_err(BodyError::Spill)?;
+                self.file = Some((file, claim));
             }
             self.write_out().await?;
         }
@@ -169,39 +205,38 @@ impl Intake {
 
     /// Move what is in memory to the file, if there is one.
     async fn write_out(&mut self) -> Result<(), BodyError> {
-        let Some(mut file) = self.file.take() else {
+        let Some((mut file, mut claim)) = self.file.take() else {
             return Ok(());
         };
         // All that was taken so far goes to the file.
-        if !self.claim.grow_to(self.length) {
+        if !claim.grow_to(self.length) {
             return Err(BodyError::NoRoom);
         }
         let memory = std::mem::take(&mut self.memory);
-        let written = tokio::task::spawn_blocking(move || {
+        let written = self.places.share.disk.run(move || {
             file.write_all(&memory)?;
             Ok((file, memory))
         });
-        let (file, mut memory) = written
-            .await
-            .map_err(io::Error::other)
-            .flatten()
-            .map_err(BodyError::Spill)?;
+        let (file, mut memory) = written.await.map_err(BodyError::Spill)?;
         memory.clear();
         self.memory = memory;
-        self.file = Some(file);
+        self.file = Some((file, claim));
         Ok(())
     }
 
     async fn finish(mut self) -> Result<Body, BodyError> {
         self.write_out().await?;
         Ok(match self.file {
-            Some(file) => Body::Spilled {
+            Some((file, claim)) => Body::Spilled {
                 file,
                 length: self.length,
-                claim: self.claim,
+                claim,
             },
             None if self.memory.is_empty() => Body::Empty,
-            None => Body::Memory(self.memory),
+            None => Body::Memory {
+                bytes: self.memory,
+                taken: self.taken,
+            },
         })
     }
 }
@@ -213,3 +248,5 @@ fn first(available: usize, wanted: u64) -> usize {
 
 /// How much of a body is kept in memory.
 pub const MEMORY_BYTES_MAX: usize = 64 * 1024;
+/// The same where the site has as much memory as it leaves to others.
+const MEMORY_BYTES_LEAST: usize = 8 * 1024;

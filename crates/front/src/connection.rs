@@ -8,6 +8,7 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ use rustix::net::SendFlags;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
+
+use crate::supply::Taken;
+use crate::turns::Place;
 
 /// How long a client may take.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +71,10 @@ pub struct Connection {
     sent: u64,
     /// The present answer: its status, and the value of `sent` at the end of its head.
     answer: Option<(u16, u64)>,
+    /// Whom its task works for.
+    pub(crate) place: Rc<Place>,
+    /// What it takes of the connections of the site that its last request was for.
+    pub(crate) of_site: Option<Taken>,
 }
 
 /// Why nothing more was read.
@@ -98,7 +106,12 @@ impl Connection {
     ///
     /// # Errors
     /// When the client has already gone.
-    pub fn new(stream: TcpStream, remote: SocketAddr, patience: Patience) -> io::Result<Self> {
+    pub fn new(
+        stream: TcpStream,
+        remote: SocketAddr,
+        patience: Patience,
+        place: Rc<Place>,
+    ) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         let local = canonical(stream.local_addr()?);
         let remote = canonical(remote);
@@ -115,6 +128,8 @@ impl Connection {
             line: Vec::new(),
             sent: 0,
             answer: None,
+            place,
+            of_site: None,
         })
     }
 
@@ -369,6 +384,7 @@ pub(crate) mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::turns::Account;
 
     /// A connection and its client.
     pub(crate) async fn pair() -> (Connection, TcpStream) {
@@ -376,7 +392,8 @@ pub(crate) mod tests {
         let client = TcpStream::connect(listener.local_addr().unwrap());
         let (accepted, client) = tokio::join!(listener.accept(), client);
         let (stream, remote) = accepted.unwrap();
-        let connection = Connection::new(stream, remote, Patience::default()).unwrap();
+        let place = Place::new(&Account::new(100));
+        let connection = Connection::new(stream, remote, Patience::default(), place).unwrap();
         (connection, client.unwrap())
     }
 

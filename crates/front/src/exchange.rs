@@ -228,14 +228,14 @@ impl<'s> Exchange<'s> {
                 length,
                 claim,
             },
-            Body::Memory(bytes) => {
+            Body::Memory { bytes, taken } => {
                 for part in bytes.chunks(limits::FRAME_BYTES_MAX) {
                     link.push_frame(number, to_worker::BODY, part);
                 }
                 if !bytes.is_empty() {
                     link.push_frame(number, to_worker::BODY_END, &[COMPLETE]);
                 }
-                Source::Sent(Body::Memory(bytes))
+                Source::Sent(Body::Memory { bytes, taken })
             }
             Body::Empty => Source::Sent(Body::Empty),
         };
@@ -463,7 +463,8 @@ impl<'s> Exchange<'s> {
             return Ok(());
         };
         let count = (*length - *offset).min(limits::FRAME_BYTES_MAX as u64);
-        let bytes = read_at(Arc::clone(file), *offset, count).await?;
+        let disk = &self.site.spill_share.disk;
+        let bytes = read_at(disk, Arc::clone(file), *offset, count).await?;
         *offset += count;
         let is_last = *offset == *length;
         self.link.push_frame(request, to_worker::BODY, &bytes);

@@ -1,4 +1,4 @@
-//! What the whole server shares: sites, logs, spill directory, the signal to end, the count of connections.
+//! What the whole server shares: sites, logs, spill directory, the signal to end, connections, turns.
 //!
 //! Made once by `main`, handed around as `Rc<Front>` on the one thread of the front. It deliberately does nothing by itself.
 
@@ -11,9 +11,11 @@ use std::task::Poll;
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::connections::Connections;
 use crate::logs::Logs;
-use crate::sites::{Count, SWEEP, Sites};
+use crate::sites::{SWEEP, Sites};
 use crate::spill::Spill;
+use crate::turns::Turns;
 
 /// Everything that the tasks of the front share.
 pub struct Front {
@@ -27,12 +29,15 @@ pub struct Front {
     pub drain: Drain,
     /// Connections of clients.
     pub connections: Rc<Connections>,
+    /// Whose turn it is.
+    pub turns: Rc<Turns>,
 }
 
 impl Front {
     /// A front without sites.
     pub fn new(sites: Sites, logs: Rc<Logs>, spill: Rc<Spill>) -> Self {
         Self {
+            turns: Rc::clone(&sites.services().turns),
             sites,
             logs,
             spill,
@@ -41,9 +46,9 @@ impl Front {
         }
     }
 
-    /// See to deadlines and logs, a few times a second, and to who waits for a worker, for ever.
+    /// See to deadlines and logs, a few times a second, and to who waits for a worker or for a turn, for ever.
     pub async fn sweep(self: Rc<Self>) {
-        tokio::join!(self.sites.attend(), self.tick());
+        tokio::join!(self.turns.attend(), self.sites.attend(), self.tick());
     }
 
     async fn tick(&self) {
@@ -52,6 +57,7 @@ impl Front {
         loop {
             ticks.tick().await;
             self.sites.sweep();
+            self.connections.look();
             self.logs.flush();
         }
     }
@@ -86,52 +92,3 @@ impl Drain {
         .await;
     }
 }
-
-/// The connections of clients, counted and bounded.
-#[derive(Default)]
-pub struct Connections {
-    open: Cell<usize>,
-    /// All that were ever accepted.
-    pub accepted: Count,
-    ended: Notify,
-}
-
-impl Connections {
-    /// Count one more connection for as long as the answer lives; `None` when [`CONNECTIONS_MAX`] are open.
-    pub fn enter(self: &Rc<Self>) -> Option<Connected> {
-        if self.open.get() >= CONNECTIONS_MAX {
-            return None;
-        }
-        self.open.set(self.open.get() + 1);
-        self.accepted.add(1);
-        Some(Connected(Rc::clone(self)))
-    }
-
-    /// How many are open.
-    pub fn open(&self) -> usize {
-        self.open.get()
-    }
-
-    /// Wait until none is open.
-    pub async fn all_ended(&self) {
-        while self.open.get() > 0 {
-            self.ended.notified().await;
-        }
-    }
-}
-
-/// One open connection; dropping it ends the count.
-pub struct Connected(Rc<Connections>);
-
-impl Drop for Connected {
-    fn drop(&mut self) {
-        self.0.open.set(self.0.open.get().saturating_sub(1));
-        if self.0.open.get() == 0 {
-            self.0.ended.notify_one();
-        }
-    }
-}
-
-/// Connections of clients that may be open at once: what the budget of 20,000 descriptors leaves besides workers, files kept
-/// for sites, logs and spill files.
-pub const CONNECTIONS_MAX: usize = 10_000;

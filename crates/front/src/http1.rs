@@ -86,7 +86,7 @@ async fn next_head(
     is_new: bool,
 ) -> Next {
     let mut search = Search::default();
-    let mut started = None;
+    let (waited, mut started) = (Instant::now(), None);
     loop {
         if started.is_none() {
             skip_empty_lines(connection);
@@ -94,29 +94,27 @@ async fn next_head(
         // A lone CR may yet become an empty line; everything else is, or becomes, a head.
         let deadline = if matches!(connection.input.as_slice(), b"" | b"\r") {
             connection.release_room();
-            Instant::now() + connection.patience.idle
+            waited + front.connections.patience(connection.patience.idle)
         } else {
             let started = *started.get_or_insert_with(Instant::now);
             match take_head(connection, head, &mut search) {
                 Ok(true) => return Next::Request(started),
-                Ok(false) => started + connection.patience.head,
+                Ok(false) => started + front.connections.patience(connection.patience.head),
                 Err(error) => return Next::Refused(error),
             }
         };
-        let read = if started.is_none() {
-            tokio::select! {
-                biased;
-                read = connection.read_more(deadline) => read,
-                () = front.drain.wait() => {
-                    if !is_new {
-                        return Next::End;
-                    }
-                    // Who has just connected is about to ask, and would not know that it may ask again.
-                    connection.read_more(deadline.min(Instant::now() + FIRST_REQUEST_WAIT)).await
+        let read = tokio::select! {
+            biased;
+            read = connection.read_more(deadline) => read,
+            () = front.drain.wait(), if started.is_none() => {
+                if !is_new {
+                    return Next::End;
                 }
+                // Who has just connected is about to ask, and would not know that it may ask again.
+                connection.read_more(deadline.min(Instant::now() + FIRST_REQUEST_WAIT)).await
             }
-        } else {
-            connection.read_more(deadline).await
+            // The deadline may be another one now.
+            () = front.connections.crowd() => continue,
         };
         match read {
             Ok(()) => {}

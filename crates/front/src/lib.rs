@@ -3,10 +3,10 @@
 //! Run by `hostel-front` as the front's own user, unprivileged, on one thread. It trusts the monitor alone; clients, keepers and
 //! workers are checked byte by byte. It deliberately opens no file of a site, runs no script, knows no user or path.
 //!
-//! - into the server: [`accept`], [`connection`], [`http1`], [`head`], [`body`], [`chunked`]
+//! - into the server: [`accept`], [`connections`], [`connection`], [`http1`], [`head`], [`body`], [`chunked`]
 //! - what a request means, and its way through the server: [`normalize`], [`route`], [`request`]
 //! - sites and their processes: [`sites`], [`keeper`], [`lookup`]
-//! - who may run: [`scheduler`], which decides and does nothing, [`dispatch`], [`pressure`]
+//! - who may run: [`scheduler`], which decides and does nothing, [`dispatch`], [`pressure`]; what sites share of the front itself: [`turns`], [`supply`], [`disk`]
 //! - to a worker and back: [`handoff`], [`pool`], [`worker`], [`exchange`], [`answer`]
 //! - out to the client: [`reply`], [`deliver`], [`static_file`], [`conditional`], [`byte_range`], [`media_type`], [`error_page`]; [`access_log`], [`clock`]
 //! - the server itself: [`front`], [`monitor`], [`spill`], [`logs`], [`status`]
@@ -31,7 +31,9 @@ pub mod chunked;
 pub mod clock;
 pub mod conditional;
 pub mod connection;
+pub mod connections;
 pub mod deliver;
+pub mod disk;
 pub mod dispatch;
 pub mod error_page;
 pub mod exchange;
@@ -59,4 +61,6 @@ pub mod sites;
 pub mod spill;
 pub mod static_file;
 pub mod status;
+pub mod supply;
+pub mod turns;
 pub mod worker;

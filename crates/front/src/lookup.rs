@@ -18,6 +18,7 @@ use hostel_wire::front_keeper::{FileIdentity, FrontToKeeper, Resolution};
 use hostel_wire::limits;
 use rustix::fs::{FileType, OFlags};
 
+use crate::disk::SiteDisk;
 use crate::keeper::{Keeper, KeeperError};
 use crate::sites::Site;
 
@@ -49,6 +50,8 @@ pub struct ServedFile {
     pub identity: FileIdentity,
     /// The last component of its name, which tells its media type.
     pub name: Vec<u8>,
+    /// The site's way to what is not in memory.
+    pub(crate) disk: SiteDisk,
     /// Dropped after `file`, since it is declared after it: the last that holds the file.
     _closing: Closing,
 }
@@ -86,6 +89,9 @@ pub enum SiteUnavailable {
     /// Too many questions wait.
     #[error("too many requests wait for the site")]
     Busy,
+    /// Too many of its visitors are connected.
+    #[error("the site's visitors have as many connections as they leave to other sites")]
+    Crowded,
 }
 
 /// Why a descriptor of a keeper is refused.
@@ -122,7 +128,7 @@ impl ServedFile {
     ///
     /// # Errors
     /// See [`BadDescriptor`].
-    pub fn new(descriptor: OwnedFd, name: Vec<u8>) -> Result<Self, BadDescriptor> {
+    pub fn new(descriptor: OwnedFd, name: Vec<u8>, disk: &SiteDisk) -> Result<Self, BadDescriptor> {
         let flags = rustix::fs::fcntl_getfl(&descriptor)?;
         let is_read_only = flags & OFlags::RWMODE == OFlags::RDONLY;
         if !is_read_only || flags.intersects(OFlags::PATH | OFlags::DIRECT) {
@@ -140,17 +146,18 @@ impl ServedFile {
             modified: (stat.st_mtime, nanoseconds(stat.st_mtime_nsec)),
             changed: (stat.st_ctime, nanoseconds(stat.st_ctime_nsec)),
         };
-        Ok(Self::of(descriptor.into(), identity, name))
+        Ok(Self::of(descriptor.into(), identity, name, disk))
     }
 
     /// Of a file that was checked.
-    pub(crate) fn of(file: File, identity: FileIdentity, name: Vec<u8>) -> Self {
+    pub(crate) fn of(file: File, identity: FileIdentity, name: Vec<u8>, disk: &SiteDisk) -> Self {
         let file = Arc::new(file);
         let _closing = Closing(Some(Arc::clone(&file)));
         Self {
             file,
             identity,
             name,
+            disk: disk.clone(),
             _closing,
         }
     }
@@ -362,7 +369,7 @@ impl PathMap {
     ) -> Result<(), KeeperError> {
         let open = self.questions.borrow_mut().open.remove(&ticket);
         let open = open.ok_or(KeeperError::Unexpected("an answer to no question"))?;
-        let found = match checked(resolution, descriptor, open.known) {
+        let found = match checked(resolution, descriptor, open.known, &site.disk) {
             Ok(found) => found,
             Err(error) => {
                 // It is asked again of the next keeper.
@@ -466,6 +473,7 @@ fn checked(
     resolution: Resolution,
     descriptor: Option<OwnedFd>,
     known: Option<Rc<ServedFile>>,
+    disk: &SiteDisk,
 ) -> Result<Found, KeeperError> {
     Ok(match resolution {
         Resolution::Directory => Found::Directory,
@@ -476,7 +484,7 @@ fn checked(
             if !is_name {
                 return Err(KeeperError::Unexpected("a file without a proper name"));
             }
-            Found::File(Rc::new(ServedFile::new(descriptor, name)?))
+            Found::File(Rc::new(ServedFile::new(descriptor, name, disk)?))
         }
         Resolution::Forbidden => Found::Forbidden,
         Resolution::NotFound => Found::NotFound,

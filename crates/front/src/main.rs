@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::rc::Rc;
 
+use hostel_front::disk::THREADS_MAX;
 use hostel_front::dispatch::Dispatch;
 use hostel_front::front::Front;
 use hostel_front::logs::{Level, Logs};
@@ -75,7 +76,7 @@ fn start() -> Result<(), FrontError> {
     // 5: one thread for everything but waits for the disk.
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(DISK_THREADS_MAX)
+        .max_blocking_threads(THREADS_MAX)
         .build()
         .map_err(FrontError::Runtime)?;
     LocalSet::new().block_on(&runtime, run(control, dropped))
@@ -98,6 +99,9 @@ async fn run(control: OwnedFd, dropped: Dropped) -> Result<(), FrontError> {
         monitor: Rc::clone(&monitor),
         files: Rc::default(),
         dispatch: Rc::new(Dispatch::new(pressure)),
+        turns: Rc::default(),
+        supplies: Rc::default(),
+        disk: Rc::default(),
     };
     let spill = Rc::clone(&services.spill);
     let front = Rc::new(Front::new(Sites::new(services), Rc::clone(&logs), spill));
@@ -186,6 +190,3 @@ fn nonblocking<L>(listener: L, set: fn(&L, bool) -> io::Result<()>) -> io::Resul
     set(&listener, true)?;
     Ok(listener)
 }
-
-/// Threads that wait for the disk: spill files, and static files that are not in memory.
-const DISK_THREADS_MAX: usize = 16;

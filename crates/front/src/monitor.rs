@@ -209,7 +209,7 @@ pub async fn follow(front: &Rc<Front>, monitor: &Monitor) -> Result<Duration, Mo
                 {
                     let keeper = Rc::new(Keeper::new(socket, pid)?);
                     site.up(Rc::clone(&keeper));
-                    tokio::task::spawn_local(keeper::run(site, keeper, stderr));
+                    site.spawn(keeper::run(Rc::clone(&site), keeper, stderr));
                 }
             }
             ToFront::SiteLogs { site } => {

@@ -244,7 +244,7 @@ impl Pool {
         worker.pid.set(pid);
         // Whoever stops a worker before it has started has nothing else to stop.
         worker.turn_to(Activity::Idle, Instant::now());
-        tokio::task::spawn_local(exchange::serve(Rc::clone(site), worker, stream));
+        site.spawn(exchange::serve(Rc::clone(site), worker, stream));
         Ok(())
     }
 

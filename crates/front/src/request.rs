@@ -1,6 +1,6 @@
 //! The way of a request through the front, from a read head to a line in the log.
 //!
-//! Run by the front, once per request. 1 what nobody may ask; 2 the site; 3 the length of the body; 4 the path; 5 script or
+//! Run by the front, once per request. 1 what nobody may ask; 2 the site, and its turn; 3 the length of the body; 4 the path; 5 script or
 //! not; 6 the body; 7 the worker; 8 what the site's map says of the path; 9 the log. Each step is a call and any may end the
 //! way with a page. It trusts nothing of the request and nothing of the site; who checks what stands in the called modules. It
 //! keeps no state between requests.
@@ -12,7 +12,7 @@ use hostel_wire::front_worker::RequestHead;
 use tokio::time::Instant;
 
 use crate::access_log;
-use crate::body::{self, BodyError};
+use crate::body::{self, BodyError, Places};
 use crate::connection::Connection;
 use crate::deliver::{self, DeliverError, End};
 use crate::error_page::{self, Incident, Refusal};
@@ -20,7 +20,7 @@ use crate::failure::Failure;
 use crate::front::Front;
 use crate::handoff::{self, Answer, Outcome};
 use crate::head::{BodyLength, Head};
-use crate::lookup::{self, Found, ServedFile};
+use crate::lookup::{self, Found, ServedFile, SiteUnavailable};
 use crate::normalize;
 use crate::reply::{self, Framing};
 use crate::route;
@@ -69,7 +69,11 @@ pub(crate) async fn serve(
         site: running.site(),
         unread: Unread::of(head),
     };
-    let after = match request.answer().await {
+    let answered = match request.come_in().await {
+        Ok(()) => request.answer().await,
+        Err(failure) => Err(failure),
+    };
+    let after = match answered {
         Ok(after) => after,
         Err(failure) => request.conclude(failure).await,
     };
@@ -98,6 +102,23 @@ enum Unread {
 }
 
 impl Request<'_> {
+    /// Wait for the site's turn. From here on the connection counts as one of the site's, which may have too many.
+    async fn come_in(&mut self) -> Result<(), Failure> {
+        let (connection, site) = (&mut *self.connection, self.site);
+        let is_known = connection.of_site.as_ref();
+        if !is_known.is_some_and(|taken| taken.is_of(&site.connections)) {
+            connection.of_site = site.connections.take(1);
+        }
+        let turns = &self.front.turns;
+        turns.enter(&connection.place, &site.account).await;
+        if connection.of_site.is_none() {
+            // It makes room for others'.
+            self.unread = Unread::Much;
+            return Err(SiteUnavailable::Crowded.into());
+        }
+        Ok(())
+    }
+
     /// Steps 3 to 8.
     async fn answer(&mut self) -> Result<After, Failure> {
         // 3. A body that the site does not take is refused before the client sends it.
@@ -186,8 +207,12 @@ impl Request<'_> {
         let bytes_max = self.site.entry.body_bytes_max;
         // Where this fails, nobody knows where the next request begins.
         self.unread = Unread::Much;
-        let (spill, share) = (&self.front.spill, &self.site.spill_share);
-        let body = body::take_in(self.connection, length, bytes_max, spill, share).await?;
+        let places = Places {
+            spill: &self.front.spill,
+            share: &self.site.spill_share,
+            memory: &self.site.memory,
+        };
+        let body = body::take_in(self.connection, length, bytes_max, places).await?;
         self.unread = Unread::Nothing;
         self.site.counters.bytes_received.add(body.length());
         Ok(body)

@@ -13,6 +13,8 @@ use hostel_wire::front_keeper::FrontToKeeper;
 use hostel_wire::front_monitor::{Down, SiteEntry, SiteId, ToMonitor};
 
 use crate::answer::Budget;
+use crate::connections::CONNECTIONS_MAX;
+use crate::disk::{Disk, SiteDisk};
 use crate::dispatch::Dispatch;
 use crate::handoff::HandoffError;
 use crate::keeper::Keeper;
@@ -21,6 +23,8 @@ use crate::lookup::{FileBudget, PathMap, SiteUnavailable};
 use crate::monitor::Monitor;
 use crate::pool::Pool;
 use crate::spill::{Share, Spill};
+use crate::supply::{Portion, Supply};
+use crate::turns::{Account, Place, Turns};
 
 /// What every site needs of the server.
 #[derive(Clone)]
@@ -35,6 +39,32 @@ pub struct Services {
     pub files: Rc<FileBudget>,
     /// Who may run, in all sites.
     pub dispatch: Rc<Dispatch>,
+    /// Whose turn it is on the front's thread.
+    pub turns: Rc<Turns>,
+    /// What there is of the front, for all sites.
+    pub supplies: Rc<Supplies>,
+    /// The way to the disk.
+    pub disk: Rc<Disk>,
+}
+
+/// What there is of the front itself, for all sites together.
+pub struct Supplies {
+    /// Connections of visitors, by the site that they asked last.
+    pub connections: Rc<Supply>,
+    /// Bytes of bodies and answers that wait in memory.
+    pub memory: Rc<Supply>,
+    /// Spill files.
+    pub files: Rc<Supply>,
+}
+
+impl Default for Supplies {
+    fn default() -> Self {
+        Self {
+            connections: Supply::new(CONNECTIONS_MAX),
+            memory: Supply::new(MEMORY_BYTES_MAX),
+            files: Supply::new(SPILL_FILES_MAX),
+        }
+    }
 }
 
 /// The table of sites.
@@ -53,6 +83,11 @@ struct Table {
 }
 
 impl Sites {
+    /// What every site has.
+    pub(crate) fn services(&self) -> &Services {
+        &self.services
+    }
+
     /// An empty table.
     pub fn new(services: Services) -> Self {
         Self {
@@ -167,6 +202,14 @@ pub struct Site {
     pub(crate) pool: Pool,
     pub(crate) budget: Rc<Budget>,
     pub(crate) spill_share: Rc<Share>,
+    /// Its visitors' connections.
+    pub(crate) connections: Rc<Portion>,
+    /// What its bodies and answers have of the memory.
+    pub(crate) memory: Rc<Portion>,
+    /// What it had of the front's time.
+    pub(crate) account: Rc<Account>,
+    /// Its way to the disk.
+    pub(crate) disk: SiteDisk,
     state: RefCell<State>,
     running: Cell<u32>,
     is_leaving: Cell<bool>,
@@ -191,11 +234,19 @@ enum State {
 impl Site {
     /// A site that sleeps.
     pub fn new(entry: SiteEntry, services: Services) -> Self {
-        let spill_share = Share::new(entry.spill_bytes_max);
+        let disk = services.disk.site();
+        let supplies = &services.supplies;
+        let files = supplies.files.portion();
+        let spill_share = Share::new(entry.spill_bytes_max, files, disk.clone());
+        let memory = supplies.memory.portion();
         Self {
+            connections: supplies.connections.portion(),
+            account: Account::new(entry.cpu_weight),
+            disk,
             log: Rc::new(SiteLog::new(&entry.name, entry.log_bytes_max)),
             pool: Pool::new(&entry, Rc::clone(&services.dispatch)),
-            budget: Rc::new(Budget::new(entry.answer_bytes_max, &spill_share)),
+            budget: Rc::new(Budget::new(entry.answer_bytes_max, &memory, &spill_share)),
+            memory,
             spill_share,
             entry,
             services,
@@ -216,6 +267,12 @@ impl Site {
         self.counters.requests.add(1);
         self.running.set(self.running.get() + 1);
         Running(Rc::clone(self))
+    }
+
+    /// Begin a task that works for this site, in its turn.
+    pub fn spawn(self: &Rc<Self>, work: impl Future<Output = ()> + 'static) {
+        let (place, turns) = (Place::new(&self.account), Rc::clone(&self.services.turns));
+        tokio::task::spawn_local(async move { turns.run(&place, work).await });
     }
 
     /// Its workers.
@@ -479,6 +536,10 @@ pub struct Counters {
     pub bytes_sent: Count,
 }
 
+/// Bytes of bodies and answers of all sites that wait in memory.
+const MEMORY_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Spill files of all sites: what the descriptors leave besides connections, workers and files kept for sites.
+const SPILL_FILES_MAX: usize = 2000;
 /// How often the server's log is told of a site whose document root is not served.
 const ROOT_REFUSED_EVERY: Duration = Duration::from_secs(60);
 /// How often deadlines are looked at.

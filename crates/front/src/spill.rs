@@ -2,7 +2,7 @@
 //!
 //! Used for bodies of requests and answers that are too large for memory. The directory is a descriptor that the monitor
 //! opened; the files never have a name (O_TMPFILE), so nothing is left behind however the front ends. What one site may have in
-//! them is a [`Share`]; who fills a file claims each byte of it first.
+//! them is a [`Share`], which has a number of files too; who fills a file claims each byte of it first.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -12,13 +12,21 @@ use std::rc::Rc;
 
 use rustix::fs::{Mode, OFlags, openat};
 
+use crate::disk::SiteDisk;
+use crate::supply::{Portion, Taken};
+
 /// The body of a request, taken in whole.
 #[derive(Debug)]
 pub enum Body {
     /// None.
     Empty,
     /// In memory.
-    Memory(Vec<u8>),
+    Memory {
+        /// All of it.
+        bytes: Vec<u8>,
+        /// What it takes of the memory that sites share.
+        taken: Taken,
+    },
     /// In a spill file, from its beginning.
     Spilled {
         /// The file, open for reading and writing.
@@ -35,7 +43,7 @@ impl Body {
     pub fn length(&self) -> u64 {
         match self {
             Self::Empty => 0,
-            Self::Memory(bytes) => bytes.len() as u64,
+            Self::Memory { bytes, .. } => bytes.len() as u64,
             Self::Spilled { length, .. } => *length,
         }
     }
@@ -46,6 +54,9 @@ impl Body {
 pub struct Share {
     bytes: Cell<u64>,
     bytes_max: u64,
+    files: Rc<Portion>,
+    /// The site's way to the disk.
+    pub(crate) disk: SiteDisk,
 }
 
 /// A part of a [`Share`]: what one file takes. Given back when it is dropped.
@@ -53,23 +64,27 @@ pub struct Share {
 pub struct Claim {
     share: Rc<Share>,
     bytes: u64,
+    _file: Taken,
 }
 
 impl Share {
-    /// A share of so many bytes, none of them taken.
-    pub fn new(bytes_max: u64) -> Rc<Self> {
+    /// A share of so many bytes, none of them taken, in files of this portion.
+    pub fn new(bytes_max: u64, files: Rc<Portion>, disk: SiteDisk) -> Rc<Self> {
         Rc::new(Self {
             bytes: Cell::new(0),
             bytes_max,
+            files,
+            disk,
         })
     }
 
-    /// A claim of nothing yet.
-    pub fn claim(self: &Rc<Self>) -> Claim {
-        Claim {
+    /// A claim of one file, with nothing in it yet; `None` where the site has as many as it leaves to others.
+    pub fn claim(self: &Rc<Self>) -> Option<Claim> {
+        Some(Claim {
             share: Rc::clone(self),
             bytes: 0,
-        }
+            _file: self.files.take(1)?,
+        })
     }
 
     /// The bytes that are taken.
@@ -134,6 +149,7 @@ mod tests {
     use std::os::unix::fs::{FileExt, MetadataExt};
 
     use super::*;
+    use crate::supply::Supply;
 
     #[test]
     fn a_spill_file_has_no_name() {
@@ -145,8 +161,13 @@ mod tests {
 
     #[test]
     fn a_share_is_given_out_once_and_given_back() {
-        let share = Share::new(10);
-        let (mut one, mut other) = (share.claim(), share.claim());
+        let disk = Rc::new(crate::disk::Disk::default()).site();
+        let share = Share::new(10, Supply::new(4).portion(), disk);
+        let (mut one, mut other) = (share.claim().unwrap(), share.claim().unwrap());
+        assert!(
+            share.claim().is_none(),
+            "two files of four are left to others"
+        );
         assert!(one.grow_to(6) && one.grow_to(3) && other.grow_to(4));
         assert!(!one.grow_to(7) && !other.grow_to(u64::MAX));
         assert_eq!(share.bytes(), 10);

@@ -3,11 +3,13 @@
 //! Run by the front on a descriptor that the keeper passed. The site can change the file at any moment, so nothing is believed of
 //! it but what was promised in the head: exactly so many bytes are sent, from an offset of our own, and where the file turns out
 //! to be shorter the connection ends. It is never mapped (a truncated file would be a SIGBUS). What is not in the page cache is
-//! read by the blocking pool, so that a slow disk stops nobody else; a large file is sent in turns, with others in between.
+//! read on a thread of its own ([`crate::disk`]), so that a slow disk stops nobody else; a large file is sent in turns, with others in
+//! between.
 
 use std::io::{self, IoSliceMut};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
@@ -263,15 +265,15 @@ fn read_cached(file: &ServedFile, offset: u64, room: &mut [u8]) -> Result<usize,
     }
 }
 
-/// Read exactly `count` bytes in the blocking pool.
+/// Read exactly `count` bytes on a thread that may wait for the disk.
 async fn read_cold(file: &ServedFile, offset: u64, count: usize) -> io::Result<Vec<u8>> {
-    let file = file.file.try_clone()?;
-    let read = tokio::task::spawn_blocking(move || {
+    let opened = Arc::clone(&file.file);
+    let read = file.disk.run(move || {
         let mut data = vec![0; count];
-        file.read_exact_at(&mut data, offset)?;
+        opened.read_exact_at(&mut data, offset)?;
         Ok(data)
     });
-    read.await.map_err(io::Error::other).flatten()
+    read.await
 }
 
 /// Up to this size a file is copied behind its head and leaves in one system call; measured to be faster than sendfile.

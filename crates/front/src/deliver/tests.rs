@@ -6,7 +6,10 @@ use tokio::io::AsyncReadExt;
 use super::*;
 use crate::answer::{Answer, Budget, Channel, Verdict};
 use crate::connection::tests::pair;
+use crate::disk::Disk;
 use crate::handoff::{HandoffError, Outcome};
+use crate::spill::Share;
+use crate::supply::Supply;
 
 /// How an answer ended, and the bytes of its body as they are logged.
 #[derive(Debug, Clone, Copy)]
@@ -31,10 +34,10 @@ async fn answer(
     lines: &[&str],
     steps: &[Step],
 ) -> (Result<Sent, DeliverError>, String) {
-    let channel = Channel::new(&Rc::new(Budget::new(
-        1_000_000,
-        &crate::spill::Share::new(0),
-    )));
+    let disk = Rc::new(Disk::default()).site();
+    let share = Share::new(0, Supply::new(0).portion(), disk);
+    let memory = Supply::new(1_000_000).portion();
+    let channel = Channel::new(&Rc::new(Budget::new(1_000_000, &memory, &share)));
     let mut headers = ReplyHeaders::default();
     for line in lines {
         headers.push(line.as_bytes()).unwrap();

@@ -2,6 +2,7 @@ use std::fs::File;
 
 use hostel_wire::front_keeper::FileIdentity;
 use tokio::io::AsyncReadExt;
+use tokio::task::LocalSet;
 
 use super::*;
 
@@ -25,7 +26,8 @@ fn file(name: &str, content: &[u8], size: u64) -> ServedFile {
         modified: (784_111_777, 0),
         changed: (784_111_777, 0),
     };
-    ServedFile::of(file, identity, name.as_bytes().to_vec())
+    let disk = std::rc::Rc::new(crate::disk::Disk::default()).site();
+    ServedFile::of(file, identity, name.as_bytes().to_vec(), &disk)
 }
 
 /// What `file` is answered with, to a request with these lines: the status and the bytes of the body as they are logged, and head
@@ -46,7 +48,8 @@ async fn answer(
         drop(connection);
         sent.map(|()| Sent { status, bytes })
     };
-    let (sent, read) = tokio::join!(sending, client.read_to_end(&mut bytes));
+    let both = async { tokio::join!(sending, client.read_to_end(&mut bytes)) };
+    let (sent, read) = LocalSet::new().run_until(both).await;
     read.unwrap();
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
     let body = end.map(|end| bytes.split_off(end + 4)).unwrap_or_default();
@@ -104,8 +107,11 @@ async fn a_file_that_the_page_cache_does_not_have_arrives_too() {
     rustix::fs::fadvise(&file.file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
     let (_, _, body) = answer("GET", "", &file).await;
     assert!(body == content);
-    assert_eq!(read_cold(&file, 5, 10).await.unwrap(), content[5..15]);
-    assert!(read_cold(&file, 599_999, 2).await.is_err());
+    let reading = async {
+        assert_eq!(read_cold(&file, 5, 10).await.unwrap(), content[5..15]);
+        assert!(read_cold(&file, 599_999, 2).await.is_err());
+    };
+    LocalSet::new().run_until(reading).await;
 }
 
 #[tokio::test]

@@ -3,10 +3,13 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use hostel_front::disk::Disk;
 use hostel_front::handoff::{HandoffError, Outcome};
 use hostel_front::spill::{Body, Share};
+use hostel_front::supply::Supply;
 use hostel_wire::front_keeper::KeeperToFront;
 use hostel_wire::front_worker::{FrameHead, from_worker};
 use hostel_wire::keeper_zygote::Death;
@@ -15,7 +18,9 @@ use hostel_wire::limits;
 use crate::front::{Player, Stage, end, head, make_frame, patient_entry, play, read};
 
 fn spilled(file: File, length: u64) -> Body {
-    let claim = Share::new(length).claim();
+    let disk = Rc::new(Disk::default()).site();
+    let share = Share::new(length, Supply::new(2).portion(), disk);
+    let claim = share.claim().expect("a file");
     Body::Spilled {
         file,
         length,
@@ -458,7 +463,9 @@ fn small_and_large_bodies_arrive_whole() {
     play(async {
         let stage = Stage::new(patient_entry());
         let small = vec![b's'; 50_000];
-        let request = stage.request(Body::Memory(small.clone()));
+        let bytes = small.clone();
+        let taken = Supply::new(200_000).portion().take(bytes.len()).unwrap();
+        let request = stage.request(Body::Memory { bytes, taken });
         let keeper = stage.wake().await;
         let mut worker = keeper.start_worker().await;
         worker.request().await;

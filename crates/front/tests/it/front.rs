@@ -48,6 +48,9 @@ fn make(entry: SiteEntry, monitor: OwnedFd) -> Rc<Front> {
         monitor: Rc::new(Monitor::new(monitor).expect("socket")),
         files: Rc::default(),
         dispatch: Rc::new(Dispatch::new(Pressure::default())),
+        turns: Rc::default(),
+        supplies: Rc::default(),
+        disk: Rc::default(),
     });
     let front = Rc::new(Front::new(sites, logs, spill));
     front.sites.replace(vec![entry]);
@@ -142,7 +145,8 @@ impl Stage {
         self.front.logs.set_site_files(self.site.log(), access, log);
         let keeper = Rc::new(Keeper::new(near, 4711).expect("socket"));
         self.site.up(Rc::clone(&keeper));
-        spawn_local(keeper::run(Rc::clone(&self.site), keeper, errors));
+        self.site
+            .spawn(keeper::run(Rc::clone(&self.site), keeper, errors));
         Peer {
             messages: Messages::new(far),
             stderr,

@@ -11,3 +11,4 @@ mod monitor;
 mod mutation;
 mod request;
 mod server;
+mod turns;
