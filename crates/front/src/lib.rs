@@ -6,7 +6,7 @@
 //! - into the server: [`accept`], [`connection`], [`http1`], [`head`], [`body`], [`chunked`]
 //! - what a request means, and its way through the server: [`normalize`], [`route`], [`request`]
 //! - sites and their processes: [`sites`], [`keeper`], [`lookup`]
-//! - who may run: [`scheduler`], which decides and does nothing, [`dispatch`], [`pressure`]
+//! - who may run: [`scheduler`], which decides and does nothing, [`dispatch`], [`pressure`]; what sites share of the front itself: [`supply`]
 //! - to a worker and back: [`handoff`], [`pool`], [`worker`], [`exchange`], [`answer`]
 //! - out to the client: [`reply`], [`deliver`], [`static_file`], [`conditional`], [`byte_range`], [`media_type`], [`error_page`]; [`access_log`], [`clock`]
 //! - the server itself: [`front`], [`monitor`], [`spill`], [`logs`], [`status`]
@@ -59,4 +59,5 @@ pub mod sites;
 pub mod spill;
 pub mod static_file;
 pub mod status;
+pub mod supply;
 pub mod worker;

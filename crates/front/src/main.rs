@@ -98,6 +98,7 @@ async fn run(control: OwnedFd, dropped: Dropped) -> Result<(), FrontError> {
         monitor: Rc::clone(&monitor),
         files: Rc::default(),
         dispatch: Rc::new(Dispatch::new(pressure)),
+        supplies: Rc::default(),
     };
     let spill = Rc::clone(&services.spill);
     let front = Rc::new(Front::new(Sites::new(services), Rc::clone(&logs), spill));

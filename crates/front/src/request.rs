@@ -12,7 +12,7 @@ use hostel_wire::front_worker::RequestHead;
 use tokio::time::Instant;
 
 use crate::access_log;
-use crate::body::{self, BodyError};
+use crate::body::{self, BodyError, Places};
 use crate::connection::Connection;
 use crate::deliver::{self, DeliverError, End};
 use crate::error_page::{self, Incident, Refusal};
@@ -186,8 +186,12 @@ impl Request<'_> {
         let bytes_max = self.site.entry.body_bytes_max;
         // Where this fails, nobody knows where the next request begins.
         self.unread = Unread::Much;
-        let (spill, share) = (&self.front.spill, &self.site.spill_share);
-        let body = body::take_in(self.connection, length, bytes_max, spill, share).await?;
+        let places = Places {
+            spill: &self.front.spill,
+            share: &self.site.spill_share,
+            memory: &self.site.memory,
+        };
+        let body = body::take_in(self.connection, length, bytes_max, places).await?;
         self.unread = Unread::Nothing;
         self.site.counters.bytes_received.add(body.length());
         Ok(body)

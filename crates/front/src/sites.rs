@@ -21,6 +21,7 @@ use crate::lookup::{FileBudget, PathMap, SiteUnavailable};
 use crate::monitor::Monitor;
 use crate::pool::Pool;
 use crate::spill::{Share, Spill};
+use crate::supply::{Portion, Supply};
 
 /// What every site needs of the server.
 #[derive(Clone)]
@@ -35,6 +36,22 @@ pub struct Services {
     pub files: Rc<FileBudget>,
     /// Who may run, in all sites.
     pub dispatch: Rc<Dispatch>,
+    /// What there is of the front, for all sites.
+    pub supplies: Rc<Supplies>,
+}
+
+/// What there is of the front itself, for all sites together.
+pub struct Supplies {
+    /// Bytes of bodies that wait in memory.
+    pub memory: Rc<Supply>,
+}
+
+impl Default for Supplies {
+    fn default() -> Self {
+        Self {
+            memory: Supply::new(MEMORY_BYTES_MAX),
+        }
+    }
 }
 
 /// The table of sites.
@@ -167,6 +184,8 @@ pub struct Site {
     pub(crate) pool: Pool,
     pub(crate) budget: Rc<Budget>,
     pub(crate) spill_share: Rc<Share>,
+    /// What its bodies have of the memory.
+    pub(crate) memory: Rc<Portion>,
     state: RefCell<State>,
     running: Cell<u32>,
     is_leaving: Cell<bool>,
@@ -197,6 +216,7 @@ impl Site {
             pool: Pool::new(&entry, Rc::clone(&services.dispatch)),
             budget: Rc::new(Budget::new(entry.answer_bytes_max, &spill_share)),
             spill_share,
+            memory: services.supplies.memory.portion(),
             entry,
             services,
             counters: Counters::default(),
@@ -489,3 +509,5 @@ const DOWN_WAIT_MAX: Duration = Duration::from_secs(2);
 const LOST_WAIT: Duration = Duration::from_secs(1);
 /// A site sleeps when it was idle for so many times the idle time of a worker.
 const SLEEP_FACTOR: u32 = 10;
+/// Bytes of bodies of all sites that wait in memory.
+const MEMORY_BYTES_MAX: usize = 128 * 1024 * 1024;

@@ -12,13 +12,20 @@ use std::rc::Rc;
 
 use rustix::fs::{Mode, OFlags, openat};
 
+use crate::supply::Taken;
+
 /// The body of a request, taken in whole.
 #[derive(Debug)]
 pub enum Body {
     /// None.
     Empty,
     /// In memory.
-    Memory(Vec<u8>),
+    Memory {
+        /// All of it.
+        bytes: Vec<u8>,
+        /// What it takes of the memory that sites share.
+        taken: Taken,
+    },
     /// In a spill file, from its beginning.
     Spilled {
         /// The file, open for reading and writing.
@@ -35,7 +42,7 @@ impl Body {
     pub fn length(&self) -> u64 {
         match self {
             Self::Empty => 0,
-            Self::Memory(bytes) => bytes.len() as u64,
+            Self::Memory { bytes, .. } => bytes.len() as u64,
             Self::Spilled { length, .. } => *length,
         }
     }

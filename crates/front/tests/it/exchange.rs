@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use hostel_front::handoff::{HandoffError, Outcome};
 use hostel_front::spill::{Body, Share};
+use hostel_front::supply::Supply;
 use hostel_wire::front_keeper::KeeperToFront;
 use hostel_wire::front_worker::{FrameHead, from_worker};
 use hostel_wire::keeper_zygote::Death;
@@ -21,6 +22,12 @@ fn spilled(file: File, length: u64) -> Body {
         length,
         claim,
     }
+}
+
+fn in_memory(bytes: Vec<u8>) -> Body {
+    let supply = Supply::new(2 * bytes.len());
+    let taken = supply.portion().take(bytes.len()).expect("half of all");
+    Body::Memory { bytes, taken }
 }
 
 /// What a worker sends instead of an answer must cost its request, itself, and nobody else.
@@ -454,11 +461,11 @@ fn a_complete_answer_that_is_dropped_is_no_departure() {
 }
 
 #[test]
-fn small_and_large_bodies_arrive_whole() {
+fn bodies_of_each_size_arrive_whole() {
     play(async {
         let stage = Stage::new(patient_entry());
         let small = vec![b's'; 50_000];
-        let request = stage.request(Body::Memory(small.clone()));
+        let request = stage.request(in_memory(small.clone()));
         let keeper = stage.wake().await;
         let mut worker = keeper.start_worker().await;
         worker.request().await;
@@ -468,6 +475,14 @@ fn small_and_large_bodies_arrive_whole() {
         assert!(read(request.await.unwrap()).await.is_ok());
 
         let large: Vec<u8> = (0_u32..500_000).flat_map(u32::to_le_bytes).collect();
+        let request = stage.request(in_memory(large.clone()));
+        worker.request().await;
+        let (body, is_complete) = worker.body().await;
+        assert!(body == large && is_complete);
+        let answer = worker.answer(b"2");
+        worker.write(&answer).await;
+        assert!(read(request.await.unwrap()).await.is_ok());
+
         let mut file = stage.front.spill.create().unwrap();
         file.write_all(&large).unwrap();
         let length = large.len() as u64;
@@ -475,9 +490,9 @@ fn small_and_large_bodies_arrive_whole() {
         worker.request().await;
         let (body, is_complete) = worker.body().await;
         assert!(body == large && is_complete);
-        let answer = worker.answer(b"2");
+        let answer = worker.answer(b"3");
         worker.write(&answer).await;
-        assert_eq!(read(request.await.unwrap()).await, Ok((200, b"2".to_vec())));
+        assert_eq!(read(request.await.unwrap()).await, Ok((200, b"3".to_vec())));
     });
 }
 

@@ -48,6 +48,7 @@ fn make(entry: SiteEntry, monitor: OwnedFd) -> Rc<Front> {
         monitor: Rc::new(Monitor::new(monitor).expect("socket")),
         files: Rc::default(),
         dispatch: Rc::new(Dispatch::new(Pressure::default())),
+        supplies: Rc::default(),
     });
     let front = Rc::new(Front::new(sites, logs, spill));
     front.sites.replace(vec![entry]);
