@@ -1,8 +1,8 @@
 //! Taking in the body of a request, whole, before anybody works on it.
 //!
 //! Run by the front. It trusts no client: the body is bounded by the site's limit, each wait by the connection's patience. What
-//! is over [`MEMORY_BYTES_MAX`] goes to an unnamed file, and so does nearly all of it where the site has as much memory as it leaves to
-//! others. The file is written on a thread of its own ([`crate::disk`]), so that a slow disk stops nobody else.
+//! is over [`MEMORY_BYTES_MAX`], or more than the site leaves to others, goes to an unnamed file, written on a thread of its own
+//! ([`crate::disk`]), so that a slow disk stops nobody else.
 //! It does not look into the body.
 
 use std::fs::File;
@@ -69,12 +69,11 @@ pub(crate) async fn take_in(
         BodyLength::Nothing => Ok(Body::Empty),
         BodyLength::Sized(length) if length > bytes_max => Err(BodyError::TooLarge),
         BodyLength::Sized(length) => {
-            let intake = Intake::new(first(MEMORY_BYTES_MAX, length), places);
+            let intake = Intake::new(Some(length), places);
             take_in_sized(connection, length, intake).await
         }
         BodyLength::Chunked => {
-            let intake = Intake::new(MEMORY_BYTES_MAX, places);
-            take_in_chunks(connection, bytes_max, intake).await
+            take_in_chunks(connection, bytes_max, Intake::new(None, places)).await
         }
     }
 }
@@ -110,6 +109,16 @@ async fn take_in_sized(
     let mut left = length;
     while left > 0 {
         if connection.input.is_empty() {
+            // Straight to where it stays, as long as that is memory.
+            let room = intake.room(first(READ_BYTES, left));
+            if room > 0 {
+                let deadline = Instant::now() + connection.patience.body;
+                let read = connection.read_into(&mut intake.memory, room, deadline);
+                let count = read.await? as u64;
+                intake.length += count;
+                left = left.saturating_sub(count);
+                continue;
+            }
             read_more(connection).await?;
         }
         let count = first(connection.input.len(), left);
@@ -147,13 +156,16 @@ async fn take_in_chunks(
 
 async fn read_more(connection: &mut Connection) -> Result<(), BodyError> {
     let deadline = Instant::now() + connection.patience.body;
-    connection
-        .read_more(deadline)
-        .await
-        .map_err(|error| match error {
-            ReadError::TimedOut => BodyError::TimedOut,
-            ReadError::Closed | ReadError::Broken(_) => BodyError::ClientLeft,
-        })
+    Ok(connection.read_more(deadline).await?)
+}
+
+impl From<ReadError> for BodyError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::TimedOut => Self::TimedOut,
+            ReadError::Closed | ReadError::Broken(_) => Self::ClientLeft,
+        }
+    }
 }
 
 /// A body on its way in: memory first, then a file.
@@ -162,35 +174,68 @@ struct Intake<'a> {
     memory: Vec<u8>,
     /// What `memory` takes.
     taken: Taken,
-    /// How much may be in memory at once.
+    /// How much may be in memory at present.
     memory_max: usize,
+    /// Up to which this may grow.
+    held_max: usize,
     file: Option<(File, Claim)>,
     length: u64,
 }
 
 impl<'a> Intake<'a> {
-    /// For a body that would like so many bytes of memory.
-    fn new(wanted: usize, places: Places<'a>) -> Self {
+    /// For a body of this length, if that is known.
+    fn new(length: Option<u64>, places: Places<'a>) -> Self {
         let mut taken = places.memory.nothing();
+        let wanted = length.map_or(PIECE_BYTES, |length| first(PIECE_BYTES, length));
         // Where there is no memory, a little is needed all the same to write whole pieces.
         let memory_max = if taken.grow(wanted) {
-            MEMORY_BYTES_MAX
+            PIECE_BYTES
         } else {
-            taken.grow_beyond(wanted.min(MEMORY_BYTES_LEAST));
-            MEMORY_BYTES_LEAST
+            taken.grow_beyond(wanted.min(PIECE_BYTES_LEAST));
+            PIECE_BYTES_LEAST
         };
+        // One that will go to a file anyway does so from its beginning.
+        let is_large = length.is_some_and(|length| length > MEMORY_BYTES_MAX as u64);
+        let all = length.map_or(MEMORY_BYTES_MAX, |length| first(MEMORY_BYTES_MAX, length));
         Self {
             memory: Vec::with_capacity(taken.count()),
-            places,
             taken,
             memory_max,
+            held_max: if is_large { 0 } else { all },
             file: None,
+            places,
             length: 0,
         }
     }
 
+    /// For how many more bytes, up to `wanted`, there is room in memory. None once there is a file.
+    fn room(&mut self, wanted: usize) -> usize {
+        if self.file.is_some() || !self.may_hold(self.memory.len() + wanted) {
+            return 0;
+        }
+        wanted
+    }
+
+    /// Whether memory may hold so much at once; it grows if the site leaves enough to others.
+    fn may_hold(&mut self, bytes: usize) -> bool {
+        if bytes <= self.memory_max {
+            return true;
+        }
+        if bytes > self.held_max || self.file.is_some() {
+            return false;
+        }
+        // In large steps: each may move all that is there.
+        let grown = (bytes * 2).max(PIECE_BYTES).min(self.held_max);
+        let may = self.taken.grow(grown - self.memory_max);
+        if may {
+            self.memory_max = grown;
+            self.memory.reserve_exact(grown - self.memory.len());
+        }
+        may
+    }
+
     async fn take(&mut self, data: &[u8]) -> Result<(), BodyError> {
-        if self.memory.len() + data.len() > self.memory_max {
+        if !self.may_hold(self.memory.len() + data.len()) {
             if self.file.is_none() {
                 let claim = self.places.share.claim().ok_or(BodyError::NoFile)?;
                 let file = self.places.spill.create().map_err(BodyError::Spill)?;
@@ -219,6 +264,11 @@ impl<'a> Intake<'a> {
         });
         let (file, mut memory) = written.await.map_err(BodyError::Spill)?;
         memory.clear();
+        // What a file takes on needs memory for one piece alone.
+        memory.shrink_to(PIECE_BYTES);
+        self.taken
+            .shrink(self.memory_max.saturating_sub(PIECE_BYTES));
+        self.memory_max = self.memory_max.min(PIECE_BYTES);
         self.memory = memory;
         self.file = Some((file, claim));
         Ok(())
@@ -246,7 +296,82 @@ fn first(available: usize, wanted: u64) -> usize {
     usize::try_from(wanted).map_or(available, |wanted| wanted.min(available))
 }
 
-/// How much of a body is kept in memory.
-pub const MEMORY_BYTES_MAX: usize = 64 * 1024;
+/// How much of a body is kept in memory, where the site leaves as much to others: what PHP takes as one uploaded file by default.
+/// A file for it would cost several times what the script does.
+pub const MEMORY_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// How much of a larger one is written to its file at once.
+const PIECE_BYTES: usize = 64 * 1024;
 /// The same where the site has as much memory as it leaves to others.
-const MEMORY_BYTES_LEAST: usize = 8 * 1024;
+const PIECE_BYTES_LEAST: usize = 8 * 1024;
+/// What is read at once, before others have their turn.
+const READ_BYTES: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use tokio::io::AsyncWriteExt;
+    use tokio::task::LocalSet;
+
+    use super::*;
+    use crate::connection::tests::pair;
+    use crate::supply::Supply;
+
+    /// What becomes of a body of this length where the site may have half of so much memory; what is taken then, and afterwards.
+    async fn taken_in(length: usize, memory_bytes: usize) -> (Body, usize) {
+        let (mut connection, mut client) = pair().await;
+        let supply = Supply::new(memory_bytes);
+        let disk = Rc::new(crate::disk::Disk::default()).site();
+        let spill = Spill::new(File::open(std::env::temp_dir()).unwrap().into());
+        let places = Places {
+            spill: &spill,
+            share: &Share::new(1 << 30, Supply::new(2).portion(), disk),
+            memory: &supply.portion(),
+        };
+        let sized = BodyLength::Sized(length as u64);
+        let body = vec![b'b'; length];
+        // What follows is another request's.
+        let sending = async {
+            client.write_all(&body).await.unwrap();
+            client.write_all(b"GET /").await.unwrap();
+        };
+        let taking = take_in(&mut connection, sized, 1 << 30, places);
+        let both = async { tokio::join!(sending, taking) };
+        let body = LocalSet::new().run_until(both).await.1.unwrap();
+        while connection.input.len() < 5 {
+            read_more(&mut connection).await.unwrap();
+        }
+        assert_eq!(connection.input, b"GET /");
+        let taken = supply.taken();
+        assert_eq!(body.length(), length as u64);
+        if let Body::Memory { bytes, .. } = &body {
+            assert!(bytes.iter().all(|byte| *byte == b'b'));
+        }
+        (body, taken)
+    }
+
+    #[tokio::test]
+    async fn a_body_is_held_in_memory_if_there_is_some_and_it_is_not_large() {
+        let plenty = 1 << 30;
+        for length in [1, 8 * 1024, 100_000, 1_000_000, MEMORY_BYTES_MAX] {
+            let (body, taken) = taken_in(length, plenty).await;
+            assert!(matches!(body, Body::Memory { .. }), "{length}");
+            assert!(taken >= length, "{taken} for {length}");
+        }
+        let (body, taken) = taken_in(MEMORY_BYTES_MAX + 1, plenty).await;
+        assert!(matches!(body, Body::Spilled { .. }));
+        assert_eq!(taken, 0, "a file takes none");
+    }
+
+    #[tokio::test]
+    async fn where_memory_is_short_a_body_goes_to_a_file() {
+        let (body, taken) = taken_in(1_000_000, 400_000).await;
+        assert!(matches!(body, Body::Spilled { .. }));
+        assert_eq!(taken, 0);
+        let (body, _) = taken_in(20_000, 0).await;
+        assert!(matches!(body, Body::Spilled { .. }));
+        let (body, taken) = taken_in(5_000, 0).await;
+        assert!(matches!(body, Body::Memory { .. }));
+        assert_eq!(taken, 5_000, "a little is held whatever there is");
+    }
+}

@@ -152,6 +152,29 @@ impl Connection {
         .await
     }
 
+    /// Read whatever comes next, at least one byte and at most `count`, before `deadline`, and put it behind what is in `into`. For
+    /// when `input` is empty.
+    pub(crate) async fn read_into(
+        &mut self,
+        into: &mut Vec<u8>,
+        count: usize,
+        deadline: Instant,
+    ) -> Result<usize, ReadError> {
+        into.reserve(count);
+        let Self { stream, timer, .. } = self;
+        let mut timer = Timer::new(timer, deadline);
+        poll_fn(|cx| {
+            let mut bounded = (&mut *stream).take(count as u64);
+            match pin!(bounded.read_buf(into)).poll(cx) {
+                Poll::Ready(Ok(0)) => Poll::Ready(Err(ReadError::Closed)),
+                Poll::Ready(Ok(count)) => Poll::Ready(Ok(count)),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(ReadError::Broken(error))),
+                Poll::Pending => timer.poll(cx).map(|()| Err(ReadError::TimedOut)),
+            }
+        })
+        .await
+    }
+
     /// The first `count` bytes of what was read are used up.
     pub(crate) fn consume(&mut self, count: usize) {
         if count >= self.input.len() {

@@ -4,7 +4,6 @@
 //! answer into an [`crate::answer`] at its own pace. It trusts no worker: whatever breaks the rules in [`crate::frames`] ends the
 //! worker, and one that sends faster than is decent is read more slowly. No timer is made here: deadlines are the pool's.
 
-use std::fs::File;
 use std::future::poll_fn;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -24,8 +23,11 @@ use crate::link::{Came, Idle, Link};
 use crate::logs::Level;
 use crate::pool::Parted;
 use crate::sites::Site;
-use crate::spill::{Body, Claim};
 use crate::worker::{Job, Stop, Worker};
+
+mod source;
+
+use source::Source;
 
 /// Serve one worker until it ends, breaks the rules or is not needed any more.
 pub(crate) async fn serve(site: Rc<Site>, worker: Rc<Worker>, stream: OwnedFd) {
@@ -152,41 +154,6 @@ struct Exchange<'s> {
     units: u32,
 }
 
-/// Where the rest of the request's body comes from.
-enum Source {
-    /// All of it is in the outbox; kept for the case that the script is not there.
-    Sent(Body),
-    /// From `offset` on it is still to be read back.
-    Spilled {
-        file: Arc<File>,
-        offset: u64,
-        length: u64,
-        claim: Claim,
-    },
-}
-
-impl Source {
-    /// The whole body again.
-    fn back(self) -> Option<Body> {
-        match self {
-            Self::Sent(body) => Some(body),
-            Self::Spilled {
-                file,
-                length,
-                claim,
-                ..
-            } => {
-                let file = Arc::into_inner(file)?;
-                Some(Body::Spilled {
-                    file,
-                    length,
-                    claim,
-                })
-            }
-        }
-    }
-}
-
 /// What the task has to do that it cannot do while it is polled.
 enum Turn {
     /// Read more of the body back.
@@ -217,28 +184,6 @@ impl<'s> Exchange<'s> {
             }
             Next::Ahead(job) => job,
         };
-        let body = match job.body {
-            Body::Spilled {
-                file,
-                length,
-                claim,
-            } => Source::Spilled {
-                file: Arc::new(file),
-                offset: 0,
-                length,
-                claim,
-            },
-            Body::Memory { bytes, taken } => {
-                for part in bytes.chunks(limits::FRAME_BYTES_MAX) {
-                    link.push_frame(number, to_worker::BODY, part);
-                }
-                if !bytes.is_empty() {
-                    link.push_frame(number, to_worker::BODY_END, &[COMPLETE]);
-                }
-                Source::Sent(Body::Memory { bytes, taken })
-            }
-            Body::Empty => Source::Sent(Body::Empty),
-        };
         Self {
             site,
             worker,
@@ -247,7 +192,7 @@ impl<'s> Exchange<'s> {
             since: job.since,
             channel: job.channel,
             rules: Rules::new(number),
-            body,
+            body: Source::new(job.body),
             ahead,
             number_ahead,
             is_aborted: false,
@@ -319,7 +264,7 @@ impl<'s> Exchange<'s> {
         if must_refill {
             return Poll::Ready(Turn::Refill);
         }
-        if self.link.can_send() {
+        if self.link.can_send(self.body.held().len()) {
             // The bell that said so was heard by who reads the answer.
             cx.waker().wake_by_ref();
         }
@@ -338,10 +283,8 @@ impl<'s> Exchange<'s> {
             }
             return Ok(());
         }
-        let is_sent = match self.body {
-            Source::Sent(_) => self.link.is_sent(),
-            Source::Spilled { .. } => false,
-        };
+        let is_spilled = matches!(self.body, Source::Spilled { .. });
+        let is_sent = !is_spilled && self.body.held().is_empty() && self.link.is_sent();
         if is_done || !is_sent {
             return Ok(());
         }
@@ -369,26 +312,35 @@ impl<'s> Exchange<'s> {
         self.link.client_left(self.rules.request);
     }
 
-    /// The worker gets no more of the body than the outbox holds.
+    /// The worker gets no more of the body than was sent or is in the outbox.
     fn cut_body(&mut self) {
-        if let Source::Spilled { offset, length, .. } = &mut self.body
-            && *offset < *length
-        {
-            *offset = *length;
-            self.link
-                .push_frame(self.rules.request, to_worker::BODY_END, &[CUT]);
+        if self.body.cut() {
+            let request = self.rules.request;
+            self.link.push_frame(request, to_worker::BODY_END, &[CUT]);
         }
     }
 
     /// Send what waits. Whether more of the body is to be read back.
     fn poll_send(&mut self) -> Result<bool, Broken> {
-        Ok(match self.link.poll_send() {
-            Poll::Pending => false,
-            Poll::Ready(sent) => {
-                sent?;
-                matches!(self.body, Source::Spilled { offset, length, .. } if offset < length)
+        let request = self.rules.request;
+        loop {
+            match self.link.poll_send() {
+                Poll::Pending => return Ok(false),
+                Poll::Ready(sent) => sent?,
             }
-        })
+            let rest = self.body.held();
+            if rest.is_empty() {
+                return Ok(self.body.must_refill());
+            }
+            let count = self.link.send_body(request, rest)?;
+            if count == 0 {
+                return Ok(false);
+            }
+            if self.body.advance(count) {
+                self.link
+                    .push_frame(request, to_worker::BODY_END, &[COMPLETE]);
+            }
+        }
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>, is_dead: bool) -> Poll<Turn> {

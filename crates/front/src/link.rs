@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use hostel_sys::ring::{FrontEnd, Wake};
+use hostel_sys::ring::{FrontEnd, ROOM_BYTES, Wake};
 use hostel_wire::front_worker::{FrameHead, to_worker};
 use hostel_wire::limits;
 use tokio::io::unix::AsyncFd;
@@ -225,7 +225,9 @@ impl Link {
             let count = self.ring.write(rest)?;
             if count == 0 {
                 // The bell tells when there is room, and whoever reads the answer hears it.
-                self.ring.expect_room()?;
+                if self.ring.expect_room(rest.len())? {
+                    continue;
+                }
                 return Poll::Pending;
             }
             self.sent += count;
@@ -238,9 +240,35 @@ impl Link {
         Poll::Ready(Ok(()))
     }
 
-    /// Whether something waits to be sent for which there is room by now.
-    pub(crate) fn can_send(&self) -> bool {
-        self.sent < self.outbox.len() && self.ring.room().is_ok_and(|room| room > 0)
+    /// Send as much of these bytes of a body as there is room for, as one frame, from where they stand; 0 where it has to wait. Nothing
+    /// else may wait to be sent.
+    pub(crate) fn send_body(&mut self, request: u32, rest: &[u8]) -> Result<usize, Broken> {
+        let wanted = (limits::FRAME_HEAD_BYTES + rest.len()).min(ROOM_BYTES);
+        if self.ring.room()? < wanted && !self.ring.expect_room(wanted)? {
+            return Ok(0);
+        }
+        let room = self.ring.room()?.saturating_sub(limits::FRAME_HEAD_BYTES);
+        let length = rest.len().min(room).min(limits::FRAME_BYTES_MAX);
+        let head = FrameHead {
+            length,
+            request,
+            kind: to_worker::BODY,
+        };
+        self.begun += self.ring.write(&head.encode())?;
+        self.begun += self.ring.write(rest.get(..length).unwrap_or_default())?;
+        self.wake();
+        Ok(length)
+    }
+
+    /// Whether something waits to be sent, or so many bytes of a body do, for which there is room by now.
+    pub(crate) fn can_send(&self, body_bytes: usize) -> bool {
+        let wanted = match (self.outbox.len().saturating_sub(self.sent), body_bytes) {
+            (0, 0) => return false,
+            (0, body_bytes) => limits::FRAME_HEAD_BYTES + body_bytes,
+            (waiting, _) => waiting,
+        };
+        let wanted = wanted.min(ROOM_BYTES);
+        self.ring.room().is_ok_and(|room| room >= wanted)
     }
 
     fn wake(&self) {

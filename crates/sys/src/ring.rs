@@ -21,6 +21,8 @@ pub use worker::{Closed, WorkerEnd};
 /// Bytes of requests that can be under way to one worker. A power of two. A usual head has less than one KiB; what is longer comes
 /// in pieces.
 pub const REQUEST_BYTES: usize = 64 * 1024;
+/// Room for requests of which the front is told, where it waits for some: to be told of each byte would cost more than to move it.
+pub const ROOM_BYTES: usize = REQUEST_BYTES / 2;
 /// Bytes of an answer that can be under way to the front. A power of two: most pages fit whole.
 pub const ANSWER_BYTES: usize = 128 * 1024;
 

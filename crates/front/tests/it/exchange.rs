@@ -28,6 +28,12 @@ fn spilled(file: File, length: u64) -> Body {
     }
 }
 
+fn in_memory(bytes: Vec<u8>) -> Body {
+    let supply = Supply::new(2 * bytes.len());
+    let taken = supply.portion().take(bytes.len()).expect("half of all");
+    Body::Memory { bytes, taken }
+}
+
 /// What a worker sends instead of an answer must cost its request, itself, and nobody else.
 fn refuses(bytes: impl FnOnce(&Player) -> Vec<u8> + 'static, expected: HandoffError) {
     play(async move {
@@ -459,13 +465,11 @@ fn a_complete_answer_that_is_dropped_is_no_departure() {
 }
 
 #[test]
-fn small_and_large_bodies_arrive_whole() {
+fn bodies_of_each_size_arrive_whole() {
     play(async {
         let stage = Stage::new(patient_entry());
         let small = vec![b's'; 50_000];
-        let bytes = small.clone();
-        let taken = Supply::new(200_000).portion().take(bytes.len()).unwrap();
-        let request = stage.request(Body::Memory { bytes, taken });
+        let request = stage.request(in_memory(small.clone()));
         let keeper = stage.wake().await;
         let mut worker = keeper.start_worker().await;
         worker.request().await;
@@ -475,6 +479,14 @@ fn small_and_large_bodies_arrive_whole() {
         assert!(read(request.await.unwrap()).await.is_ok());
 
         let large: Vec<u8> = (0_u32..500_000).flat_map(u32::to_le_bytes).collect();
+        let request = stage.request(in_memory(large.clone()));
+        worker.request().await;
+        let (body, is_complete) = worker.body().await;
+        assert!(body == large && is_complete);
+        let answer = worker.answer(b"2");
+        worker.write(&answer).await;
+        assert!(read(request.await.unwrap()).await.is_ok());
+
         let mut file = stage.front.spill.create().unwrap();
         file.write_all(&large).unwrap();
         let length = large.len() as u64;
@@ -482,9 +494,9 @@ fn small_and_large_bodies_arrive_whole() {
         worker.request().await;
         let (body, is_complete) = worker.body().await;
         assert!(body == large && is_complete);
-        let answer = worker.answer(b"2");
+        let answer = worker.answer(b"3");
         worker.write(&answer).await;
-        assert_eq!(read(request.await.unwrap()).await, Ok((200, b"2".to_vec())));
+        assert_eq!(read(request.await.unwrap()).await, Ok((200, b"3".to_vec())));
     });
 }
 

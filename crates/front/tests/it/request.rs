@@ -323,7 +323,8 @@ fn a_body_arrives_whole_whatever_its_size_and_form() {
 #[test]
 fn bodies_have_no_more_of_the_disk_than_the_sites_share() {
     let mut entry = patient_entry();
-    entry.spill_bytes_max = 400_000;
+    entry.body_bytes_max = 10_000_000;
+    entry.spill_bytes_max = 4_000_000;
     play(async {
         let (stage, address) = listen_with(entry).await;
         let post = |length: usize| {
@@ -336,15 +337,15 @@ fn bodies_have_no_more_of_the_disk_than_the_sites_share() {
                 client.answer()
             })
         };
-        let first = post(300_000);
+        let first = post(3_000_000);
         let keeper = stage.wake().await;
         let mut worker = keeper.start_worker().await;
         worker.request().await;
         // While the first body lies on the disk a second one has no room, but one that fits into memory does not ask.
-        let refused = post(200_000).await.unwrap();
+        let refused = post(2_500_000).await.unwrap();
         assert_eq!(refused.status, 503);
         assert!(stage.error_log().contains("spill_bytes_max"));
-        let small = post(1000);
+        let small = post(1_000_000);
         assert!(worker.body().await.1);
         let answer = worker.answer(b"1");
         worker.write(&answer).await;
@@ -355,9 +356,9 @@ fn bodies_have_no_more_of_the_disk_than_the_sites_share() {
         worker.write(&answer).await;
         assert_eq!(small.await.unwrap().status, 200);
         // What could never fit is not even read.
-        assert_eq!(post(500_000).await.unwrap().status, 413);
+        assert_eq!(post(5_000_000).await.unwrap().status, 413);
         // And the first one's part was given back.
-        let again = post(300_000);
+        let again = post(3_000_000);
         worker.request().await;
         worker.body().await;
         let answer = worker.answer(b"3");

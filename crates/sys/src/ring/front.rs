@@ -11,7 +11,7 @@ use crate::fdpass;
 
 use super::memory::{ANSWERS, Memory, REQUESTS, Word};
 use super::worker::{AWAKE, FOR_INPUT, FOR_ROOM, ON_SOCKET};
-use super::{ANSWER_BYTES, REQUEST_BYTES};
+use super::{ANSWER_BYTES, REQUEST_BYTES, ROOM_BYTES};
 
 /// The worker has written a position that cannot be. It is hostile or broken, and nothing it says counts any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -181,13 +181,13 @@ impl FrontEnd {
         Ok(self.waiting()? > 0)
     }
 
-    /// Ask for the bell when there is room for more of a request. `true` when there is some already.
+    /// Ask for the bell when there is room for so many more bytes of requests, at most [`ROOM_BYTES`]. `true` when there is already.
     ///
     /// # Errors
     /// [`BadPosition`].
-    pub fn expect_room(&self) -> Result<bool, BadPosition> {
+    pub fn expect_room(&self, wanted: usize) -> Result<bool, BadPosition> {
         self.memory.word(Word::WantsRoom).store(1, SeqCst);
-        Ok(self.room()? > 0)
+        Ok(self.room()? >= wanted.clamp(1, ROOM_BYTES))
     }
 
     /// Tell the worker that the client of this request has left; seen by it when it looks next.

@@ -15,7 +15,7 @@ use rustix::thread::futex::{self, Timespec};
 use crate::fdpass;
 
 use super::memory::{ANSWERS, Memory, REQUESTS, Word};
-use super::{ANSWER_BYTES, REQUEST_BYTES};
+use super::{ANSWER_BYTES, REQUEST_BYTES, ROOM_BYTES};
 
 /// The worker does not wait.
 pub(super) const AWAKE: u32 = 0;
@@ -96,7 +96,9 @@ impl WorkerEnd {
             // What the front has taken back meanwhile was not read.
             match requests.compare_exchange(seen, after, SeqCst, Acquire) {
                 Ok(_) => {
-                    self.ring_if(Word::WantsRoom)?;
+                    if REQUEST_BYTES - (unread - count) >= ROOM_BYTES {
+                        self.ring_if(Word::WantsRoom)?;
+                    }
                     return Ok(count);
                 }
                 Err(other) => seen = other,
