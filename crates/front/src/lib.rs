@@ -59,4 +59,5 @@ pub mod sites;
 pub mod spill;
 pub mod static_file;
 pub mod status;
+mod wake;
 pub mod worker;

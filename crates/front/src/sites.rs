@@ -21,6 +21,7 @@ use crate::lookup::{FileBudget, PathMap, SiteUnavailable};
 use crate::monitor::Monitor;
 use crate::pool::Pool;
 use crate::spill::{Share, Spill};
+use crate::wake::{Step, Wake};
 
 /// What every site needs of the server.
 #[derive(Clone)]
@@ -167,6 +168,7 @@ pub struct Site {
     pub(crate) pool: Pool,
     pub(crate) budget: Rc<Budget>,
     pub(crate) spill_share: Rc<Share>,
+    pub(crate) wake: Wake,
     state: RefCell<State>,
     running: Cell<u32>,
     is_leaving: Cell<bool>,
@@ -201,6 +203,7 @@ impl Site {
             services,
             counters: Counters::default(),
             map: PathMap::default(),
+            wake: Wake::default(),
             state: RefCell::new(State::Asleep),
             running: Cell::new(0),
             is_leaving: Cell::new(false),
@@ -306,14 +309,17 @@ impl Site {
             self.refuse_waiting();
         } else if let Some(message) = wake {
             *self.state.borrow_mut() = State::Waking;
+            self.wake.begin(now);
             self.services.monitor.send(message);
         }
     }
 
     /// The monitor has started the sandbox.
     pub fn up(self: &Rc<Self>, keeper: Rc<Keeper>) {
-        self.end();
-        self.used.set(Instant::now());
+        self.leave_keeper();
+        let now = Instant::now();
+        self.used.set(now);
+        self.wake.reach(Step::Sandbox, now);
         *self.state.borrow_mut() = State::Up(keeper);
         self.pump();
     }
@@ -358,6 +364,17 @@ impl Site {
         *self.state.borrow_mut() = State::Lost(Instant::now() + LOST_WAIT);
     }
 
+    /// A worker sends its answer.
+    pub(crate) fn answers(&self) {
+        if self.wake.is_under_way()
+            && let Some(steps) = self.wake.reach(Step::Answer, Instant::now())
+        {
+            let name = &self.entry.name;
+            let text = format_args!("site {name} woke in {steps}");
+            self.services.logs.server(Level::Debugging, text);
+        }
+    }
+
     /// The keeper cannot sleep.
     pub(crate) fn busy(&self, processes: u32) -> bool {
         self.used.set(Instant::now());
@@ -374,8 +391,14 @@ impl Site {
         asked
     }
 
-    /// Everything that came from a keeper goes with it.
+    /// The sandbox is gone, or is to be.
     fn end(self: &Rc<Self>) {
+        self.wake.give_up();
+        self.leave_keeper();
+    }
+
+    /// Everything that came from a keeper goes with it.
+    fn leave_keeper(self: &Rc<Self>) {
         if let Some(keeper) = self.keeper() {
             keeper.close();
         }
