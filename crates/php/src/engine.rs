@@ -69,10 +69,10 @@ impl Engine {
         let mut rest = DefaultHasher::new();
         check_library()?.hash(&mut rest);
         (&ini.disabled_functions, &ini.disabled_classes).hash(&mut rest);
-        file_cache::stands_in(&ini.file_cache);
         default_variable("PHPRC", &settings.php_ini_directory);
         let modules = format!("{}/conf.d", settings.php_ini_directory);
         default_variable("PHP_INI_SCAN_DIR", &modules);
+        file_cache::begin(&ini.file_cache);
 
         // PHP keeps the text for as long as it lives.
         let entries: &'static CStr = Box::leak(ini.entries.into_boxed_c_str());
@@ -80,6 +80,8 @@ impl Engine {
         let started = unsafe {
             ffi::hostel_php_start(&raw const callbacks::TABLE, entries.as_ptr(), rest.finish())
         };
+        // Where PHP did not ask for it.
+        drop(file_cache::finish());
         if started != 0 {
             return Err(EngineError::Php(settings.name.clone()));
         }

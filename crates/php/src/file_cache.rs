@@ -10,13 +10,15 @@ use std::io::{self, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, mkdirat, openat, stat, statat, unlinkat,
 };
 use rustix::io::Errno;
-use rustix::process::geteuid;
+use rustix::process::{Pid, WaitOptions, geteuid, waitpid};
+
+use crate::process::{end_process, fork};
 
 /// Why there is no file cache.
 #[derive(Debug, thiserror::Error)]
@@ -39,39 +41,82 @@ pub(crate) enum FileCacheError {
     Unseen { path: PathBuf, source: io::Error },
 }
 
-/// Where file caches stand, to be said before PHP starts.
-static PARENT: OnceLock<PathBuf> = OnceLock::new();
-/// The one that this PHP uses.
+/// The look at what is there, which goes on beside PHP's start.
+static LOOK: Mutex<Option<Looking>> = Mutex::new(None);
+/// The file cache that this PHP uses.
 static USED: OnceLock<CString> = OnceLock::new();
 
-/// The file cache of this site stands in this directory; an empty path is none.
-pub(crate) fn stands_in(parent: &str) {
-    if !parent.is_empty() {
-        let _ = PARENT.set(PathBuf::from(parent));
+/// A child that looks through a directory.
+pub(crate) struct Looking {
+    child: Pid,
+    directory: OwnedFd,
+    path: PathBuf,
+}
+
+/// Begin to look at the file caches in this directory; an empty path is none. It takes longer than a fork: the file system reads each directory
+/// once for every process. A thread would do as well, but the C library is slower for ever in a process that had two, and in its children.
+pub(crate) fn begin(parent: &str) {
+    if parent.is_empty() {
+        return;
     }
+    let path = PathBuf::from(parent);
+    let looking = open_own(&path).and_then(|directory| match fork() {
+        Ok(Some(child)) => Ok(Looking {
+            child,
+            directory,
+            path: path.clone(),
+        }),
+        Ok(None) => {
+            let looked = look_through(&directory).map_err(unseen(&path));
+            if let Err(error) = &looked {
+                say(error);
+            }
+            end_process(looked.is_err().into());
+        }
+        Err(source) => Err(unseen(&path)(source)),
+    });
+    match (looking, LOOK.lock()) {
+        (Ok(looking), Ok(mut place)) => *place = Some(looking),
+        (Err(error), _) => say(&error),
+        // Nobody panics with the lock in his hands.
+        (Ok(_), Err(_)) => {}
+    }
+}
+
+fn unseen(path: &Path) -> impl Fn(io::Error) -> FileCacheError {
+    |source| FileCacheError::Unseen {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn say(error: &FileCacheError) {
+    // Nobody is left to tell where this cannot be written.
+    let _ = writeln!(
+        io::stderr(),
+        "hostel-php: OPcache's file cache is not used, scripts are compiled anew whenever the site wakes: {error}"
+    );
 }
 
 /// Make ready the file cache of a PHP of this generation: a number that differs where the code or the settings do. `None` where
 /// it must not be used; the site's error log is told why, and the site does without.
 pub(crate) fn prepare(generation: u64) -> Option<&'static CStr> {
-    let parent = PARENT.get()?;
+    let looking = finish()?;
     let name = format!("{generation:016x}");
-    let prepared = open_own(parent).and_then(|directory| {
-        look_through(&directory, &name).map_err(|source| FileCacheError::Unseen {
-            path: parent.clone(),
-            source,
-        })
-    });
-    if let Err(error) = prepared {
-        // Nobody is left to tell where this cannot be written.
-        let _ = writeln!(
-            io::stderr(),
-            "hostel-php: OPcache's file cache is not used, scripts are compiled anew whenever the site wakes: {error}"
-        );
+    if let Err(source) = choose(&looking.directory, &name) {
+        say(&unseen(&looking.path)(source));
         return None;
     }
-    let path = CString::new(parent.join(name).into_os_string().into_encoded_bytes()).ok()?;
+    let path = looking.path.join(name).into_os_string();
+    let path = CString::new(path.into_encoded_bytes()).ok()?;
     Some(USED.get_or_init(|| path))
+}
+
+/// Wait for the end of the look, if nobody has: `None` then, too, and where it failed.
+pub(crate) fn finish() -> Option<Looking> {
+    let looking = LOOK.lock().ok()?.take()?;
+    let (_, status) = waitpid(Some(looking.child), WaitOptions::empty()).ok()??;
+    (status.exit_status() == Some(0)).then_some(looking)
 }
 
 /// Forget all compiled scripts on disk, as who resets OPcache expects. What cannot be removed now is a file like any other: it
@@ -106,8 +151,8 @@ fn open_own(path: &Path) -> Result<OwnedFd, FileCacheError> {
     }
 }
 
-/// Remove all generations but this one, and of this one what may be stale; make it where it is missing.
-fn look_through(parent: &OwnedFd, name: &str) -> io::Result<()> {
+/// Remove all generations but this one, which is made where it is missing.
+fn choose(parent: &OwnedFd, name: &str) -> io::Result<()> {
     for entry in Dir::read_from(parent)? {
         let entry = entry?;
         let other = entry.file_name();
@@ -116,28 +161,22 @@ fn look_through(parent: &OwnedFd, name: &str) -> io::Result<()> {
         }
     }
     match mkdirat(parent, name, Mode::from_raw_mode(0o700)) {
-        Ok(()) => return Ok(()),
-        Err(Errno::EXIST) => {}
-        Err(error) => return Err(error.into()),
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(error) => Err(error.into()),
     }
-    let directory = openat(parent, name, DIRECTORY, Mode::empty())?;
+}
+
+/// Remove of each generation what may be stale. Which one is PHP's is not known yet, but there is hardly another.
+fn look_through(parent: &OwnedFd) -> io::Result<()> {
     let mut look = Look {
         files_left: FILES_MAX,
     };
-    for build in Dir::read_from(&directory)? {
-        let build = build?;
-        let name = build.file_name();
-        if name == c"." || name == c".." {
-            continue;
+    for generation in Dir::read_from(parent)? {
+        let generation = generation?;
+        let name = generation.file_name();
+        if name != c"." && name != c".." {
+            look.generation(parent, name)?;
         }
-        // What stands beneath the build's name is the path of a script. Nothing else has a path that can be compared, such as a
-        // script in an archive.
-        if name.to_bytes().len() != BUILD_NAME_BYTES {
-            remove(&directory, name, 0)?;
-            continue;
-        }
-        let below = openat(&directory, name, DIRECTORY, Mode::empty())?;
-        look.directory(below, &mut Vec::new(), i64::MIN, 0)?;
     }
     Ok(())
 }
@@ -148,6 +187,30 @@ struct Look {
 }
 
 impl Look {
+    fn generation(&mut self, parent: &OwnedFd, name: &CStr) -> io::Result<()> {
+        let directory = match openat(parent, name, DIRECTORY, Mode::empty()) {
+            Ok(directory) => directory,
+            Err(Errno::NOTDIR | Errno::LOOP) => return remove(parent, name, 0),
+            Err(error) => return Err(error.into()),
+        };
+        for build in Dir::read_from(&directory)? {
+            let build = build?;
+            let name = build.file_name();
+            if name == c"." || name == c".." {
+                continue;
+            }
+            // What stands beneath the build's name is the path of a script. Nothing else has a path that can be compared, such as a
+            // script in an archive.
+            if name.to_bytes().len() != BUILD_NAME_BYTES {
+                remove(&directory, name, 0)?;
+                continue;
+            }
+            let below = openat(&directory, name, DIRECTORY, Mode::empty())?;
+            self.directory(below, &mut Vec::new(), i64::MIN, 0)?;
+        }
+        Ok(())
+    }
+
     /// `path` is where the scripts of this directory stand, and `moved` when something above them was put there last.
     fn directory(
         &mut self,
@@ -298,7 +361,9 @@ mod tests {
         }
 
         fn look(&self) {
-            look_through(&open_own(&self.0).unwrap(), "0000000000000007").unwrap();
+            let directory = open_own(&self.0).unwrap();
+            look_through(&directory).unwrap();
+            choose(&directory, "0000000000000007").unwrap();
         }
     }
 
