@@ -156,7 +156,7 @@ fn choose(parent: &OwnedFd, name: &str) -> io::Result<()> {
     for entry in Dir::read_from(parent)? {
         let entry = entry?;
         let other = entry.file_name();
-        if other != c"." && other != c".." && other.to_bytes() != name.as_bytes() {
+        if is_generation(other) && other.to_bytes() != name.as_bytes() {
             remove(parent, other, 0)?;
         }
     }
@@ -166,6 +166,12 @@ fn choose(parent: &OwnedFd, name: &str) -> io::Result<()> {
     }
 }
 
+/// Whether this was made by [`choose`]. The directory may be one that the administrator has named, and hold anything else besides.
+fn is_generation(name: &CStr) -> bool {
+    let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    name.to_bytes().len() == 16 && name.to_bytes().iter().all(is_digit)
+}
+
 /// Remove of each generation what may be stale. Which one is PHP's is not known yet, but there is hardly another.
 fn look_through(parent: &OwnedFd) -> io::Result<()> {
     let mut look = Look {
@@ -173,9 +179,8 @@ fn look_through(parent: &OwnedFd) -> io::Result<()> {
     };
     for generation in Dir::read_from(parent)? {
         let generation = generation?;
-        let name = generation.file_name();
-        if name != c"." && name != c".." {
-            look.generation(parent, name)?;
+        if is_generation(generation.file_name()) {
+            look.generation(parent, generation.file_name())?;
         }
     }
     Ok(())
@@ -423,11 +428,13 @@ mod tests {
         let other = cache.0.join("0000000000000006/deep");
         fs::create_dir_all(&other).unwrap();
         symlink(&elsewhere.0, other.join("link")).unwrap();
-        symlink(&elsewhere.0, cache.0.join("link")).unwrap();
+        symlink(&elsewhere.0, cache.0.join("0000000000000005")).unwrap();
+        fs::create_dir(cache.0.join("photographs")).unwrap();
         cache.look();
-        let left: Vec<_> = fs::read_dir(&cache.0).unwrap().flatten().collect();
-        assert_eq!(left.len(), 1, "{left:?}");
-        assert_eq!(left[0].file_name(), "0000000000000007");
+        let left = fs::read_dir(&cache.0).unwrap().flatten();
+        let mut left: Vec<_> = left.map(|entry| entry.file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["0000000000000007", "photographs"]);
         assert!(elsewhere.0.join("file").exists());
     }
 
