@@ -185,7 +185,7 @@ keys! {
     /// those that they may not. Strings, whole numbers, `true` and `false`. At most 200.
     ///
     /// OPcache keeps what it has compiled in a directory of the site's own, so that a site that wakes does not compile it again;
-    /// `"opcache.file_cache" = ""` switches that off. It is off, too, with `opcache.validate_timestamps` off or an `opcache.preload`.
+    /// `"opcache.file_cache" = ""` switches that off. It is off, too, with `opcache.validate_timestamps` off, an `opcache.preload`, or the JIT on.
     php: RawPhp = "(none)";
 }
 
