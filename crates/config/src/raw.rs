@@ -183,6 +183,9 @@ keys! {
     processes_max: i64 = "512";
     /// PHP settings: the table `[php.value]` for those that scripts and `.user.ini` may change, `[php.admin_value]` for
     /// those that they may not. Strings, whole numbers, `true` and `false`. At most 200.
+    ///
+    /// OPcache keeps what it has compiled in a directory of the site's own, so that a site that wakes does not compile it again;
+    /// `"opcache.file_cache" = ""` switches that off. It is off, too, with `opcache.validate_timestamps` off, an `opcache.preload`, or the JIT on.
     php: RawPhp = "(none)";
 }
 

@@ -388,6 +388,7 @@ impl<'s> Exchange<'s> {
             match self.rules.check(head, payload) {
                 Err(broken) => return Some(Turn::Broken(broken)),
                 Ok(Event::Head(status, headers)) => {
+                    self.site.answers();
                     self.channel.decide(Verdict::Head(status, headers));
                 }
                 Ok(Event::Body([])) => {}

@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::pin;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hostel_sys::fdpass;
 use hostel_wire::codec::Malformed;
@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 
 use crate::lookup::BadDescriptor;
 use crate::sites::Site;
+use crate::wake::Step;
 
 /// The front's end of the link to one keeper.
 pub struct Keeper {
@@ -202,6 +203,7 @@ fn hear(
             if keeper.is_ready.replace(true) {
                 return Err(KeeperError::Unexpected("Ready twice"));
             }
+            site.wake.reach(Step::Keeper, Instant::now());
         }
         KeeperToFront::Resolved { ticket, resolution } => {
             site.map.answer(site, ticket, resolution, descriptor)?;

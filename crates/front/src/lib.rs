@@ -63,4 +63,5 @@ pub mod static_file;
 pub mod status;
 pub mod supply;
 pub mod turns;
+mod wake;
 pub mod worker;

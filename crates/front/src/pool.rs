@@ -23,6 +23,7 @@ use crate::handoff::HandoffError;
 use crate::keeper::{Keeper, KeeperError};
 use crate::scheduler::{Arrival, Slot, Staff, Terms};
 use crate::sites::{Count, Site};
+use crate::wake::Step;
 use crate::worker::{Activity, Job, Stop, Told, Worker};
 
 mod ahead;
@@ -191,6 +192,7 @@ impl Pool {
             self.report(&inner);
             drop(inner);
             self.started.add(1);
+            site.wake.php_is_asked(now);
             if let Err(error) = keeper.send(&FrontToKeeper::StartWorker(id), Some(far)) {
                 return site.lost(keeper, &error.to_string());
             }
@@ -242,6 +244,7 @@ impl Pool {
             return Err(KeeperError::Unexpected("a worker's start twice"));
         };
         worker.pid.set(pid);
+        site.wake.reach(Step::Php, Instant::now());
         // Whoever stops a worker before it has started has nothing else to stop.
         worker.turn_to(Activity::Idle, Instant::now());
         site.spawn(exchange::serve(Rc::clone(site), worker, stream));

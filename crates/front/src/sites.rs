@@ -25,6 +25,7 @@ use crate::pool::Pool;
 use crate::spill::{Share, Spill};
 use crate::supply::{Portion, Supply};
 use crate::turns::{Account, Place, Turns};
+use crate::wake::{Step, Wake};
 
 /// What every site needs of the server.
 #[derive(Clone)]
@@ -210,6 +211,7 @@ pub struct Site {
     pub(crate) account: Rc<Account>,
     /// Its way to the disk.
     pub(crate) disk: SiteDisk,
+    pub(crate) wake: Wake,
     state: RefCell<State>,
     running: Cell<u32>,
     is_leaving: Cell<bool>,
@@ -252,6 +254,7 @@ impl Site {
             services,
             counters: Counters::default(),
             map: PathMap::default(),
+            wake: Wake::default(),
             state: RefCell::new(State::Asleep),
             running: Cell::new(0),
             is_leaving: Cell::new(false),
@@ -363,14 +366,17 @@ impl Site {
             self.refuse_waiting();
         } else if let Some(message) = wake {
             *self.state.borrow_mut() = State::Waking;
+            self.wake.begin(now);
             self.services.monitor.send(message);
         }
     }
 
     /// The monitor has started the sandbox.
     pub fn up(self: &Rc<Self>, keeper: Rc<Keeper>) {
-        self.end();
-        self.used.set(Instant::now());
+        self.leave_keeper();
+        let now = Instant::now();
+        self.used.set(now);
+        self.wake.reach(Step::Sandbox, now);
         *self.state.borrow_mut() = State::Up(keeper);
         self.pump();
     }
@@ -415,6 +421,17 @@ impl Site {
         *self.state.borrow_mut() = State::Lost(Instant::now() + LOST_WAIT);
     }
 
+    /// A worker sends its answer.
+    pub(crate) fn answers(&self) {
+        if self.wake.is_under_way()
+            && let Some(steps) = self.wake.reach(Step::Answer, Instant::now())
+        {
+            let name = &self.entry.name;
+            let text = format_args!("site {name} woke in {steps}");
+            self.services.logs.server(Level::Debugging, text);
+        }
+    }
+
     /// The keeper cannot sleep.
     pub(crate) fn busy(&self, processes: u32) -> bool {
         self.used.set(Instant::now());
@@ -431,8 +448,14 @@ impl Site {
         asked
     }
 
-    /// Everything that came from a keeper goes with it.
+    /// The sandbox is gone, or is to be.
     fn end(self: &Rc<Self>) {
+        self.wake.give_up();
+        self.leave_keeper();
+    }
+
+    /// Everything that came from a keeper goes with it.
+    fn leave_keeper(self: &Rc<Self>) {
         if let Some(keeper) = self.keeper() {
             keeper.close();
         }

@@ -69,6 +69,7 @@ fn describe(site: &Site) -> Value {
         "state": site.state_word(),
         "keeper": site.keeper().map(|keeper| keeper.pid),
         "running": site.running(),
+        "woke": site.wake.describe(),
         "workers": {
             "max": site.entry.workers_max,
             "running_max": census.running_max,

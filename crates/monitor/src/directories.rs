@@ -21,6 +21,9 @@ pub struct Directories {
     logs: Directory,
 }
 
+/// A site's own directories, each open, or why it is not to be used.
+pub type SiteState = [Result<OwnedFd, SecureError>; 4];
+
 impl Directories {
     /// Make and open them.
     ///
@@ -87,12 +90,12 @@ impl Directories {
     /// Make and open a site's own directories: for /tmp, /var/tmp, sessions and OPcache's files.
     ///
     /// # Errors
-    /// One of them cannot be made, or is another user's.
-    pub fn site_state(&self, site: &str, user: &User) -> Result<[OwnedFd; 4], SecureError> {
+    /// One of them cannot be made, or is another user's; or what they stand in.
+    pub fn site_state(&self, site: &str, user: &User) -> Result<SiteState, SecureError> {
         let directory = self.sites.beneath(site, Uid::ROOT, Gid(0), 0o711)?;
         let own = |name| directory.beneath(name, user.uid, user.gid, 0o700);
-        let [a, b, c, d] = ["tmp", "var-tmp", "sessions", "opcache"].map(own);
-        Ok([a?, b?, c?, d?].map(Directory::into_descriptor))
+        Ok(["tmp", "var-tmp", "sessions", "opcache"]
+            .map(|name| own(name).map(Directory::into_descriptor)))
     }
 
     /// Leave nothing in `run`.

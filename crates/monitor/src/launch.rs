@@ -104,9 +104,7 @@ impl Difference<'_> {
             ..Self::NONE
         }
     }
-}
 
-impl Difference<'_> {
     /// Whom the sandbox runs as.
     fn user(&self, site: &Site) -> User {
         let user = User {
@@ -144,6 +142,8 @@ pub struct Launched {
     pub bound: Bound,
     /// Its control group, where there are any; to be dropped when the keeper has ended.
     pub group: Option<SiteGroup>,
+    /// Why OPcache keeps no files, where it does not for what its directory is.
+    pub without_file_cache: Option<SecureError>,
 }
 
 impl Programs {
@@ -156,8 +156,8 @@ impl Programs {
             path: path.to_owned(),
             source,
         };
-        let own = Path::new("/proc/self/exe");
-        let own = std::env::current_exe().map_err(|error| failed(own, error))?;
+        let own = std::env::current_exe();
+        let own = own.map_err(|error| failed(Path::new("/proc/self/exe"), error))?;
         let path = own.parent().unwrap_or(Path::new("/"));
         let directory = open(path, PROGRAM | OFlags::DIRECTORY, Mode::empty())
             .map_err(|error| failed(path, error.into()))?;
@@ -226,7 +226,7 @@ impl Programs {
         is_site: &dyn Fn(u32) -> bool,
         difference: &Difference<'_>,
     ) -> Result<Launched, LaunchError> {
-        let (mut view, kernel_bounds) =
+        let (mut view, kernel_bounds, without_file_cache) =
             self.view(site, server, directories, is_site, difference)?;
         let bound = std::mem::take(&mut view.bound);
         let (control, far) = message_pair(true).map_err(LaunchError::Sockets)?;
@@ -276,10 +276,11 @@ impl Programs {
             errors: Rc::new(errors),
             bound,
             group,
+            without_file_cache,
         })
     }
 
-    /// The view, and whether the kernel bounds the site's temporary files.
+    /// The view, whether the kernel bounds the site's temporary files, and why there is no place for OPcache's, if there is none.
     fn view(
         &self,
         site: &Site,
@@ -287,11 +288,8 @@ impl Programs {
         directories: &Directories,
         is_site: &dyn Fn(u32) -> bool,
         difference: &Difference<'_>,
-    ) -> Result<(View, bool), LaunchError> {
-        let user = User {
-            home: PathBuf::from(&site.home),
-            ..site.user.clone()
-        };
+    ) -> Result<(View, bool, Option<SecureError>), LaunchError> {
+        let user = Difference::NONE.user(site);
         let reserved: [&Path; 4] = [
             &server.sites_directory,
             &server.state,
@@ -299,9 +297,13 @@ impl Programs {
             &server.run,
         ];
         let home = open_home(&user.home, user.uid, &reserved)?;
-        let [temporary, var_temporary, sessions, opcache] =
+        let [temporary, var_temporary, sessions, file_cache] =
             directories.site_state(&site.name, &user)?;
-        let own = [&temporary, &var_temporary, &sessions, &opcache].map(AsFd::as_fd);
+        // A site can do without the last.
+        let needed = [temporary?, var_temporary?, sessions?];
+        let own: Vec<_> = needed.iter().chain(&file_cache).map(AsFd::as_fd).collect();
+        let places = [view::TEMPORARY, "/var/tmp", view::SESSIONS, view::OPCACHE];
+        let mounted: Vec<_> = own.iter().copied().zip(places).collect();
         let home_max = (home.as_fd(), site.limits.home_bytes_max);
         let own_max = (&own[..], site.limits.temporary_bytes_max);
         let bounded = quota::bound(user.uid, home_max, own_max).map_err(LaunchError::Quota)?;
@@ -314,21 +316,12 @@ impl Programs {
             (php.as_fd(), &php_path),
         ];
         read_only.extend(difference.document_root.map(|root| (root, view::PROVE)));
-        read_only.extend(
-            difference
-                .instead
-                .map(|(program, _)| (program, view::INSTEAD)),
-        );
+        read_only.extend(difference.instead.map(|with| (with.0, view::INSTEAD)));
         let view = View::prepare(&ViewPlan {
             user: &difference.user(site),
             group: &group,
             home: home.as_fd(),
-            own: &[
-                (temporary.as_fd(), view::TEMPORARY),
-                (var_temporary.as_fd(), "/var/tmp"),
-                (sessions.as_fd(), view::SESSIONS),
-                (opcache.as_fd(), view::OPCACHE),
-            ],
+            own: &mounted,
             programs: &read_only,
             locks: view::LOCKS,
             php_ini_directory: Path::new(&server.php_ini_directory),
@@ -336,7 +329,7 @@ impl Programs {
             layers: difference.layers,
             mount_point: &directories.mount_point(),
         })?;
-        Ok((view, bounded))
+        Ok((view, bounded, file_cache.err()))
     }
 }
 

@@ -282,6 +282,89 @@ static int sapi_hostel_deactivate(void)
     return SUCCESS;
 }
 
+/* ---- OPcache's file cache -------------------------------------------------------------------------------------- */
+
+/* PHP's table of what its ini files say; its modules read it when they start. */
+static HashTable *configuration;
+static uint64_t rest_of_generation;
+
+static void set_ini_default(const char *name, const char *value)
+{
+    zval text;
+    ZVAL_NEW_STR(&text, zend_string_init(value, strlen(value), 1));
+    zend_hash_str_update(configuration, name, strlen(name), &text);
+}
+
+static uint64_t hash(uint64_t sum, const char *bytes, size_t length)
+{
+    /* FNV-1a, with a step for the end, so that two texts are not one. */
+    for (size_t i = 0; i <= length; i++) {
+        sum = (sum ^ (i < length ? (unsigned char)bytes[i] : 0x100)) * UINT64_C(0x100000001b3);
+    }
+    return sum;
+}
+
+static uint64_t hash_settings(uint64_t sum, HashTable *settings)
+{
+    zend_ulong number;
+    zend_string *name;
+    zval *value;
+    ZEND_HASH_FOREACH_KEY_VAL(settings, number, name, value) {
+        sum = name ? hash(sum, ZSTR_VAL(name), ZSTR_LEN(name)) : hash(sum, (const char *)&number, sizeof number);
+        if (Z_TYPE_P(value) == IS_ARRAY) {
+            sum = hash_settings(sum, Z_ARRVAL_P(value));
+        } else if (Z_TYPE_P(value) == IS_STRING) {
+            sum = hash(sum, Z_STRVAL_P(value), Z_STRLEN_P(value));
+        }
+    } ZEND_HASH_FOREACH_END();
+    return sum;
+}
+
+/* What a script is compiled to depends on PHP, on its modules, whose constants become part of it, and on settings. OPcache looks at
+ * its own build alone. */
+static uint64_t generation(void)
+{
+    uint64_t sum = hash(UINT64_C(0xcbf29ce484222325), (const char *)&rest_of_generation, sizeof rest_of_generation);
+    zend_module_entry *loaded;
+    ZEND_HASH_MAP_FOREACH_PTR(&module_registry, loaded) {
+        const char *version = loaded->version ? loaded->version : "";
+        sum = hash(hash(sum, loaded->name, strlen(loaded->name)), version, strlen(version));
+    } ZEND_HASH_FOREACH_END();
+    return hash_settings(sum, configuration);
+}
+
+/* Called when all ini files are read and before OPcache starts. Compiled scripts on disk outlive PHP. Where a script's time does not
+ * count, its end is what makes a changed one count; and what a preloaded script has defined is taken for granted by others. */
+static void choose_file_cache(void)
+{
+    zend_long times_count;
+    char *preloaded = NULL;
+    bool is_sound = (cfg_get_long("opcache.validate_timestamps", &times_count) == FAILURE || times_count != 0)
+        && (cfg_get_string("opcache.preload", &preloaded) == FAILURE || !preloaded || !*preloaded);
+    const char *directory = is_sound ? callbacks.file_cache(generation()) : NULL;
+    set_ini_default("opcache.file_cache", directory ? directory : "");
+}
+
+static zif_handler reset_memory;
+
+/* opcache_reset() as php-fpm has it leaves nothing that was compiled; OPcache's own would leave the files. */
+static ZEND_NAMED_FUNCTION(reset_memory_and_files)
+{
+    reset_memory(INTERNAL_FUNCTION_PARAM_PASSTHRU);
+    if (Z_TYPE_P(return_value) == IS_TRUE) {
+        callbacks.forget_files();
+    }
+}
+
+static void extend_reset(void)
+{
+    zend_internal_function *reset = zend_hash_str_find_ptr(CG(function_table), ZEND_STRL("opcache_reset"));
+    if (reset && reset->type == ZEND_INTERNAL_FUNCTION) {
+        reset_memory = reset->handler;
+        reset->handler = reset_memory_and_files;
+    }
+}
+
 /* ---- functions and settings that FPM has ----------------------------------------------------------------------- */
 
 PHP_FUNCTION(fastcgi_finish_request)
@@ -328,6 +411,7 @@ PHP_INI_END()
 static PHP_MINIT_FUNCTION(hostel)
 {
     REGISTER_INI_ENTRIES();
+    choose_file_cache();
     return SUCCESS;
 }
 
@@ -347,17 +431,11 @@ static zend_module_entry module = {
 /* ---- start ----------------------------------------------------------------------------------------------------- */
 
 /* Defaults that php.ini may override. */
-static void set_ini_default(HashTable *configuration, const char *name, const char *value)
+static void sapi_hostel_ini_defaults(HashTable *read)
 {
-    zval text;
-    ZVAL_NEW_STR(&text, zend_string_init(value, strlen(value), 1));
-    zend_hash_str_update(configuration, name, strlen(name), &text);
-}
-
-static void sapi_hostel_ini_defaults(HashTable *configuration)
-{
-    set_ini_default(configuration, "sys_temp_dir", "/tmp");
-    set_ini_default(configuration, "upload_tmp_dir", "/tmp");
+    configuration = read;
+    set_ini_default("sys_temp_dir", "/tmp");
+    set_ini_default("upload_tmp_dir", "/tmp");
 }
 
 static int sapi_hostel_startup(sapi_module_struct *sapi)
@@ -385,9 +463,10 @@ static sapi_module_struct sapi = {
     .php_ini_ignore_cwd = 1,
 };
 
-int hostel_php_start(const struct hostel_callbacks *from_rust, const char *ini_entries)
+int hostel_php_start(const struct hostel_callbacks *from_rust, const char *ini_entries, uint64_t generation_rest)
 {
     callbacks = *from_rust;
+    rest_of_generation = generation_rest;
 #ifdef ZEND_SIGNALS
     zend_signal_startup();
 #endif
@@ -396,6 +475,7 @@ int hostel_php_start(const struct hostel_callbacks *from_rust, const char *ini_e
     if (sapi.startup(&sapi) == FAILURE) {
         return -1;
     }
+    extend_reset();
     zend_hash_init(&user_settings_cache, 0, NULL, user_settings_free, 1);
     import_process_environment = php_import_environment_variables;
     php_import_environment_variables = import_environment;

@@ -50,10 +50,15 @@ struct hostel_callbacks {
     int (*finish)(void *exchange);      /* 0, or 1 when it was finished before */
     size_t (*read_body)(void *exchange, char *buffer, size_t length);
     void (*log)(void *exchange, const char *bytes, size_t length);
+    /* Where OPcache is to keep compiled scripts, for a PHP of this number; NULL for nowhere. Asked once, while PHP starts. */
+    const char *(*file_cache)(uint64_t generation);
+    /* They are to be forgotten. */
+    void (*forget_files)(void);
 };
 
-/* Start PHP with the lines of `ini_entries` (static, as php.ini would have them) above php.ini's. 0, or -1. */
-int hostel_php_start(const struct hostel_callbacks *callbacks, const char *ini_entries);
+/* Start PHP with the lines of `ini_entries` (static, as php.ini would have them) above php.ini's. `generation_rest` is another
+ * number where something else differs that compiled scripts depend on. 0, or -1. */
+int hostel_php_start(const struct hostel_callbacks *callbacks, const char *ini_entries, uint64_t generation_rest);
 /* 1 when OPcache runs, 0 when it does not. */
 int hostel_php_opcache_runs(void);
 /* 0 when the ini files switch OPcache off, else 1. */

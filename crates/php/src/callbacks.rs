@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::exchange::Exchange;
 use crate::ffi::{Callbacks, Text};
+use crate::file_cache;
 use crate::reply::ScriptHead;
 
 /// The table that the shim is given.
@@ -18,6 +19,8 @@ pub(crate) static TABLE: Callbacks = Callbacks {
     finish,
     read_body,
     log,
+    file_cache,
+    forget_files,
 };
 
 /// Run `body` on the exchange, with `failed` as the answer to a panic.
@@ -118,6 +121,22 @@ unsafe extern "C" fn log(exchange: *mut c_void, bytes: *const c_char, length: us
     let text = unsafe { bytes_of(bytes, length) };
     // SAFETY: called by the shim with the request's exchange.
     unsafe { guarded(exchange, (), |exchange| exchange.log(text)) };
+}
+
+/// Called while PHP starts, without an exchange: where to keep compiled scripts, null for nowhere.
+unsafe extern "C" fn file_cache(generation: u64) -> *const c_char {
+    let prepared = catch_unwind(|| file_cache::prepare(generation));
+    // PHP starts without it.
+    prepared
+        .ok()
+        .flatten()
+        .map_or(std::ptr::null(), CStr::as_ptr)
+}
+
+/// A script has reset OPcache.
+unsafe extern "C" fn forget_files() {
+    // A panic has been told on standard error, and the script goes on.
+    drop(catch_unwind(file_cache::forget_all));
 }
 
 fn taken(taken: bool) -> c_int {

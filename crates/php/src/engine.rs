@@ -5,7 +5,9 @@
 //! worker may be replaced. It never shuts PHP down; the process just ends.
 
 use std::ffi::{CStr, CString, OsStr};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::marker::PhantomData;
+use std::os::unix::fs::MetadataExt;
 
 use hostel_sys::cred::Dropped;
 use hostel_wire::monitor_keeper::SiteSettings;
@@ -13,6 +15,7 @@ use hostel_wire::monitor_keeper::SiteSettings;
 use crate::callbacks;
 use crate::exchange::Exchange;
 use crate::ffi;
+use crate::file_cache;
 use crate::ini::{Ini, IniError};
 use crate::request::Prepared;
 
@@ -63,15 +66,23 @@ impl Engine {
     /// See [`EngineError`]; the process has to end then.
     pub(crate) fn start(_: &Dropped, settings: &SiteSettings) -> Result<Self, EngineError> {
         let ini = Ini::new(settings)?;
-        check_library()?;
+        let mut rest = DefaultHasher::new();
+        check_library()?.hash(&mut rest);
+        (&ini.disabled_functions, &ini.disabled_classes).hash(&mut rest);
         default_variable("PHPRC", &settings.php_ini_directory);
         let modules = format!("{}/conf.d", settings.php_ini_directory);
         default_variable("PHP_INI_SCAN_DIR", &modules);
+        file_cache::begin(&ini.file_cache);
 
         // PHP keeps the text for as long as it lives.
         let entries: &'static CStr = Box::leak(ini.entries.into_boxed_c_str());
         // SAFETY: the table is copied, the text lives for ever, and this is the only start in this process.
-        if unsafe { ffi::hostel_php_start(&raw const callbacks::TABLE, entries.as_ptr()) } != 0 {
+        let started = unsafe {
+            ffi::hostel_php_start(&raw const callbacks::TABLE, entries.as_ptr(), rest.finish())
+        };
+        // Where PHP did not ask for it.
+        drop(file_cache::finish());
+        if started != 0 {
             return Err(EngineError::Php(settings.name.clone()));
         }
         // SAFETY: PHP has started.
@@ -127,12 +138,15 @@ impl Engine {
 }
 
 /// Debian's library is found by a name without a version, so another one may have been installed since the build, and its
-/// structures would not be those of the build's headers. The kernel knows the file that was loaded.
-fn check_library() -> Result<(), EngineError> {
+/// structures would not be those of the build's headers. The kernel knows the file that was loaded. Returns
+/// its time and size, which differ between two builds even where PHP's version is the same.
+fn check_library() -> Result<(i64, u64), EngineError> {
     let maps = std::fs::read_to_string("/proc/self/maps").map_err(EngineError::Maps)?;
     let suffix = format!("/{LIBRARY}");
-    if maps.lines().any(|line| line.ends_with(&suffix)) {
-        return Ok(());
+    if let Some(line) = maps.lines().find(|line| line.ends_with(&suffix)) {
+        let path = line.split_once('/').map_or("", |(_, path)| path);
+        let file = std::fs::metadata(format!("/{path}")).map_err(EngineError::Maps)?;
+        return Ok((file.mtime(), file.size()));
     }
     let loaded = maps
         .lines()

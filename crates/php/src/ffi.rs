@@ -59,12 +59,15 @@ pub(crate) struct Callbacks {
         unsafe extern "C" fn(exchange: *mut c_void, buffer: *mut c_char, length: usize) -> usize,
     pub(crate) log:
         unsafe extern "C" fn(exchange: *mut c_void, bytes: *const c_char, length: usize),
+    pub(crate) file_cache: unsafe extern "C" fn(generation: u64) -> *const c_char,
+    pub(crate) forget_files: unsafe extern "C" fn(),
 }
 
 unsafe extern "C" {
     pub(crate) fn hostel_php_start(
         callbacks: *const Callbacks,
         ini_entries: *const c_char,
+        generation_rest: u64,
     ) -> c_int;
     pub(crate) fn hostel_php_opcache_runs() -> c_int;
     pub(crate) fn hostel_php_opcache_is_wanted() -> c_int;

@@ -34,6 +34,8 @@ pub(crate) struct Ini {
     /// Lists that only add to those of php.ini.
     pub(crate) disabled_functions: Vec<CString>,
     pub(crate) disabled_classes: Vec<CString>,
+    /// Where OPcache's file cache may stand; empty for none. It is no line, since it has to be looked at first.
+    pub(crate) file_cache: String,
 }
 
 impl Ini {
@@ -44,6 +46,7 @@ impl Ini {
         }
         let mut locked = Vec::new();
         let (mut disabled_functions, mut disabled_classes) = (Vec::new(), Vec::new());
+        let mut file_cache = view::OPCACHE.to_owned();
         for setting in &settings.php_values {
             let name = setting.name.as_str();
             let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
@@ -56,6 +59,7 @@ impl Ini {
             match name {
                 "disable_functions" => disabled_functions.push(CString::new(&*setting.value)?),
                 "disable_classes" => disabled_classes.push(CString::new(&*setting.value)?),
+                "opcache.file_cache" => file_cache.clone_from(&setting.value),
                 // Lists that are read while PHP starts and that are no settings afterwards.
                 "extension" | "zend_extension" => line(&mut entries, name, &setting.value),
                 _ => {
@@ -71,6 +75,7 @@ impl Ini {
             locked,
             disabled_functions,
             disabled_classes,
+            file_cache,
         })
     }
 }
@@ -114,6 +119,8 @@ fn is_quoted(value: &str) -> bool {
 /// Debian's PHP keeps them in `view::SESSIONS` unless told otherwise, and each site has a directory of its own there.
 const OURS: &[(&str, &str)] = &[
     ("opcache.lockfile_path", view::LOCKS),
+    // A file that was cut short, by a host that went down, is noticed and its script compiled anew.
+    ("opcache.file_cache_consistency_checks", "1"),
     // They guard a cache that several users or roots share. Nothing is shared here, and they cost next to nothing.
     ("opcache.validate_permission", "1"),
     ("opcache.validate_root", "1"),
@@ -209,6 +216,19 @@ mod tests {
         let ini = ini(&[("disable_functions", "exec, system", true)]).unwrap();
         assert!(!ini.entries.to_str().unwrap().contains("disable_functions"));
         assert_eq!(ini.disabled_functions.len(), 1);
+    }
+
+    #[test]
+    fn the_file_cache_is_no_line_and_can_be_switched_off() {
+        assert_eq!(ini(&[]).unwrap().file_cache, view::OPCACHE);
+        let ini = ini(&[("opcache.file_cache", "", true)]).unwrap();
+        assert_eq!(ini.file_cache, "");
+        assert!(
+            !ini.entries
+                .to_str()
+                .unwrap()
+                .contains("opcache.file_cache=")
+        );
     }
 
     #[test]

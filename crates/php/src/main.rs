@@ -33,6 +33,7 @@ mod engine;
 mod exchange;
 #[allow(unsafe_code, reason = "declares the shim's functions")]
 mod ffi;
+mod file_cache;
 mod ini;
 #[allow(unsafe_code, reason = "fork and _exit have no safe wrapper")]
 mod process;

@@ -10,7 +10,7 @@ pub const INSTEAD: &str = "/run/hostel/bin/hostel";
 pub const LOCKS: &str = "/run/hostel/lock";
 /// PHP sessions of this site alone, at Debian's usual path.
 pub const SESSIONS: &str = "/var/lib/php/sessions";
-/// OPcache's file cache of this site alone, for those who switch it on.
+/// OPcache's file cache of this site alone, which outlives the site's sleep.
 pub const OPCACHE: &str = "/var/lib/php/opcache";
 /// Temporary files of this site alone, uploads among them.
 pub const TEMPORARY: &str = "/tmp";

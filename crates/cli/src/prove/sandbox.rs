@@ -93,6 +93,12 @@ impl Sandbox {
         sort: &Sort<'_>,
     ) -> Result<Self, SandboxError> {
         let is_site = |number| ground.is_identity(number);
+        // Other settings than the site's mean another file cache, and PHP keeps one: the site's own would be removed.
+        let no_file_cache = PhpValue {
+            name: "opcache.file_cache".to_owned(),
+            value: String::new(),
+            admin: true,
+        };
         let launched = ground.programs.keeper(
             site,
             &ground.server,
@@ -104,7 +110,7 @@ impl Sandbox {
                 document_root: Some(ground.stage.document_root()),
                 environment: sort.environment,
                 instead: None,
-                php_values: sort.php_values,
+                php_values: &[sort.php_values, &[no_file_cache]].concat(),
                 #[cfg(feature = "controls")]
                 identity: sort.identity,
             },

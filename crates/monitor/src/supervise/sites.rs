@@ -74,6 +74,10 @@ impl Monitor {
         match launched {
             Ok(launched) => {
                 let pid = launched.child.pid;
+                if let Some(error) = &launched.without_file_cache {
+                    let (log, text) = (&mut self.log, with_causes(error));
+                    log.warning(format_args!("site {name}: OPcache keeps no files: {text}"));
+                }
                 if let Some(watch) = &mut self.watch {
                     watch.cover(&launched.bound, now);
                 }

@@ -5,6 +5,7 @@
 
 mod answer;
 mod body;
+mod file_cache;
 mod front;
 mod leaving;
 mod limits;

@@ -63,7 +63,7 @@ impl Site {
             .join("tests/cases")
             .join(case);
         copy(&from, &root);
-        for own in ["lock", "sessions", "tmp", "ini/conf.d"] {
+        for own in ["lock", "sessions", "tmp", "cache", "ini/conf.d"] {
             std::fs::create_dir_all(directory.join(own)).unwrap();
         }
         // The build may stand in a directory that is closed to the site's user.
@@ -77,6 +77,8 @@ impl Site {
             }
         }
         give_away(&directory);
+        let closed = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(directory.join("cache"), closed).unwrap();
 
         let settings = settings(&directory, wishes);
         let (control, theirs) = fdpass::message_pair(false).unwrap();
@@ -91,6 +93,17 @@ impl Site {
         let message = ToZygote::Settings(Box::new(site.settings.clone()));
         site.tell(&message, &[]);
         site
+    }
+
+    /// End PHP, and start another one.
+    pub(crate) fn restart(&mut self) {
+        let (control, theirs) = fdpass::message_pair(false).unwrap();
+        self.control = control;
+        assert!(self.zygote.wait().unwrap().success());
+        self.zygote = start(&self.directory.join("hostel-php"), &self.directory, theirs);
+        let message = ToZygote::Settings(Box::new(self.settings.clone()));
+        self.tell(&message, &[]);
+        assert_eq!(self.said(), FromZygote::Ready);
     }
 
     /// A new worker, seen as the front sees it.
@@ -211,6 +224,8 @@ fn settings(directory: &Path, wishes: &Wishes<'_>) -> SiteSettings {
         value(&("session.save_path", &sessions), false),
         // Else OPcache leaves out what was written within the last two seconds, which is all that a test has.
         value(&("opcache.file_update_protection", "0"), false),
+        // There is no view that would have a directory for it.
+        value(&("opcache.file_cache", ""), false),
     ];
     php_values.extend(wishes.values.iter().map(|one| value(one, false)));
     php_values.extend(wishes.admin_values.iter().map(|one| value(one, true)));

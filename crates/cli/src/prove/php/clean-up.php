@@ -14,8 +14,13 @@ function remove(string $path): void
     }
 }
 
+// What the running site's PHP has compiled has its script's path, beneath two directories of its own.
+$compiled = [];
+foreach (glob('/var/lib/php/opcache/*/*', GLOB_ONLYDIR) ?: [] as $directory) {
+    array_push($compiled, $directory . $me->home, $directory . $me->root);
+}
 $left = [];
-foreach ([$me->home, $me->root, '/tmp', '/var/tmp', '/var/lib/php/sessions', '/var/lib/php/opcache', '/dev/shm'] as $directory) {
+foreach ([$me->home, $me->root, '/tmp', '/var/tmp', '/var/lib/php/sessions', '/var/lib/php/opcache', '/dev/shm', ...$compiled] as $directory) {
     foreach (@scandir($directory) ?: [] as $name) {
         if (str_contains($name, "prove$told->run") || str_contains($name, "prove-$told->run") || str_contains($name, "prove-race-$told->run")) {
             @remove("$directory/$name");
