@@ -50,7 +50,7 @@ fn make(entry: SiteEntry, monitor: OwnedFd) -> Rc<Front> {
         dispatch: Rc::new(Dispatch::new(Pressure::default())),
     });
     let front = Rc::new(Front::new(sites, logs, spill));
-    front.sites.replace(vec![entry]);
+    front.sites.change(&[], vec![entry]);
     spawn_local(Rc::clone(&front).sweep());
     front
 }
