@@ -116,6 +116,23 @@ fn what_changed_is_as_if_it_were_new() {
 }
 
 #[test]
+fn a_change_makes_nothing_anew() {
+    inside("a_change_makes_nothing_anew", || {
+        let mut rules = InForce::new(table());
+        let mut policy = example();
+        apply(&mut rules, &policy);
+        run(&format!("nft add counter inet {} witness", table()));
+        policy.sites[0].egress = Egress::None;
+        policy.sites.remove(1);
+        policy.sites.push(site("new", 1009, Egress::All, &[]));
+        apply(&mut rules, &policy);
+        let listed = run(&format!("nft list table inet {}", table()));
+        assert!(listed.contains("counter witness"), "{listed}");
+        assert!(listed.contains("1009 : goto all"), "{listed}");
+    });
+}
+
+#[test]
 fn what_the_kernel_has_otherwise_than_it_was_told_is_made_anew() {
     inside(
         "what_the_kernel_has_otherwise_than_it_was_told_is_made_anew",
@@ -190,6 +207,7 @@ fn names_run_out() {
             seconds: 600,
         };
         for texts in [
+            ["203.0.113.7", "2001:db8::7"],
             ["203.0.113.7", "2001:db8::7"],
             ["203.0.113.8", "2001:db8::8"],
         ] {
