@@ -9,7 +9,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::elements::{Element, network_sets, of_network};
-use crate::kernel::{Batch, is_there};
+use crate::kernel::{Batch, Kernel, is_there};
 use crate::names::Granted;
 use crate::nft::{self, NftError};
 use crate::{Table, egress};
@@ -30,6 +30,7 @@ pub enum ApplyError {
 pub struct InForce {
     table: Table,
     held: Option<Held>,
+    kernel: Kernel,
 }
 
 #[derive(Debug)]
@@ -50,7 +51,11 @@ pub struct Network<'n> {
 impl InForce {
     /// Nothing is known of what the kernel has.
     pub fn new(table: Table) -> Self {
-        Self { table, held: None }
+        Self {
+            table,
+            held: None,
+            kernel: Kernel::default(),
+        }
     }
 
     /// Which table it is.
@@ -75,12 +80,12 @@ impl InForce {
                 batch.remove(held.elements.difference(&elements));
                 batch.add(elements.difference(&held.elements));
                 fill(&mut batch, network);
-                batch.commit().is_ok()
+                batch.commit(&mut self.kernel).is_ok()
             }
             Some(_) | None => false,
         };
         if !changed {
-            replace(&self.table, own, &elements, network)?;
+            self.replace(own, &elements, network)?;
         }
         self.held = Some(Held {
             own: own.to_vec(),
@@ -89,14 +94,31 @@ impl InForce {
         Ok(())
     }
 
+    fn replace(
+        &mut self,
+        own: &[SocketAddr],
+        elements: &BTreeSet<Element>,
+        network: Network<'_>,
+    ) -> Result<(), ApplyError> {
+        let (table, stand_ins) = (&self.table, self.table.stand_ins());
+        let mut put = |table: &Table| put(table, &mut self.kernel, own, elements, network);
+        if may_be_there(table) || stand_ins.iter().any(may_be_there) {
+            // One that is there is left: a process that died at this very place may have left no other table that holds.
+            let free = stand_ins.iter().find(|one| !may_be_there(one));
+            put(free.unwrap_or(&stand_ins[0]))?;
+        }
+        put(table)?;
+        remove_stand_ins(table)
+    }
+
     /// Other name servers, other addresses of names.
     ///
     /// # Errors
     /// The kernel's; nothing has changed then.
-    pub fn refill(&self, network: Network<'_>) -> io::Result<()> {
+    pub fn refill(&mut self, network: Network<'_>) -> io::Result<()> {
         let mut batch = Batch::new(&self.table);
         fill(&mut batch, network);
-        batch.commit()
+        batch.commit(&mut self.kernel)
     }
 
     /// Whether it still is there; somebody may have removed it.
@@ -126,22 +148,6 @@ impl InForce {
     }
 }
 
-fn replace(
-    table: &Table,
-    own: &[SocketAddr],
-    elements: &BTreeSet<Element>,
-    network: Network<'_>,
-) -> Result<(), ApplyError> {
-    let stand_ins = table.stand_ins();
-    if may_be_there(table) || stand_ins.iter().any(may_be_there) {
-        // One that is there is left: a process that died at this very place may have left no other table that holds.
-        let free = stand_ins.iter().find(|one| !may_be_there(one));
-        put(free.unwrap_or(&stand_ins[0]), own, elements, network)?;
-    }
-    put(table, own, elements, network)?;
-    remove_stand_ins(table)
-}
-
 fn remove_stand_ins(table: &Table) -> Result<(), ApplyError> {
     for table in table.stand_ins().iter().filter(|one| may_be_there(one)) {
         nft::apply(&table.removal())?;
@@ -157,6 +163,7 @@ fn may_be_there(table: &Table) -> bool {
 /// Make a table and fill it. In between it lets everything pass, and if it cannot be filled it stays so.
 fn put(
     table: &Table,
+    kernel: &mut Kernel,
     own: &[SocketAddr],
     elements: &BTreeSet<Element>,
     network: Network<'_>,
@@ -165,7 +172,7 @@ fn put(
     let mut batch = Batch::new(table);
     batch.add(elements);
     fill(&mut batch, network);
-    batch.commit().map_err(ApplyError::Elements)
+    batch.commit(kernel).map_err(ApplyError::Elements)
 }
 
 fn fill(batch: &mut Batch<'_>, network: Network<'_>) {

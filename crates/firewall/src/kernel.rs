@@ -19,6 +19,10 @@ use rustix::net::{
 use crate::Table;
 use crate::elements::{Element, Part, Set};
 
+/// The way to the kernel: opened when it is needed first, and kept. To close it waits until the remains of what was changed are gone.
+#[derive(Debug, Default)]
+pub struct Kernel(Option<OwnedFd>);
+
 /// Changes of a table's elements: all of them, or none.
 #[derive(Debug)]
 pub struct Batch<'t> {
@@ -118,7 +122,7 @@ impl<'t> Batch<'t> {
     ///
     /// # Errors
     /// The kernel's; nothing has changed then.
-    pub fn commit(mut self) -> io::Result<()> {
+    pub fn commit(mut self, kernel: &mut Kernel) -> io::Result<()> {
         if self.sequence == 0 {
             return Ok(());
         }
@@ -133,8 +137,7 @@ impl<'t> Batch<'t> {
             [0, 0, 0, SUBSYSTEM],
             |_| {},
         );
-        let socket = ask(&self.bytes)?;
-        answer(&socket, self.sequence)
+        kernel.ask(&self.bytes, self.sequence)
     }
 }
 
@@ -155,26 +158,33 @@ pub fn is_there(table: &Table) -> io::Result<bool> {
             text(bytes, TABLE_NAME, table.name());
         },
     );
-    let socket = ask(&bytes)?;
-    match answer(&socket, 1) {
+    match Kernel::default().ask(&bytes, 1) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-fn ask(bytes: &[u8]) -> io::Result<OwnedFd> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(
-        AddressFamily::NETLINK,
-        SocketType::RAW,
-        flags,
-        Some(NETFILTER),
-    )?;
-    // A batch is one message, whatever its length.
-    set_socket_send_buffer_size_force(&socket, bytes.len() + SLACK)?;
-    send(&socket, bytes, SendFlags::empty())?;
-    Ok(socket)
+impl Kernel {
+    fn ask(&mut self, bytes: &[u8], last: u32) -> io::Result<()> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = match self.0.take() {
+            Some(socket) => socket,
+            None => socket_with(
+                AddressFamily::NETLINK,
+                SocketType::RAW,
+                flags,
+                Some(NETFILTER),
+            )?,
+        };
+        // A batch is one message, whatever its length.
+        set_socket_send_buffer_size_force(&socket, bytes.len() + SLACK)?;
+        send(&socket, bytes, SendFlags::empty())?;
+        answer(&socket, last)?;
+        // Only if everything that it said was heard.
+        self.0 = Some(socket);
+        Ok(())
+    }
 }
 
 /// What the kernel says of the messages; it has said all when `send` returns.

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use hostel_firewall::elements;
 use hostel_firewall::in_force::{InForce, Network};
-use hostel_firewall::kernel::{Batch, is_there};
+use hostel_firewall::kernel::{Batch, Kernel, is_there};
 use hostel_firewall::names::Granted;
 use hostel_sys::cred::User;
 use hostel_wire::egress::{Egress, Policy};
@@ -189,7 +189,7 @@ fn many_sites_fit_one_batch_and_a_batch_is_all_or_nothing() {
             });
             batch.remove(&one);
             batch.remove(&one);
-            assert!(batch.commit().is_err());
+            assert!(batch.commit(&mut Kernel::default()).is_err());
             assert_eq!(count(), 20_000);
         },
     );
