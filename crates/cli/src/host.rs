@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use hostel_config::{Server, Site};
-use hostel_firewall::nft;
+use hostel_firewall::{Table, egress, nft};
 use hostel_sys::capabilities::{self, Capability, MONITOR};
 use hostel_sys::cgroup::{self, Controller};
 use hostel_sys::cred::Uid;
@@ -14,8 +14,6 @@ use hostel_sys::sandbox::{Features, features};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsOpenFlags, MoveMountFlags, OpenTreeFlags};
-
-use crate::commands::firewall::egress_rules;
 
 /// One thing that was examined.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,7 +154,7 @@ fn packet_filter(server: &Server) -> Finding {
     if Uid::effective() != Uid::ROOT {
         return Finding::unknown(what, "only root may ask the kernel");
     }
-    let Err(error) = nft::check(&egress_rules(server)) else {
+    let Err(error) = nft::check(&egress::rules(&Table::egress(&server.run), &server.http)) else {
         return Finding::fine(what, "it takes the rules of where sites may connect to");
     };
     let text = error.to_string();

@@ -34,6 +34,7 @@ mod visit;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use hostel_config::Site;
 use hostel_sys::cred::Uid;
@@ -211,28 +212,30 @@ fn progress(site: &Site, attack: &Attack, verdict: &Verdict, before: &str) {
 
 /// Each site that is to be proven, with its victim: another site of another user.
 fn pairs<'a>(
-    sites: &'a [Site],
+    sites: &'a [Rc<Site>],
     options: &Options,
 ) -> Result<Vec<(&'a Site, Option<&'a Site>)>, ProveError> {
+    let sites: Vec<&Site> = sites.iter().map(Rc::as_ref).collect();
     let named = |name: &String| {
-        let mut sites = sites.iter();
+        let mut sites = sites.iter().copied();
         let found = sites.find(|site| site.name == *name);
         found.ok_or_else(|| ProveError::NoSite(name.clone()))
     };
     let victim = options.victim.as_ref().map(named).transpose()?;
     let attackers: Vec<&Site> = match &options.site {
         Some(name) => vec![named(name)?],
-        None => sites.iter().collect(),
+        None => sites.clone(),
     };
     if attackers.is_empty() {
         return Err(ProveError::NoSites);
     }
     let other = |attacker: &'a Site| {
         let is_other = |site: &&Site| site.user.uid != attacker.user.uid;
-        let after = sites.iter().skip_while(|site| site.name != attacker.name);
+        let all = || sites.iter().copied();
+        let after = all().skip_while(|site| site.name != attacker.name);
         victim
             .filter(is_other)
-            .or_else(|| after.chain(sites).find(is_other))
+            .or_else(|| after.chain(all()).find(is_other))
     };
     Ok(attackers
         .into_iter()

@@ -1,14 +1,16 @@
 //! What two sites may not share, and what no site may share with the server.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use crate::errors::{Error, Fault};
 use crate::site::CheckedSite;
 use crate::table::Server;
 
 /// Everything that collides.
-pub(crate) fn check(server: &Server, sites: &[CheckedSite]) -> Vec<Error> {
+pub(crate) fn check(server: &Server, sites: &[Rc<CheckedSite>]) -> Vec<Error> {
     let mut errors = Vec::new();
     domains(sites, &mut errors);
     users(server, sites, &mut errors);
@@ -40,7 +42,7 @@ pub fn warnings(server: &Server) -> Vec<String> {
     groups.into_iter().map(warning).collect()
 }
 
-fn domains(sites: &[CheckedSite], errors: &mut Vec<Error>) {
+fn domains(sites: &[Rc<CheckedSite>], errors: &mut Vec<Error>) {
     let mut owners = HashMap::<&str, (&CheckedSite, Option<u32>)>::new();
     for checked in sites {
         for (domain, line) in checked.site.domains.iter().zip(&checked.domain_lines) {
@@ -59,7 +61,7 @@ fn domains(sites: &[CheckedSite], errors: &mut Vec<Error>) {
     }
 }
 
-fn users(server: &Server, sites: &[CheckedSite], errors: &mut Vec<Error>) {
+fn users(server: &Server, sites: &[Rc<CheckedSite>], errors: &mut Vec<Error>) {
     let mut owners = HashMap::<u32, &CheckedSite>::new();
     for checked in sites {
         let user = &checked.site.user;
@@ -95,31 +97,14 @@ fn users(server: &Server, sites: &[CheckedSite], errors: &mut Vec<Error>) {
     }
 }
 
-fn homes(server: &Server, sites: &[CheckedSite], errors: &mut Vec<Error>) {
-    let mut by_home = BTreeMap::<&Path, &CheckedSite>::new();
+fn homes(server: &Server, sites: &[Rc<CheckedSite>], errors: &mut Vec<Error>) {
+    let of_server = OfServer::new(server);
+    let mut by_home = HashMap::<&str, &CheckedSite>::with_capacity(sites.len());
     for checked in sites {
-        let home = Path::new(&checked.site.home);
+        let home = checked.site.home.as_str();
         let line = checked.home_line;
-        for (what, directory) in [
-            ("the sites' configuration", server.sites_directory.as_path()),
-            ("'state'", &server.state),
-            ("'logs'", &server.logs),
-            ("'run'", &server.run),
-            // Whoever writes it decides what the PHP of every site runs.
-            ("'php_ini'", Path::new(&server.php_ini_directory)),
-        ] {
-            if directory.starts_with(home) || home.starts_with(directory) {
-                let fault = Fault::new(format!(
-                    "the home {} and {what} ({}) lie within each other",
-                    home.display(),
-                    directory.display()
-                ));
-                errors.push(at(
-                    checked,
-                    line,
-                    fault.hint("no site may reach what is the server's"),
-                ));
-            }
+        if of_server.may_collide(home) {
+            collisions(server, checked, errors);
         }
         let Some(other) = by_home.get(home) else {
             by_home.insert(home, checked);
@@ -128,8 +113,7 @@ fn homes(server: &Server, sites: &[CheckedSite], errors: &mut Vec<Error>) {
         // Two sites of one user may share a home as they share everything else.
         if other.site.user.uid != checked.site.user.uid {
             let fault = Fault::new(format!(
-                "the home {} belongs to the site of {} already",
-                home.display(),
+                "the home {home} belongs to the site of {} already",
                 name_of(&other.file)
             ));
             errors.push(at(
@@ -140,20 +124,81 @@ fn homes(server: &Server, sites: &[CheckedSite], errors: &mut Vec<Error>) {
         }
     }
     for (home, checked) in &by_home {
-        for ancestor in home.ancestors().skip(1) {
+        for ancestor in above(home) {
             let Some(outer) = by_home.get(ancestor) else {
                 continue;
             };
             let fault = Fault::new(format!(
-                "the home {} lies within {}, the home of the site of {}",
-                home.display(),
-                ancestor.display(),
+                "the home {home} lies within {ancestor}, the home of the site of {}",
                 name_of(&outer.file)
             ));
             let line = checked.home_line;
             errors.push(at(checked, line, fault.hint("put homes side by side")));
         }
     }
+}
+
+/// What is the server's, and no site may reach.
+fn directories(server: &Server) -> [(&'static str, &Path); 5] {
+    [
+        ("the sites' configuration", &server.sites_directory),
+        ("'state'", &server.state),
+        ("'logs'", &server.logs),
+        ("'run'", &server.run),
+        // Whoever writes it decides what the PHP of every site runs.
+        ("'php_ini'", Path::new(&server.php_ini_directory)),
+    ]
+}
+
+fn collisions(server: &Server, checked: &CheckedSite, errors: &mut Vec<Error>) {
+    let home = Path::new(&checked.site.home);
+    for (what, directory) in directories(server) {
+        if directory.starts_with(home) || home.starts_with(directory) {
+            let fault = Fault::new(format!(
+                "the home {} and {what} ({}) lie within each other",
+                home.display(),
+                directory.display()
+            ));
+            let fault = fault.hint("no site may reach what is the server's");
+            errors.push(at(checked, checked.home_line, fault));
+        }
+    }
+}
+
+/// The server's directories, such that a home far from all of them is known for that at once: there may be ten thousand.
+struct OfServer {
+    directories: [PathBuf; 5],
+    and_above: HashSet<Vec<u8>>,
+}
+
+impl OfServer {
+    fn new(server: &Server) -> Self {
+        // Without what means nothing in a path, such as a slash at its end.
+        let whole = |(_, directory): (_, &Path)| directory.components().collect();
+        let directories: [PathBuf; 5] = directories(server).map(whole);
+        let and_above = directories.iter().flat_map(|one| one.ancestors());
+        Self {
+            and_above: and_above
+                .map(|one| one.as_os_str().as_bytes().to_vec())
+                .collect(),
+            directories,
+        }
+    }
+
+    fn may_collide(&self, home: &str) -> bool {
+        let is_within = |directory: &PathBuf| {
+            // Bytes first: a path is compared part by part, which takes long.
+            let bytes = directory.as_os_str().as_bytes();
+            home.as_bytes().starts_with(bytes) && Path::new(home).starts_with(directory)
+        };
+        self.and_above.contains(home.as_bytes()) || self.directories.iter().any(is_within)
+    }
+}
+
+/// What a home lies in, from the outside inwards, without `/`, which is no home. A home has one slash between two names and none at its end.
+fn above(home: &str) -> impl Iterator<Item = &str> {
+    let ends = home.match_indices('/').skip(1);
+    ends.filter_map(|(end, _)| home.get(..end))
 }
 
 fn at(checked: &CheckedSite, line: Option<u32>, fault: Fault) -> Error {

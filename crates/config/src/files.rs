@@ -3,24 +3,69 @@
 //! Whoever can write these files becomes root, so a file or a directory of sites counts only if it belongs to root (or to
 //! the user who runs this, where that is not root), if nobody else can write it, and if it is no symbolic link.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
 
 use crate::errors::{Error, Fault};
 
+/// By what a file is known to be as it was: whatever happens to its content, its owner or its mode, one of these changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Print {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Print {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// Of what stands at this name now, `None` where nothing does.
+    pub(crate) fn at(directory: &File, name: &OsStr) -> Option<Self> {
+        let found = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        Some(Self {
+            device: found.st_dev,
+            inode: found.st_ino,
+            size: found.st_size.try_into().ok()?,
+            modified: (found.st_mtime, found.st_mtime_nsec.try_into().ok()?),
+            changed: (found.st_ctime, found.st_ctime_nsec.try_into().ok()?),
+        })
+    }
+
+    /// Whether a change after `now` gives it another one. File systems tell time coarsely: two changes within one tick look like one.
+    pub(crate) fn is_settled(self, now: SystemTime, tick: Duration) -> bool {
+        let (Ok(seconds), Ok(nanoseconds)) = (self.changed.0.try_into(), self.changed.1.try_into())
+        else {
+            return false;
+        };
+        let changed = UNIX_EPOCH + Duration::new(seconds, nanoseconds);
+        now.duration_since(changed).is_ok_and(|age| age > tick)
+    }
+}
+
 /// The text of a configuration file.
-pub(crate) fn read(path: &Path) -> Result<String, Error> {
+pub(crate) fn read(path: &Path) -> Result<(String, Print), Error> {
     read_sound(path).map_err(|fault| fault.of(path))
 }
 
-fn read_sound(path: &Path) -> Result<String, Fault> {
-    let file = open_sound(path, OFlags::empty(), Metadata::is_file, "a regular file")?;
+fn read_sound(path: &Path) -> Result<(String, Print), Fault> {
+    let (file, metadata) = open_sound(path, OFlags::empty(), Metadata::is_file, "a regular file")?;
     let mut text = String::new();
     file.take(FILE_BYTES_MAX + 1)
         .read_to_string(&mut text)
@@ -37,32 +82,32 @@ fn read_sound(path: &Path) -> Result<String, Fault> {
             FILE_BYTES_MAX / 1024
         )));
     }
-    Ok(text)
+    Ok((text, Print::of(&metadata)))
 }
 
-/// The files of sites in a directory, by name. Hidden ones, editors' backups and whatever else does not end in `.toml` are
+/// A directory and the names of the files of sites in it, in order. Hidden ones, editors' backups and whatever else does not end in `.toml` are
 /// passed over.
-pub(crate) fn list(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+pub(crate) fn list(directory: &Path) -> Result<(File, Vec<OsString>), Error> {
     list_sound(directory).map_err(|fault| fault.of(directory))
 }
 
-fn list_sound(directory: &Path) -> Result<Vec<PathBuf>, Fault> {
-    open_sound(
+fn list_sound(directory: &Path) -> Result<(File, Vec<OsString>), Fault> {
+    let (opened, _) = open_sound(
         directory,
         OFlags::DIRECTORY,
         Metadata::is_dir,
         "a directory",
     )?;
     let failed = |error| Fault::new(format!("cannot be listed: {error}"));
-    let mut paths = Vec::new();
+    let mut names = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
         if is_site_file(&name) {
-            paths.push(directory.join(name));
+            names.push(name);
         }
     }
-    paths.sort();
-    Ok(paths)
+    names.sort();
+    Ok((opened, names))
 }
 
 fn is_site_file(name: &OsStr) -> bool {
@@ -75,7 +120,7 @@ fn open_sound(
     more: OFlags,
     is_right: fn(&Metadata) -> bool,
     what: &str,
-) -> Result<File, Fault> {
+) -> Result<(File, Metadata), Fault> {
     // NONBLOCK: a named pipe in the place of a file must not stop root.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | more;
     let file = match rustix::fs::open(path, flags, Mode::empty()) {
@@ -115,7 +160,7 @@ fn open_sound(
         ))
         .hint("chmod go-w"));
     }
-    Ok(file)
+    Ok((file, metadata))
 }
 
 /// A site's file has a few lines; this is enough for 200 domains and 200 PHP settings of full length.

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::hash::{BuildHasher, RandomState};
 
 use hostel_sys::cred::{Gid, LookUpError, Uid, User};
 
@@ -13,9 +14,16 @@ use crate::users::UserLookUp;
 
 /// The system's own database: /etc/passwd and whatever else nsswitch.conf names. As it was when this was made.
 #[derive(Debug)]
-pub struct SystemUsers {
-    /// `None` for a name whose entry is not a plain one.
-    by_name: HashMap<String, Option<User>>,
+pub struct SystemUsers(Entries);
+
+/// The text and where in it the first entry of each name begins, by the name's hash: of ten thousand users most are asked for, and a
+/// value for each would take longer to make than to find.
+#[derive(Debug, Default)]
+struct Entries {
+    text: String,
+    /// `None` where two names have one hash.
+    begins: HashMap<u64, Option<usize>>,
+    hashes: RandomState,
 }
 
 impl SystemUsers {
@@ -23,20 +31,22 @@ impl SystemUsers {
     #[must_use]
     pub fn read() -> Self {
         let text = |path| fs::read(path).unwrap_or_default();
-        let by_name = if files_come_first(&String::from_utf8_lossy(&text("/etc/nsswitch.conf"))) {
-            entries(&String::from_utf8_lossy(&text("/etc/passwd")))
+        let entries = if files_come_first(&String::from_utf8_lossy(&text("/etc/nsswitch.conf"))) {
+            let passwd = text("/etc/passwd");
+            String::from_utf8(passwd)
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
         } else {
-            HashMap::new()
+            String::new()
         };
-        Self { by_name }
+        Self(Entries::new(entries))
     }
 }
 
 impl UserLookUp for SystemUsers {
     fn by_name(&self, name: &str) -> Result<Option<User>, LookUpError> {
-        match self.by_name.get(name) {
-            Some(Some(user)) => Ok(Some(user.clone())),
-            Some(None) | None => User::by_name(name),
+        match self.0.of(name) {
+            Some(user) => Ok(Some(user)),
+            None => User::by_name(name),
         }
     }
 }
@@ -52,16 +62,40 @@ fn files_come_first(nsswitch: &str) -> bool {
     words.next() == Some("files") && !words.next().is_some_and(|word| word.starts_with('['))
 }
 
-fn entries(passwd: &str) -> HashMap<String, Option<User>> {
-    let mut found = HashMap::new();
-    for line in passwd.lines() {
-        let name = line.split(':').next().unwrap_or_default();
-        // The first one of a name counts.
-        if !found.contains_key(name) {
-            found.insert(name.to_owned(), entry(line));
+impl Entries {
+    fn new(text: String) -> Self {
+        let hashes = RandomState::new();
+        let mut begins = HashMap::new();
+        let mut begin = 0;
+        for line in text.split_inclusive('\n') {
+            let name = name_of(line);
+            let first = begins
+                .entry(hashes.hash_one(name))
+                .or_insert_with(|| Some(begin));
+            // The first one of a name counts.
+            let is_name =
+                |first: usize| text.get(first..).is_some_and(|line| name_of(line) == name);
+            *first = first.filter(|first| is_name(*first));
+            begin += line.len();
+        }
+        Self {
+            begins,
+            hashes,
+            text,
         }
     }
-    found
+
+    /// The first entry of this name, if it is a plain one.
+    fn of(&self, name: &str) -> Option<User> {
+        let begin = (*self.begins.get(&self.hashes.hash_one(name))?)?;
+        let line = self.text.get(begin..)?.lines().next()?;
+        entry(line).filter(|user| user.name == name)
+    }
+}
+
+fn name_of(line: &str) -> &str {
+    let end = line.find([':', '\n', '\r']).unwrap_or(line.len());
+    &line[..end]
 }
 
 fn entry(line: &str) -> Option<User> {
@@ -89,16 +123,18 @@ mod tests {
 
     #[test]
     fn the_first_plain_entry_of_a_name_counts() {
-        let found = entries(
-            "a:x:1:2:About:/srv/a:/bin/sh\nb:x:+3:4::/:\nb:x:3:4::/:\nc:x:5:6\n d:x:7:8::/:\na:x:9:9::/:\n\ne:x:4294967296:1::/:\n",
+        let found = Entries::new(
+            "a:x:1:2:About:/srv/a:/bin/sh\nb:x:+3:4::/:\nb:x:3:4::/:\nc:x:5:6\n d:x:7:8::/:\na:x:9:9::/:\n\ne:x:4294967296:1::/:\n"
+                .to_owned(),
         );
-        let a = found.get("a").cloned().flatten().expect("an entry");
+        let a = found.of("a").expect("an entry");
         assert_eq!((a.uid, a.gid, a.home), (Uid(1), Gid(2), "/srv/a".into()));
         // Not understood beyond doubt: the C library is asked, and a later entry does not take their place.
         for name in ["b", "c", "e"] {
-            assert_eq!(found.get(name), Some(&None), "{name}");
+            assert_eq!(found.of(name), None, "{name}");
         }
-        assert_eq!(found.get("d"), None);
+        assert_eq!(found.of("d"), None);
+        assert_eq!(found.of(" d").map(|user| user.uid), Some(Uid(7)));
     }
 
     #[test]

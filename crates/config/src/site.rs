@@ -1,6 +1,7 @@
 //! A site's file, value by value.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use hostel_wire::limits;
@@ -19,15 +20,25 @@ use crate::table::{Limits, Site};
 use crate::users::{self, IdBounds, UserLookUp};
 
 /// A site, with what is needed to compare it with others and to say where it stands.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct CheckedSite {
     pub(crate) file: PathBuf,
-    pub(crate) site: Site,
+    pub(crate) site: Rc<Site>,
+    /// As it was given, or the site's name.
+    user: String,
     pub(crate) share_user: bool,
     /// Where each domain stands; where `user` and `home` do, if they are given.
     pub(crate) domain_lines: Vec<Option<u32>>,
     pub(crate) user_line: Option<u32>,
     pub(crate) home_line: Option<u32>,
+}
+
+impl CheckedSite {
+    /// Whether the database of users still has what was found in it.
+    pub(crate) fn has_its_user(&self, bounds: IdBounds, look_up: &dyn UserLookUp) -> bool {
+        let found = users::site(&self.user, self.user_line.is_none(), bounds, look_up);
+        found.is_ok_and(|user| user == self.site.user)
+    }
 }
 
 /// One site by itself; `None` where too little is known to compare it with others.
@@ -89,7 +100,8 @@ pub(crate) fn check(
     };
     Some(CheckedSite {
         file: report.file.clone(),
-        site,
+        site: Rc::new(site),
+        user: user.value,
         share_user: raw.share_user.is_some_and(|share| share.value),
         domain_lines,
         user_line: user.line,

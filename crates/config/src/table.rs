@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use hostel_sys::cred::User;
@@ -35,7 +36,7 @@ pub struct Server {
     /// TCP ports that `hostel firewall apply` leaves open besides those that Hostel listens on, such as ssh's.
     pub open_ports: Vec<u16>,
     /// By name. No two share a name, a domain or, unless both say so, a user; no home lies within another one.
-    pub sites: Vec<Site>,
+    pub sites: Vec<Rc<Site>>,
 }
 
 impl Server {
@@ -43,7 +44,7 @@ impl Server {
     pub fn egress(&self) -> Policy {
         Policy {
             own: self.http.clone(),
-            sites: self.sites.iter().map(Site::egress_entry).collect(),
+            sites: self.sites.iter().map(|site| site.egress_entry()).collect(),
         }
     }
 

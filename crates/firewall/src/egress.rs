@@ -6,222 +6,102 @@
 //! installing Hostel, with the bound on connections that comes with it. docs/firewall.md shows the rules and says why they
 //! are as they are.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
-use hostel_wire::egress::{Egress, Host, Policy};
 use serde_json::{Value, json};
 
 use crate::Table;
+use crate::elements::{self, ALL, ASKING, CLOSED, Element, SITES, USUAL};
 use crate::json::{
     FAMILIES, Family, Transaction, accept, concat, differs, drop, equals, goto, has_ports, jump,
     meta, one_of, payload, stays_here,
 };
 use crate::metadata;
-use crate::names::Granted;
 
 /// The ports of databases on this host that sites reach by default: MariaDB and MySQL, PostgreSQL, Redis, Memcached.
 pub const DATABASES: [u16; 4] = [3306, 5432, 6379, 11211];
 
-/// The table for a policy, in the place of an earlier one: what nft is to do, all or nothing.
+/// The table, in the place of an earlier one, without what differs between sites: what nft is to do, all or nothing.
 ///
-/// `nameservers` are this host's; `granted` the addresses of names.
-pub fn rules(table: &Table, policy: &Policy, nameservers: &[IpAddr], granted: &[Granted]) -> Value {
-    let users = Users::of(policy);
+/// What is in it then is [`elements`](crate::elements): as long as there are none, everybody may connect anywhere. `own` is where
+/// Hostel itself listens.
+pub fn rules(table: &Table, own: &[SocketAddr]) -> Value {
+    structure(table, own).finish()
+}
+
+/// The whole of it, with its elements: to be read, not to be given to nft.
+pub fn shown(table: &Table, own: &[SocketAddr], elements: &BTreeSet<Element>) -> Value {
+    let mut transaction = structure(table, own);
+    for (name, elements) in elements::as_json(elements) {
+        transaction.elements(&name, elements);
+    }
+    transaction.finish()
+}
+
+fn structure<'t>(table: &'t Table, own: &[SocketAddr]) -> Transaction<'t> {
     let mut transaction = Transaction::replace(table);
     for chain in CHAINS {
         transaction.chain(chain);
     }
     transaction.hook("output", "output", "accept");
-    sets(&mut transaction, policy, &users, nameservers, granted);
+    sets(&mut transaction, own);
     output(&mut transaction);
     kinds(&mut transaction);
     common(&mut transaction);
     here(&mut transaction);
     answers(&mut transaction);
     refusal(&mut transaction);
-    transaction.finish()
+    transaction
 }
 
-/// What changes when names were looked up or the name servers have changed.
-pub fn refill(table: &Table, nameservers: &[IpAddr], granted: &[Granted]) -> Value {
-    let mut transaction = Transaction::change(table);
-    for family in FAMILIES {
-        transaction.refill(&family.set("names"), granted_elements(family, granted));
-        let servers = addresses(family, nameservers);
-        transaction.refill(&family.set("nameservers"), servers);
-    }
-    transaction.finish()
-}
-
-/// What holds for a user: the union of what its sites may.
-#[derive(Debug, Default)]
-struct Users(BTreeMap<u32, User>);
-
-#[derive(Debug)]
-struct User {
-    chain: &'static str,
-    listed: BTreeSet<(IpAddr, u16)>,
-    services: BTreeSet<SocketAddr>,
-    has_names: bool,
-}
-
-impl Users {
-    fn of(policy: &Policy) -> Self {
-        let mut users = BTreeMap::new();
-        for site in &policy.sites {
-            let user: &mut User = users.entry(site.uid).or_insert_with(|| User {
-                chain: CLOSED,
-                listed: BTreeSet::new(),
-                services: BTreeSet::new(),
-                has_names: false,
-            });
-            user.services.extend(&site.services);
-            match (&site.egress, user.chain) {
-                (Egress::All, _) => user.chain = ALL,
-                (Egress::Usual, CLOSED) => user.chain = USUAL,
-                (Egress::Usual | Egress::None, _) => {}
-                (Egress::Listed(places), _) => {
-                    for place in places {
-                        match &place.host {
-                            Host::Address(address) => {
-                                user.listed.insert((*address, place.port));
-                            }
-                            Host::Name(_) => user.has_names = true,
-                        }
-                    }
-                }
-            }
-        }
-        Self(users)
-    }
-
-    /// Elements that begin with the user, of everything that `of` finds about a user.
-    fn elements<T>(
-        &self,
-        of: impl Fn(&User) -> Vec<T>,
-        element: impl Fn(u32, T) -> Value,
-    ) -> Vec<Value> {
-        let found = self.0.iter();
-        found
-            .flat_map(|(uid, user)| of(user).into_iter().map(|thing| element(*uid, thing)))
-            .collect()
-    }
-}
-
-fn sets(
-    transaction: &mut Transaction<'_>,
-    policy: &Policy,
-    users: &Users,
-    nameservers: &[IpAddr],
-    granted: &[Granted],
-) {
-    let chain = |uid, chain: &str| json!([uid, goto(chain)]);
-    transaction.user_map("sites", users.elements(|user| vec![user.chain], chain));
-    let asking = users.elements(
-        |user| if user.has_names { vec![()] } else { Vec::new() },
-        |uid, ()| uid.into(),
-    );
-    transaction.set("asking", &json!("uid"), &json!({}), asking);
+fn sets(transaction: &mut Transaction<'_>, own: &[SocketAddr]) {
+    let plain = json!({});
+    transaction.user_map(&SITES.name());
+    transaction.set(&ASKING.name(), &json!("uid"), &plain, Vec::new());
     for family in FAMILIES {
         let place = json!(["uid", family.address, "inet_service"]);
-        let listed = users.elements(|user| of_family(family, &user.listed), place_element);
-        transaction.set(&family.set("listed"), &place, &json!({}), listed);
         let timed = json!({"flags": ["timeout"]});
-        let names = granted_elements(family, granted);
-        transaction.set(&family.set("names"), &place, &timed, names);
-        let servers = addresses(family, nameservers);
+        transaction.set(&family.set("listed"), &place, &plain, Vec::new());
+        transaction.set(&family.set("names"), &place, &timed, Vec::new());
         let name = family.set("nameservers");
-        transaction.set(&name, &json!(family.address), &json!({}), servers);
-        service_sets(transaction, family, policy, users);
+        transaction.set(&name, &json!(family.address), &plain, Vec::new());
+        own_sets(transaction, family, own);
+        transaction.set(&family.set("services"), &place, &plain, Vec::new());
+        let kind = json!(["uid", "inet_service"]);
+        transaction.set(&family.set("service_ports"), &kind, &plain, Vec::new());
+        let kind = json!([
+            "uid",
+            family.address,
+            "inet_service",
+            family.address,
+            "inet_service"
+        ]);
+        // A second is the least that nftables keeps an element for; on loopback the answer comes within microseconds.
+        let dynamic = json!({"flags": ["timeout"], "timeout": 1, "size": BEGUN_MAX});
+        transaction.set(&family.set("begun"), &kind, &dynamic, Vec::new());
     }
     let dynamic = json!({"flags": ["timeout"], "timeout": 10, "size": BEGUN_MAX});
     transaction.set("beginners", &json!("uid"), &dynamic, Vec::new());
 }
 
-/// Hostel's own addresses and the services of sites, each with those apart that mean every address of this host.
-fn service_sets(transaction: &mut Transaction<'_>, family: Family, policy: &Policy, users: &Users) {
-    let plain = json!({});
-    let [any, exact] = by_address(family, &policy.own);
-    let exact = exact
-        .into_iter()
-        .map(|(address, port)| json!({"concat": [address, port]}));
-    let kind = json!([family.address, "inet_service"]);
-    transaction.set(&family.set("own"), &kind, &plain, exact.collect());
-    let any = any.into_iter().map(|(_, port)| port.into()).collect();
+/// Hostel's own addresses, those apart that mean every address of this host.
+fn own_sets(transaction: &mut Transaction<'_>, family: Family, own: &[SocketAddr]) {
+    let own = own.iter().filter(|one| family.has(one.ip()));
+    let (any, exact): (Vec<_>, Vec<_>) = own.partition(|one| one.ip().is_unspecified());
+    let place = |one: &SocketAddr| json!({"concat": [one.ip(), one.port()]});
+    transaction.set(
+        &family.set("own"),
+        &json!([family.address, "inet_service"]),
+        &json!({}),
+        exact.into_iter().map(place).collect(),
+    );
     transaction.set(
         &family.set("own_ports"),
         &json!("inet_service"),
-        &plain,
-        any,
+        &json!({}),
+        any.into_iter().map(|one| one.port().into()).collect(),
     );
-
-    let services = |user: &User| by_address(family, &user.services);
-    let exact = |user: &User| {
-        let [_, exact] = services(user);
-        exact
-    };
-    let exact = users.elements(exact, place_element);
-    let kind = json!(["uid", family.address, "inet_service"]);
-    transaction.set(&family.set("services"), &kind, &plain, exact);
-    let any = |user: &User| {
-        let [any, _] = services(user);
-        any
-    };
-    let element = |uid, (_, port): (IpAddr, u16)| json!({"concat": [uid, port]});
-    let any = users.elements(any, element);
-    let kind = json!(["uid", "inet_service"]);
-    transaction.set(&family.set("service_ports"), &kind, &plain, any);
-
-    let kind = json!([
-        "uid",
-        family.address,
-        "inet_service",
-        family.address,
-        "inet_service"
-    ]);
-    // A second is the least that nftables keeps an element for; on loopback the answer comes within microseconds.
-    let dynamic = json!({"flags": ["timeout"], "timeout": 1, "size": BEGUN_MAX});
-    transaction.set(&family.set("begun"), &kind, &dynamic, Vec::new());
-}
-
-/// The places of a family.
-fn of_family<'a>(
-    family: Family,
-    places: impl IntoIterator<Item = &'a (IpAddr, u16)>,
-) -> Vec<(IpAddr, u16)> {
-    let all = places.into_iter().copied();
-    all.filter(|(address, _)| family.has(*address)).collect()
-}
-
-/// Of a family: those that mean every address of this host, and those with an address.
-fn by_address<'a>(
-    family: Family,
-    sockets: impl IntoIterator<Item = &'a SocketAddr>,
-) -> [Vec<(IpAddr, u16)>; 2] {
-    let places = sockets.into_iter().map(|one| (one.ip(), one.port()));
-    let places = places.filter(|(address, _)| family.has(*address));
-    let (any, exact) = places.partition(|(address, _)| address.is_unspecified());
-    [any, exact]
-}
-
-fn place_element(uid: u32, (address, port): (IpAddr, u16)) -> Value {
-    json!({"concat": [uid, address, port]})
-}
-
-fn addresses(family: Family, all: &[IpAddr]) -> Vec<Value> {
-    let unique: BTreeSet<&IpAddr> = all.iter().filter(|one| family.has(**one)).collect();
-    unique.into_iter().map(|one| json!(one)).collect()
-}
-
-fn granted_elements(family: Family, granted: &[Granted]) -> Vec<Value> {
-    let of_family = granted.iter().filter(|one| family.has(one.address));
-    of_family
-        .map(|one| {
-            let place = json!({"concat": [one.uid, one.address, one.port]});
-            json!({"elem": {"val": place, "timeout": one.seconds}})
-        })
-        .collect()
 }
 
 /// Every packet that this host sends: those of sites go on in the chain of their kind, all others leave.
@@ -418,10 +298,6 @@ fn is_syn_ack() -> Value {
     equals(handshake_flags(), vec!["syn", "ack"])
 }
 
-/// The chains of kinds of sites: those that may nothing but what is listed, and the two that may more.
-const CLOSED: &str = "closed";
-const USUAL: &str = "usual";
-const ALL: &str = "all";
 const CHAINS: [&str; 10] = [
     CLOSED,
     USUAL,

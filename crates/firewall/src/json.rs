@@ -13,14 +13,6 @@ pub(crate) struct Transaction<'t> {
 }
 
 impl<'t> Transaction<'t> {
-    /// One that changes a table.
-    pub(crate) fn change(table: &'t Table) -> Self {
-        Self {
-            table,
-            commands: Vec::new(),
-        }
-    }
-
     /// One that puts a new table in the place of an earlier one.
     pub(crate) fn replace(table: &'t Table) -> Self {
         let mut commands = table.removal_commands();
@@ -60,22 +52,16 @@ impl<'t> Transaction<'t> {
     }
 
     /// A map from a user to the chain for it.
-    pub(crate) fn user_map(&mut self, name: &str, elements: Vec<Value>) {
-        let mut map = json!({"name": name, "type": "uid", "map": "verdict"});
-        if !elements.is_empty() {
-            map["elem"] = elements.into();
-        }
-        self.add("map", map);
+    pub(crate) fn user_map(&mut self, name: &str) {
+        self.add(
+            "map",
+            json!({"name": name, "type": "uid", "map": "verdict"}),
+        );
     }
 
-    /// A set's elements in place of those that it has.
-    pub(crate) fn refill(&mut self, name: &str, elements: Vec<Value>) {
-        let table = self.table.name();
-        let set = json!({"family": "inet", "table": table, "name": name});
-        self.commands.push(json!({"flush": {"set": set}}));
-        if !elements.is_empty() {
-            self.add("element", json!({"name": name, "elem": elements}));
-        }
+    /// What is in a set, besides what was there.
+    pub(crate) fn elements(&mut self, name: &str, elements: Vec<Value>) {
+        self.add("element", json!({"name": name, "elem": elements}));
     }
 
     /// A rule at the end of a chain.
@@ -167,6 +153,12 @@ pub(crate) const FAMILIES: [Family; 2] = [
 ];
 
 impl Family {
+    /// That of an address.
+    pub(crate) fn of(address: IpAddr) -> Self {
+        let [four, six] = FAMILIES;
+        if address.is_ipv4() { four } else { six }
+    }
+
     /// Whether an address is one of this family.
     pub(crate) fn has(self, address: IpAddr) -> bool {
         address.is_ipv4() == (self.number == 4)

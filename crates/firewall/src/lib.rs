@@ -1,21 +1,25 @@
 //! The packet filter's rules: where each site may connect to, and which ports of this host are open.
 //!
 //! Linked into `hostel-firewall`, which keeps the rules in force while the server runs, and into the command line, which shows
-//! them. Everything but [`nft`] is pure: what is configured in, the JSON of nftables out. It trusts the checked configuration,
+//! them. Everything but [`nft`], [`kernel`] and [`in_force`] is pure: what is configured in, the JSON of nftables out. It trusts the checked configuration,
 //! and takes addresses of names for what somebody on the network claims ([`claims`]). It never touches another table.
 //!
 //! - [`egress`]: the table that holds sites to their setting; `metadata`: addresses that give secrets of a cloud away.
+//! - [`elements`]: what is in its sets, which is all that differs between sites.
 //! - [`inbound`]: the table of open ports.
 //! - [`names`]: which names are to be asked for, when, and what was found.
 //! - [`nameservers`]: those of this host, which sites with names in their lists may ask.
-//! - [`nft`]: gives a table to the kernel. `json`: the parts of rules.
+//! - [`in_force`]: keeps both in the kernel, [`nft`] the table and [`kernel`] its elements. `json`: the parts of rules.
 
 #![forbid(unsafe_code)]
 
 pub mod claims;
 pub mod egress;
+pub mod elements;
+pub mod in_force;
 pub mod inbound;
 mod json;
+pub mod kernel;
 mod metadata;
 pub mod names;
 pub mod nameservers;
@@ -40,6 +44,11 @@ impl Table {
     /// The table of open ports of that instance.
     pub fn inbound(run: &Path) -> Self {
         Self(format!("hostel_inbound_{:016x}", hash(run)))
+    }
+
+    /// The tables of which one holds the sites while this one is made anew.
+    pub(crate) fn stand_ins(&self) -> [Self; 3] {
+        ["standin", "standin2", "standin3"].map(|word| Self(self.0.replacen("egress", word, 1)))
     }
 
     /// Its name; the family is `inet`.

@@ -40,25 +40,6 @@ pub fn check(rules: &Value) -> Result<(), NftError> {
     run(rules, &["-c", "-j", "-f", "-"])
 }
 
-/// Whether a table is there.
-///
-/// # Errors
-/// See [`NftError`]; never that the table is missing.
-pub fn is_there(table: &crate::Table) -> Result<bool, NftError> {
-    // Only names: a large table is not written out for this.
-    let output = command(&["list", "tables", "inet"])
-        .stdout(Stdio::piped())
-        .output()
-        .map_err(not_run)?;
-    if !output.status.success() {
-        let says = String::from_utf8_lossy(&output.stderr);
-        return Err(NftError::Refused(first_line(&says)));
-    }
-    let wanted = format!("table inet {table}");
-    let tables = String::from_utf8_lossy(&output.stdout);
-    Ok(tables.lines().any(|line| line.trim() == wanted))
-}
-
 fn run(rules: &Value, arguments: &[&str]) -> Result<(), NftError> {
     let mut child = command(arguments).spawn().map_err(not_run)?;
     if let Some(mut input) = child.stdin.take() {

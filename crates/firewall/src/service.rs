@@ -1,6 +1,6 @@
 //! The loop: rules from the monitor, answers from the resolver, the time of the next question.
 //!
-//! Part of `hostel-firewall`, as root, on one thread. It waits in poll, and for nft, which works on its own table only. Whatever fails is told
+//! Part of `hostel-firewall`, as root, on one thread. It waits in poll, and for nft and the kernel, which work on its own table only. Whatever fails is told
 //! to the monitor and tried again; rules that are in force stay until others are.
 
 use std::fs;
@@ -9,9 +9,9 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use hostel_firewall::in_force::{ApplyError, InForce, Network};
 use hostel_firewall::names::{Names, Outcome};
-use hostel_firewall::nft::{self, NftError};
-use hostel_firewall::{Table, egress, nameservers};
+use hostel_firewall::{Table, elements, nameservers};
 use hostel_sys::fdpass::{receive, send};
 use hostel_sys::signal::Signals;
 use hostel_sys::wait::wait;
@@ -41,12 +41,12 @@ pub(crate) enum ServiceError {
     #[error("cannot hear of changes of rules")]
     Changes(#[source] io::Error),
     #[error("cannot remove the table")]
-    Remove(#[source] NftError),
+    Remove(#[source] ApplyError),
 }
 
 /// The firewall at work.
 pub(crate) struct Service {
-    table: Table,
+    rules: InForce,
     /// Held as long as this process may change the table.
     _lock: OwnedFd,
     monitor: OwnedFd,
@@ -95,7 +95,7 @@ impl Service {
         changes: Option<Changes>,
     ) -> Self {
         Self {
-            table,
+            rules: InForce::new(table),
             _lock: lock,
             monitor,
             signals,
@@ -114,11 +114,7 @@ impl Service {
     pub(crate) fn run(mut self) -> Result<(), ServiceError> {
         // After an error the monitor starts another one, and the rules stay until it has replaced them.
         self.turns()?;
-        match nft::apply(&self.table.removal()) {
-            // There can be no table then.
-            Ok(()) | Err(NftError::Missing) => Ok(()),
-            Err(error) => Err(ServiceError::Remove(error)),
-        }
+        self.rules.remove().map_err(ServiceError::Remove)
     }
 
     fn turns(&mut self) -> Result<(), ServiceError> {
@@ -206,10 +202,14 @@ impl Service {
         }
         if is_due(self.refill_at) {
             self.refill_at = None;
-            let rules = egress::refill(&self.table, &self.nameservers, &self.names.granted(now));
-            if let Err(error) = nft::apply(&rules) {
+            let refilled = self.rules.refill(Network {
+                nameservers: &self.nameservers,
+                granted: &self.names.granted(now),
+            });
+            if let Err(error) = refilled {
                 // The sets are filled with everything else then.
                 self.warn(&error)?;
+                self.rules.forget();
                 if let Some(wanted) = &mut self.wanted {
                     wanted.retry = Some(now + RETRY);
                 }
@@ -224,7 +224,8 @@ impl Service {
             .wanted
             .as_ref()
             .is_some_and(|wanted| wanted.is_in_force);
-        if is_in_force && matches!(nft::is_there(&self.table), Ok(false)) {
+        if is_in_force && matches!(self.rules.is_there(), Ok(false)) {
+            self.rules.forget();
             self.tell("somebody has removed the rules; they are put in force again".to_owned())?;
             self.apply(now)?;
         }
@@ -339,9 +340,13 @@ impl Service {
         let Some(wanted) = &mut self.wanted else {
             return Ok(());
         };
-        let granted = self.names.granted(now);
-        let rules = egress::rules(&self.table, &wanted.policy, &self.nameservers, &granted);
-        match nft::apply(&rules) {
+        let policy = &wanted.policy;
+        let network = Network {
+            nameservers: &self.nameservers,
+            granted: &self.names.granted(now),
+        };
+        let elements = elements::of_policy(policy);
+        match self.rules.apply(&policy.own, elements, network) {
             Ok(()) => {
                 wanted.is_in_force = true;
                 wanted.failure.clear();

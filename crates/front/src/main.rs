@@ -105,7 +105,7 @@ async fn run(control: OwnedFd, dropped: Dropped) -> Result<(), FrontError> {
     };
     let spill = Rc::clone(&services.spill);
     let front = Rc::new(Front::new(Sites::new(services), Rc::clone(&logs), spill));
-    front.sites.replace(beginning.table);
+    front.sites.change(&[], beginning.table);
     // 8: the tasks.
     let mut listeners = JoinSet::new();
     for listener in beginning.listeners {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use hostel_sys::fdpass;
 use hostel_wire::codec::Malformed;
-use hostel_wire::front_monitor::{Notice, Opened, SiteEntry, ToFront, ToMonitor};
+use hostel_wire::front_monitor::{Notice, Opened, SiteEntry, SiteId, ToFront, ToMonitor};
 use hostel_wire::limits;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
@@ -135,7 +135,7 @@ pub struct Beginning {
 /// See [`MonitorError`].
 pub async fn begin(monitor: &Monitor, logs: &Logs) -> Result<Beginning, MonitorError> {
     let (mut listeners, mut spill, mut status) = (Vec::new(), None, None);
-    let mut table = None;
+    let mut changes = None;
     loop {
         let mut message = monitor.receive().await?;
         match message.content {
@@ -151,17 +151,18 @@ pub async fn begin(monitor: &Monitor, logs: &Logs) -> Result<Beginning, MonitorE
                     Opened::StatusListener => status = Some(descriptor),
                 }
             }
-            ToFront::TableBegin => table = Some(Vec::new()),
-            ToFront::Site(entry) => add(&mut table, entry)?,
+            ToFront::TableBegin => changes = Some(Changes::default()),
+            ToFront::Sites(sites) => Changes::add(&mut changes, sites)?,
             ToFront::TableEnd => {
                 return Ok(Beginning {
                     listeners,
                     spill: spill.ok_or(MonitorError::Order("the table before the descriptors"))?,
                     status,
-                    table: table.ok_or(MonitorError::Order("the end of a table"))?,
+                    table: Changes::all(&mut changes)?.added,
                 });
             }
             ToFront::Drain { .. }
+            | ToFront::Gone(_)
             | ToFront::Keeper { .. }
             | ToFront::SiteDown { .. }
             | ToFront::SiteLogs { .. }
@@ -177,7 +178,7 @@ pub async fn begin(monitor: &Monitor, logs: &Logs) -> Result<Beginning, MonitorE
 /// # Errors
 /// See [`MonitorError`].
 pub async fn follow(front: &Rc<Front>, monitor: &Monitor) -> Result<Duration, MonitorError> {
-    let mut table = None;
+    let mut changes = None;
     loop {
         let message = monitor.receive().await?;
         let mut descriptors = message.descriptors.into_iter();
@@ -194,13 +195,12 @@ pub async fn follow(front: &Rc<Front>, monitor: &Monitor) -> Result<Duration, Mo
             ToFront::Descriptor(
                 Opened::HttpListener | Opened::SpillDirectory | Opened::StatusListener,
             ) => return Err(MonitorError::Order("a socket or directory")),
-            ToFront::TableBegin => table = Some(Vec::new()),
-            ToFront::Site(entry) => add(&mut table, entry)?,
+            ToFront::TableBegin => changes = Some(Changes::default()),
+            ToFront::Gone(sites) => Changes::remove(&mut changes, sites)?,
+            ToFront::Sites(sites) => Changes::add(&mut changes, sites)?,
             ToFront::TableEnd => {
-                let table = table
-                    .take()
-                    .ok_or(MonitorError::Order("the end of a table"))?;
-                front.sites.replace(table);
+                let changes = Changes::all(&mut changes)?;
+                front.sites.change(&changes.gone, changes.added);
             }
             // The monitor may speak of a site that was released a moment ago.
             ToFront::Keeper { site, pid } => {
@@ -265,13 +265,40 @@ fn tell(front: &Front, site: &Site, notice: Notice) {
     }
 }
 
-fn add(table: &mut Option<Vec<SiteEntry>>, entry: SiteEntry) -> Result<(), MonitorError> {
-    let table = table
-        .as_mut()
-        .ok_or(MonitorError::Order("a site outside of a table"))?;
-    if table.len() >= limits::SITES_MAX {
-        return Err(MonitorError::Order("more sites than there may be"));
+/// What has come so far between the beginning and the end of changes.
+#[derive(Default)]
+struct Changes {
+    gone: Vec<SiteId>,
+    added: Vec<SiteEntry>,
+}
+
+impl Changes {
+    fn add(changes: &mut Option<Self>, sites: Vec<SiteEntry>) -> Result<(), MonitorError> {
+        let changes = Self::begun(changes)?;
+        changes.added.extend(sites);
+        changes.bounded()
     }
-    table.push(entry);
-    Ok(())
+
+    fn remove(changes: &mut Option<Self>, sites: Vec<SiteId>) -> Result<(), MonitorError> {
+        let changes = Self::begun(changes)?;
+        changes.gone.extend(sites);
+        changes.bounded()
+    }
+
+    fn all(changes: &mut Option<Self>) -> Result<Self, MonitorError> {
+        let all = changes.take();
+        all.ok_or(MonitorError::Order("the end of a table"))
+    }
+
+    fn begun(changes: &mut Option<Self>) -> Result<&mut Self, MonitorError> {
+        let begun = changes.as_mut();
+        begun.ok_or(MonitorError::Order("a site outside of a table"))
+    }
+
+    fn bounded(&self) -> Result<(), MonitorError> {
+        if self.added.len().max(self.gone.len()) > limits::SITES_MAX {
+            return Err(MonitorError::Order("more sites than there may be"));
+        }
+        Ok(())
+    }
 }

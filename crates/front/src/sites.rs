@@ -5,7 +5,8 @@
 //! is given up, and its site with it until the monitor has started it anew.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -135,34 +136,14 @@ impl Sites {
         all
     }
 
-    /// Take a new table. Sites whose number stays keep all their state; those that it does not name finish and are released.
-    pub fn replace(&self, entries: Vec<SiteEntry>) {
+    /// Take what has changed of the table. Sites that are gone finish and are released; all others keep all their state.
+    pub fn change(&self, gone: &[SiteId], added: Vec<SiteEntry>) {
         let mut table = self.table.borrow_mut();
-        let named: HashSet<SiteId> = entries.iter().map(|entry| entry.id).collect();
-        table.exact.clear();
-        table.wildcard.clear();
-        for entry in entries {
-            let id = entry.id;
-            let site = table
-                .by_id
-                .entry(id)
-                .or_insert_with(|| Rc::new(Site::new(entry, self.services.clone())))
-                .clone();
-            for domain in &site.entry.domains {
-                match domain.strip_prefix('*') {
-                    Some(suffix) => table
-                        .wildcard
-                        .entry(suffix.to_owned())
-                        .or_insert_with(|| Rc::clone(&site)),
-                    None => table
-                        .exact
-                        .entry(domain.clone())
-                        .or_insert_with(|| Rc::clone(&site)),
-                };
-            }
+        for id in gone {
+            table.retire(*id);
         }
-        for (id, site) in &table.by_id {
-            site.is_leaving.set(!named.contains(id));
+        for entry in added {
+            table.add(entry, &self.services);
         }
     }
 
@@ -188,6 +169,45 @@ impl Sites {
             }
         }
         self.services.monitor.flush();
+    }
+}
+
+impl Table {
+    fn add(&mut self, entry: SiteEntry, services: &Services) {
+        let site = match self.by_id.entry(entry.id) {
+            Entry::Occupied(known) => Rc::clone(known.get()),
+            Entry::Vacant(place) => {
+                Rc::clone(place.insert(Rc::new(Site::new(entry, services.clone()))))
+            }
+        };
+        site.is_leaving.set(false);
+        for domain in &site.entry.domains {
+            let (domains, key) = self.place_of(domain);
+            domains
+                .entry(key.to_owned())
+                .or_insert_with(|| Rc::clone(&site));
+        }
+    }
+
+    /// Nobody comes by its domains any more; what came before finishes.
+    fn retire(&mut self, id: SiteId) {
+        let Some(site) = self.by_id.get(&id).map(Rc::clone) else {
+            return;
+        };
+        site.is_leaving.set(true);
+        for domain in &site.entry.domains {
+            let (domains, key) = self.place_of(domain);
+            if domains.get(key).is_some_and(|one| Rc::ptr_eq(one, &site)) {
+                domains.remove(key);
+            }
+        }
+    }
+
+    fn place_of<'d>(&mut self, domain: &'d str) -> (&mut HashMap<String, Rc<Site>>, &'d str) {
+        match domain.strip_prefix('*') {
+            Some(suffix) => (&mut self.wildcard, suffix),
+            None => (&mut self.exact, domain),
+        }
     }
 }
 

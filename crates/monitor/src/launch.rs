@@ -14,7 +14,7 @@ use hostel_config::{Server, Site};
 use hostel_sys::cgroup::{CgroupError, SiteGroup};
 #[cfg(feature = "controls")]
 use hostel_sys::cred::{Gid, Uid};
-use hostel_sys::cred::{LookUpError, User, group, group_name};
+use hostel_sys::cred::{LookUpError, User, group};
 use hostel_sys::fdpass::{message_pair, send};
 use hostel_sys::home::{HomeError, open_home};
 #[cfg(feature = "controls")]
@@ -226,11 +226,15 @@ impl Programs {
         is_site: &dyn Fn(u32) -> bool,
         difference: &Difference<'_>,
     ) -> Result<Launched, LaunchError> {
+        let (group_name, members) = match group(site.user.gid)? {
+            Some(group) => (group.name, group.members),
+            None => (site.user.gid.to_string(), Vec::new()),
+        };
         let (mut view, kernel_bounds, without_file_cache) =
-            self.view(site, server, directories, is_site, difference)?;
+            self.view(site, server, directories, is_site, difference, &group_name)?;
         let bound = std::mem::take(&mut view.bound);
         let (control, far) = message_pair(true).map_err(LaunchError::Sockets)?;
-        let mut settings = settings(site, server, group_is_own(site, server)?);
+        let mut settings = settings(site, server, group_is_own(site, server, &members));
         if difference.document_root.is_some() {
             view::PROVE.clone_into(&mut settings.root);
         }
@@ -288,6 +292,7 @@ impl Programs {
         directories: &Directories,
         is_site: &dyn Fn(u32) -> bool,
         difference: &Difference<'_>,
+        group: &str,
     ) -> Result<(View, bool, Option<SecureError>), LaunchError> {
         let user = Difference::NONE.user(site);
         let reserved: [&Path; 4] = [
@@ -307,7 +312,6 @@ impl Programs {
         let home_max = (home.as_fd(), site.limits.home_bytes_max);
         let own_max = (&own[..], site.limits.temporary_bytes_max);
         let bounded = quota::bound(user.uid, home_max, own_max).map_err(LaunchError::Quota)?;
-        let group = group_name(user.gid)?.unwrap_or_else(|| user.gid.to_string());
         let (keeper, php) = (self.program(KEEPER)?, self.program(PHP)?);
         let [keeper_path, php_path] =
             [KEEPER, PHP].map(|name| format!("{}/{name}", view::PROGRAMS));
@@ -319,7 +323,7 @@ impl Programs {
         read_only.extend(difference.instead.map(|with| (with.0, view::INSTEAD)));
         let view = View::prepare(&ViewPlan {
             user: &difference.user(site),
-            group: &group,
+            group,
             home: home.as_fd(),
             own: &mounted,
             programs: &read_only,
@@ -347,13 +351,12 @@ fn errors_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Whether no user of another site is in the site's group, by its entry or as a member: then what the group may write is the site's.
-fn group_is_own(site: &Site, server: &Server) -> Result<bool, LaunchError> {
-    let members = group(site.user.gid)?.map_or(Vec::new(), |group| group.members);
-    let is_in_it = |other: &&Site| {
+fn group_is_own(site: &Site, server: &Server, members: &[String]) -> bool {
+    let is_in_it = |other: &Site| {
         other.user.uid != site.user.uid
             && (other.user.gid == site.user.gid || members.contains(&other.user.name))
     };
-    Ok(!server.sites.iter().any(|other| is_in_it(&other)))
+    !server.sites.iter().any(|other| is_in_it(other))
 }
 
 fn settings(site: &Site, server: &Server, group_is_own: bool) -> SiteSettings {

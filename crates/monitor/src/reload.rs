@@ -3,31 +3,21 @@
 //! Part of the monitor. Pure: two configurations in, a difference out. A site with any other setting than before is a new site: its
 //! old processes finish what they do while the new ones start.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::rc::Rc;
 
 use hostel_config::{Server, Site};
 
-/// What changes for the sites.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Difference<'a, I> {
-    /// Sites that are to be taken from the table, by number.
-    pub(crate) gone: Vec<I>,
-    /// Sites that are to be added.
-    pub(crate) new: Vec<&'a Site>,
-}
-
-/// Compare the sites that run, with their numbers, with those of `next`.
-pub(crate) fn difference<'a, 'b, I: Copy>(
-    running: impl Iterator<Item = (I, &'b Site)>,
-    next: &'a Server,
+/// Compare the sites that run, with their numbers, with those of `next`: which are to be taken from the table, which to be added.
+pub(crate) fn difference<'b, I: Copy>(
+    running: impl Iterator<Item = (I, &'b Rc<Site>)>,
+    next: &Server,
     is_all_new: bool,
-) -> Difference<'a, I> {
-    let mut wanted: BTreeMap<&str, &Site> = next
-        .sites
-        .iter()
-        .map(|site| (site.name.as_str(), site))
-        .collect();
+) -> (Vec<I>, Vec<Rc<Site>>) {
     let mut gone = Vec::new();
+    // What did not change is mostly the very same value, which is seen at once.
+    let by_name = next.sites.iter().map(|site| (site.name.as_str(), site));
+    let mut wanted: HashMap<&str, &Rc<Site>> = by_name.collect();
     for (id, site) in running {
         if !is_all_new && wanted.get(site.name.as_str()) == Some(&site) {
             wanted.remove(site.name.as_str());
@@ -35,10 +25,9 @@ pub(crate) fn difference<'a, 'b, I: Copy>(
             gone.push(id);
         }
     }
-    Difference {
-        gone,
-        new: wanted.into_values().collect(),
-    }
+    let is_new = |site: &&Rc<Site>| wanted.contains_key(site.name.as_str());
+    let new = next.sites.iter().filter(is_new).cloned().collect();
+    (gone, new)
 }
 
 /// Whether every site changes, although its own file did not.
@@ -126,18 +115,29 @@ mod tests {
             uid_min: 100,
             gid_min: 100,
             open_ports: Vec::new(),
-            sites,
+            sites: sites.into_iter().map(Rc::new).collect(),
         }
+    }
+
+    fn difference_of(
+        running: &[Rc<Site>],
+        next: &Server,
+        is_all_new: bool,
+    ) -> (Vec<u32>, Vec<String>) {
+        let (gone, new) = difference((1..).zip(running), next, is_all_new);
+        let names = new.iter().map(|site| site.name.clone());
+        (gone, names.collect())
     }
 
     #[test]
     fn what_did_not_change_keeps_its_number() {
-        let running = [site("a", "/1"), site("b", "/1"), site("c", "/1")];
+        let running = [site("a", "/1"), site("b", "/1"), site("c", "/1")].map(Rc::new);
         let next = server(vec![site("a", "/1"), site("b", "/2"), site("d", "/1")]);
-        let found = difference((1..).zip(&running), &next, false);
-        assert_eq!(found.gone, [2, 3]);
-        let new: Vec<&str> = found.new.iter().map(|site| site.name.as_str()).collect();
-        assert_eq!(new, ["b", "d"]);
+        let (gone, new) = difference_of(&running, &next, false);
+        assert_eq!(
+            (gone, new),
+            (vec![2, 3], vec!["b".to_owned(), "d".to_owned()])
+        );
     }
 
     #[test]
@@ -147,8 +147,8 @@ mod tests {
         assert!(!changes_all_sites(&old, &next));
         next.php_ini_directory = "/etc/php/8.2/fpm".into();
         assert!(changes_all_sites(&old, &next));
-        let found = difference((1..).zip(&running), &next, true);
-        assert_eq!((found.gone.len(), found.new.len()), (1, 1));
+        let (gone, new) = difference_of(&running.map(Rc::new), &next, true);
+        assert_eq!((gone.len(), new.len()), (1, 1));
     }
 
     #[test]

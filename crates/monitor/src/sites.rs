@@ -57,8 +57,23 @@ pub(crate) struct Sandbox {
 }
 
 impl Sites {
+    /// Take sites from the table, and put others into it; their numbers.
+    pub(crate) fn change(
+        &mut self,
+        gone: &[SiteId],
+        new: Vec<Rc<SiteConfig>>,
+        now: Instant,
+    ) -> Vec<SiteId> {
+        for id in gone {
+            if let Some(site) = self.of(*id) {
+                site.retired = Some(now + RELEASE_WITHIN);
+            }
+        }
+        new.into_iter().map(|one| self.add(one, now)).collect()
+    }
+
     /// Add a site under a number that was never used.
-    pub(crate) fn add(&mut self, config: Rc<SiteConfig>, now: Instant) -> SiteId {
+    fn add(&mut self, config: Rc<SiteConfig>, now: Instant) -> SiteId {
         // At a thousand new sites a second the numbers last for seven weeks, so a wrap cannot happen in practice.
         self.last_id = self.last_id.saturating_add(1);
         self.identities
@@ -234,6 +249,8 @@ pub(crate) fn milliseconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }
 
+/// How long the requests of a site that was taken from the table may take.
+const RELEASE_WITHIN: Duration = Duration::from_secs(60);
 /// From fork to exec takes some milliseconds; on a machine that is out of memory, longer.
 const EXEC_WITHIN: Duration = Duration::from_secs(20);
 /// From one look at a site's bounds to the next.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
 
-use hostel_config::{Errors, SystemUsers, disk_warnings};
+use hostel_config::{Errors, Loader, SystemUsers, disk_warnings};
 use hostel_sys::capabilities::{self, LowerError, MONITOR};
 use hostel_sys::cred::Uid;
 use hostel_sys::process;
@@ -66,8 +66,9 @@ pub(crate) fn start() -> Result<Monitor, StartError> {
     }
     let lacking = capabilities::lower_to(MONITOR)?;
     // 3: the configuration, with every error in it.
-    let server =
-        hostel_config::load(&path, &SystemUsers::read()).map_err(StartError::Configuration)?;
+    let mut loader = Loader::default();
+    let server = loader.load(&path, &SystemUsers::read());
+    let server = server.map_err(StartError::Configuration)?;
     // 4: directories, and the lock against a second instance.
     let directories = Directories::open(&server)?;
     directories.lock()?;
@@ -113,11 +114,10 @@ pub(crate) fn start() -> Result<Monitor, StartError> {
     // 11: the loop starts the front and says when it is ready.
     let now = Instant::now();
     let mut sites = Sites::default();
-    for site in &server.sites {
-        sites.add(Rc::new(site.clone()), now);
-    }
+    sites.change(&[], server.sites.clone(), now);
     Ok(Monitor {
         path,
+        loader,
         firewall: Firewall::new(&server.egress(), now),
         server,
         directories,

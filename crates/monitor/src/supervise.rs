@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use hostel_config::Server;
+use hostel_config::{Loader, Server};
 use hostel_sys::helper::Helper;
 use hostel_sys::signal::Signals;
 use hostel_sys::wait::wait;
@@ -58,6 +58,7 @@ pub(crate) enum Fatal {
 pub(crate) struct Monitor {
     /// Where hostel.toml is.
     pub(crate) path: PathBuf,
+    pub(crate) loader: Loader,
     pub(crate) server: Server,
     pub(crate) directories: Directories,
     pub(crate) listeners: Vec<Rc<OwnedFd>>,

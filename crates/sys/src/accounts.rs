@@ -15,10 +15,9 @@ const NOBODY: u32 = 65534;
 /// The text of /etc/passwd. `is_site` says whether a number belongs to a site.
 pub(crate) fn passwd(host: &str, site: &User, is_site: &dyn Fn(u32) -> bool) -> String {
     let mut text = String::new();
-    for line in host.lines() {
+    for line in host.lines().filter(|line| is_system(line, is_site)) {
         let fields: Vec<&str> = line.split(':').collect();
         if let [name, _, uid, gid, about, home, shell] = fields[..]
-            && is_system(uid, is_site)
             && uid != site.uid.to_string()
             && name != site.name
         {
@@ -37,10 +36,9 @@ pub(crate) fn passwd(host: &str, site: &User, is_site: &dyn Fn(u32) -> bool) -> 
 /// The text of /etc/group; `group` is the name of the site's group.
 pub(crate) fn group(host: &str, site: &User, group: &str, is_site: &dyn Fn(u32) -> bool) -> String {
     let mut text = String::new();
-    for line in host.lines() {
+    for line in host.lines().filter(|line| is_system(line, is_site)) {
         let fields: Vec<&str> = line.split(':').collect();
         if let [name, _, gid, _] = fields[..]
-            && is_system(gid, is_site)
             && gid != site.gid.to_string()
             && name != group
         {
@@ -51,10 +49,11 @@ pub(crate) fn group(host: &str, site: &User, group: &str, is_site: &dyn Fn(u32) 
     text
 }
 
-fn is_system(number: &str, is_site: &dyn Fn(u32) -> bool) -> bool {
-    number
-        .parse()
-        .is_ok_and(|number| (number < FIRST_PERSON || number == NOBODY) && !is_site(number))
+/// By the number of a line, of which most may be people's: those are taken apart no further.
+fn is_system(line: &str, is_site: &dyn Fn(u32) -> bool) -> bool {
+    let number = line.split(':').nth(2).map(str::parse);
+    let is_system = |number: u32| (number < FIRST_PERSON || number == NOBODY) && !is_site(number);
+    matches!(number, Some(Ok(number)) if is_system(number))
 }
 
 fn line_of(text: &mut String, fields: &[&str]) {

@@ -4,8 +4,8 @@
 //! descriptors (the number is [`ToFront::descriptors`]); messages to the monitor have a fixed size and carry none.
 //!
 //! Order at start: `Settings`, `Descriptor` for each socket and file, the table (`TableBegin`, `Site`…, `TableEnd`), then the
-//! front answers `Ready`. On reload the table is sent again; on a restart of the front everything is, and a `Keeper` for
-//! each site that is awake.
+//! front answers `Ready`. On reload only what has changed of the table is sent, in the same way; on a restart of the front everything is,
+//! and a `Keeper` for each site that is awake.
 
 use crate::codec::{Malformed, Reader, Writer};
 use crate::limits;
@@ -34,8 +34,10 @@ pub enum ToFront {
     },
     /// Host-wide settings; the first message.
     Settings(FrontSettings),
-    /// One site of the table.
-    Site(SiteEntry),
+    /// Sites that the table has from now on.
+    Sites(Vec<SiteEntry>),
+    /// Sites that left the table: they are to be finished and released.
+    Gone(Vec<SiteId>),
     /// The site has no sandbox (any more).
     SiteDown {
         /// Which site.
@@ -57,9 +59,9 @@ pub enum ToFront {
         /// What happened.
         notice: Notice,
     },
-    /// A new table follows.
+    /// Changes of the table follow, which is empty at first.
     TableBegin,
-    /// The table is complete: sites that it does not name are to be finished and released.
+    /// These were all; they hold from now on, all at once.
     TableEnd,
 }
 
@@ -165,6 +167,32 @@ pub enum ToMonitor {
 }
 
 impl ToFront {
+    /// The messages by which the table changes, each as long as it may be at most.
+    pub fn changes(gone: &[SiteId], added: impl IntoIterator<Item = SiteEntry>) -> Vec<Self> {
+        let mut messages = vec![Self::TableBegin];
+        let gone = gone.chunks(limits::TABLE_SITES_MAX);
+        messages.extend(gone.map(|ids| Self::Gone(ids.to_vec())));
+        let (mut together, mut bytes) = (Vec::new(), 0);
+        for entry in added {
+            let mut w = Writer::new();
+            entry.encode(&mut w);
+            let length = w.finish().len();
+            let is_full = together.len() == limits::TABLE_SITES_MAX
+                || bytes + length > limits::MESSAGE_BYTES_MAX - SITES_HEAD_BYTES;
+            if is_full && !together.is_empty() {
+                messages.push(Self::Sites(std::mem::take(&mut together)));
+                bytes = 0;
+            }
+            together.push(entry);
+            bytes += length;
+        }
+        if !together.is_empty() {
+            messages.push(Self::Sites(together));
+        }
+        messages.push(Self::TableEnd);
+        messages
+    }
+
     /// How many descriptors come with this message.
     pub fn descriptors(&self) -> usize {
         match self {
@@ -172,7 +200,8 @@ impl ToFront {
             Self::Keeper { .. } | Self::SiteLogs { .. } => 2,
             Self::Drain { .. }
             | Self::Settings(_)
-            | Self::Site(_)
+            | Self::Sites(_)
+            | Self::Gone(_)
             | Self::SiteDown { .. }
             | Self::SiteNotice { .. }
             | Self::TableBegin
@@ -193,7 +222,20 @@ impl ToFront {
             }),
             Self::Keeper { site, pid } => w.u8(3).u32(site.0).u32(*pid),
             Self::Settings(settings) => w.u8(4).u8(settings.log_level),
-            Self::Site(site) => site.encode(w.u8(5)),
+            Self::Sites(sites) => {
+                w.u8(5).count(sites.len());
+                for site in sites {
+                    site.encode(&mut w);
+                }
+                &mut w
+            }
+            Self::Gone(sites) => {
+                w.u8(11).count(sites.len());
+                for site in sites {
+                    w.u32(site.0);
+                }
+                &mut w
+            }
             Self::SiteDown {
                 site,
                 reason,
@@ -247,7 +289,11 @@ impl ToFront {
             4 => Self::Settings(FrontSettings {
                 log_level: r.u8("log level")?,
             }),
-            5 => Self::Site(SiteEntry::decode(&mut r)?),
+            5 => {
+                let count = r.count(limits::TABLE_SITES_MAX, "sites")?;
+                let sites = (0..count).map(|_| SiteEntry::decode(&mut r));
+                Self::Sites(sites.collect::<Result<_, _>>()?)
+            }
             6 => Self::SiteDown {
                 site: SiteId(r.u32("site")?),
                 reason: match r.u8("reason")? {
@@ -277,6 +323,11 @@ impl ToFront {
                     _ => return Err(Malformed::Value("notice")),
                 },
             },
+            11 => {
+                let count = r.count(limits::TABLE_SITES_MAX, "sites")?;
+                let sites = (0..count).map(|_| r.u32("site").map(SiteId));
+                Self::Gone(sites.collect::<Result<_, _>>()?)
+            }
             _ => return Err(Malformed::Value("kind of message to the front")),
         };
         r.end("message to the front")?;
@@ -361,6 +412,9 @@ impl ToMonitor {
     }
 }
 
+/// What stands before the entries of sites, and then some.
+const SITES_HEAD_BYTES: usize = 16;
+
 pub(crate) fn write_texts(w: &mut Writer, texts: &[String]) {
     w.count(texts.len());
     for text in texts {
@@ -415,7 +469,8 @@ mod tests {
             ToFront::Descriptor(Opened::StatusListener),
             ToFront::Keeper { site, pid: 4711 },
             ToFront::Settings(FrontSettings { log_level: 2 }),
-            ToFront::Site(entry()),
+            ToFront::Sites(vec![entry(), entry()]),
+            ToFront::Gone(vec![site, SiteId(8)]),
             ToFront::SiteDown {
                 site,
                 reason: Down::Died,
@@ -448,6 +503,42 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn changes_of_any_size_fit_their_messages() {
+        let long = SiteEntry {
+            domains: vec!["d".repeat(limits::DOMAIN_BYTES_MAX); limits::DOMAINS_MAX],
+            ..entry()
+        };
+        let gone: Vec<SiteId> = (0..10_000).map(SiteId).collect();
+        let added: Vec<SiteEntry> = (0..10_000)
+            .map(|number| SiteEntry {
+                id: SiteId(number),
+                ..if number % 1000 == 0 {
+                    long.clone()
+                } else {
+                    entry()
+                }
+            })
+            .collect();
+        let messages = ToFront::changes(&gone, added.clone());
+        assert!(messages.len() < 100, "{}", messages.len());
+        let (mut found_gone, mut found_added) = (Vec::new(), Vec::new());
+        for message in &messages {
+            let bytes = message.encode();
+            assert!(bytes.len() <= limits::MESSAGE_BYTES_MAX);
+            match ToFront::decode(&bytes).unwrap() {
+                ToFront::Gone(ids) => found_gone.extend(ids),
+                ToFront::Sites(sites) => found_added.extend(sites),
+                _ => {}
+            }
+        }
+        assert_eq!((found_gone, found_added), (gone, added));
+        let ends = [messages.first(), messages.last()];
+        assert_eq!(ends, [Some(&ToFront::TableBegin), Some(&ToFront::TableEnd)]);
+        let nothing = ToFront::changes(&[], Vec::new());
+        assert_eq!(nothing, [ToFront::TableBegin, ToFront::TableEnd]);
     }
 
     #[test]

@@ -7,6 +7,8 @@ pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 pub const MESSAGE_DESCRIPTORS_MAX: usize = 2;
 /// Sites that one server may have.
 pub const SITES_MAX: usize = 20_000;
+/// Sites in one message about the table.
+pub const TABLE_SITES_MAX: usize = 512;
 /// Domains of one site. A list of this length, each of the greatest length, fits one message.
 pub const DOMAINS_MAX: usize = 200;
 /// A domain name in text form (RFC 1035, section 2.3.4).

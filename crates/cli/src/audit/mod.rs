@@ -27,6 +27,7 @@ pub(crate) mod walk;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use hostel_config::{Server, Site, SystemUsers};
 use hostel_sys::cred::Uid;
@@ -83,7 +84,7 @@ fn audit(config: &Path, server: &Server, only: Option<&str>) -> Report {
     host.extend(settings::examine(config, server));
     host.extend(php::examine_host(server));
     let sandboxes = Sandboxes::open(server);
-    let wanted = |site: &&Site| only.is_none_or(|name| site.name == name);
+    let wanted = |site: &&Rc<Site>| only.is_none_or(|name| site.name == name);
     let sites = server.sites.iter().filter(wanted).map(|site| {
         let walk = sandboxes.walk(server, site);
         let mut findings = files::judge(server, site, &walk);

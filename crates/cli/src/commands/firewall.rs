@@ -5,14 +5,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
 
 use hostel_config::{Destination, Egress, Errors, Host, Server, Site, SystemUsers};
-use hostel_firewall::nft::{self, NftError};
-use hostel_firewall::{Table, egress, inbound, nameservers};
+use hostel_firewall::in_force::{ApplyError, InForce, Network};
+use hostel_firewall::{Table, egress, elements, inbound, kernel, nameservers, nft};
 use hostel_sys::cred::Uid;
 use serde_json::{Value, json};
 
@@ -57,13 +58,17 @@ enum FirewallError {
     )]
     Ssh(u16),
     #[error("table {table}: {source}")]
-    Nft { table: String, source: NftError },
+    Apply { table: String, source: ApplyError },
+    #[error("table {table}: cannot ask whether it is there: {source}")]
+    Ask { table: String, source: io::Error },
 }
 
 /// A table, what would be put in force, and what becomes of it.
-struct Step {
+struct Step<'s> {
     table: Table,
     rules: Value,
+    /// What differs between whose sites is in the table too.
+    sites: Option<&'s Server>,
     words: &'static str,
 }
 
@@ -100,30 +105,37 @@ fn apply(server: &Server, options: Options) -> Result<(), FirewallError> {
     }
     let mut steps = vec![inbound_step(server)];
     let table = Table::egress(&server.run);
-    if !nft::is_there(&table).map_err(|source| failed(&table, source))? {
+    let asked = kernel::is_there(&table).map_err(|source| FirewallError::Ask {
+        table: table.to_string(),
+        source,
+    });
+    if !asked? {
         steps.push(Step {
-            rules: egress_rules(server),
+            rules: egress::rules(&table, &server.http),
             table,
+            sites: Some(server),
             words: "in force until a server starts and ends; names in it are looked up while one runs",
         });
     }
     change(&steps, options)
 }
 
-fn inbound_step(server: &Server) -> Step {
+fn inbound_step(server: &Server) -> Step<'_> {
     let table = Table::inbound(&server.run);
     Step {
         rules: inbound::rules(&table, &server.http, &server.open_ports),
         table,
+        sites: None,
         words: "in force until it is removed or this host restarts",
     }
 }
 
-fn removal(server: &Server) -> Result<Vec<Step>, FirewallError> {
+fn removal(server: &Server) -> Result<Vec<Step<'_>>, FirewallError> {
     root()?;
     let step = |table: Table| Step {
         rules: table.removal(),
         table,
+        sites: None,
         words: "removed",
     };
     let mut steps = vec![step(Table::inbound(&server.run))];
@@ -134,13 +146,24 @@ fn removal(server: &Server) -> Result<Vec<Step>, FirewallError> {
     Ok(steps)
 }
 
-fn change(steps: &[Step], options: Options) -> Result<(), FirewallError> {
+fn change(steps: &[Step<'_>], options: Options) -> Result<(), FirewallError> {
     for step in steps {
-        let outcome = match options.dry_run {
-            true => nft::check(&step.rules),
-            false => nft::apply(&step.rules),
+        let outcome = match (options.dry_run, step.sites) {
+            (true, _) => nft::check(&step.rules).map_err(ApplyError::from),
+            (false, None) => nft::apply(&step.rules).map_err(ApplyError::from),
+            (false, Some(server)) => {
+                let network = Network {
+                    nameservers: &host_nameservers(),
+                    granted: &[],
+                };
+                let elements = elements::of_policy(&server.egress());
+                InForce::new(step.table.clone()).apply(&server.http, elements, network)
+            }
         };
-        outcome.map_err(|source| failed(&step.table, source))?;
+        outcome.map_err(|source| FirewallError::Apply {
+            table: step.table.to_string(),
+            source,
+        })?;
         if !options.json {
             let words = match options.dry_run {
                 true => "nothing was changed; it would be ",
@@ -150,18 +173,11 @@ fn change(steps: &[Step], options: Options) -> Result<(), FirewallError> {
         }
     }
     if options.json {
-        let table = |step: &Step| json!({"table": step.table.name(), "outcome": step.words});
+        let table = |step: &Step<'_>| json!({"table": step.table.name(), "outcome": step.words});
         let tables: Vec<Value> = steps.iter().map(table).collect();
         output::json(&json!({"dry_run": options.dry_run, "tables": tables}));
     }
     Ok(())
-}
-
-fn failed(table: &Table, source: NftError) -> FirewallError {
-    FirewallError::Nft {
-        table: table.to_string(),
-        source,
-    }
 }
 
 fn root() -> Result<(), FirewallError> {
@@ -172,10 +188,14 @@ fn root() -> Result<(), FirewallError> {
 }
 
 /// What the running server has in force, as far as that can be known here: names are not looked up.
-pub(crate) fn egress_rules(server: &Server) -> Value {
-    let resolv = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    let table = Table::egress(&server.run);
-    egress::rules(&table, &server.egress(), &nameservers::of(&resolv), &[])
+fn egress_rules(server: &Server) -> Value {
+    let mut all = elements::of_policy(&server.egress());
+    all.extend(elements::of_network(&host_nameservers(), &[]));
+    egress::shown(&Table::egress(&server.run), &server.http, &all)
+}
+
+fn host_nameservers() -> Vec<IpAddr> {
+    nameservers::of(&fs::read_to_string("/etc/resolv.conf").unwrap_or_default())
 }
 
 /// The port of this host by which the ssh connection came in which this is typed: sshd tells its children, and sudo forgets.

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use hostel_config::{Errors, Server, Site, SystemUsers};
-use hostel_firewall::{Table, nft};
+use hostel_firewall::{Table, kernel};
 use hostel_monitor::directories::Directories;
 use hostel_monitor::launch::{LaunchError, Programs};
 use hostel_monitor::resources::Resources;
@@ -96,7 +96,7 @@ impl Ground {
 impl Ground {
     /// Why no packet of a site's is refused.
     fn no_rules(&self) -> Option<String> {
-        match nft::is_there(&Table::egress(&self.server.run)) {
+        match kernel::is_there(&Table::egress(&self.server.run)) {
             Ok(true) => None,
             Ok(false) => Some(
                 "the packet filter's rules: the server that keeps them in force does not run"

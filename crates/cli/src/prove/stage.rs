@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use hostel_config::Site;
 
@@ -39,7 +40,7 @@ impl Stage {
     pub(crate) fn new(
         run: &Path,
         files: impl IntoIterator<Item = (&'static str, &'static str)>,
-        sites: &[Site],
+        sites: &[Rc<Site>],
     ) -> Result<Self, StageError> {
         let random = random_text().map_err(failed("read", Path::new("/dev/urandom")))?;
         let name: String = random.chars().take(12).collect();
@@ -122,7 +123,7 @@ fn fill(
 }
 
 /// For each site a link into its home, to a place that its attack on static files exchanges all the time.
-fn link_races(root: &Path, sites: &[Site], run: &str) -> Result<(), StageError> {
+fn link_races(root: &Path, sites: &[Rc<Site>], run: &str) -> Result<(), StageError> {
     let directory = root.join("race");
     make_directory(&directory, 0o755)?;
     for site in sites {

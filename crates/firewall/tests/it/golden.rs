@@ -8,19 +8,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use hostel_firewall::names::Granted;
-use hostel_firewall::{Table, egress, inbound};
+use hostel_firewall::{Table, egress, elements, inbound};
 use hostel_wire::egress::{Destination, Egress, Host, Policy, SiteEgress};
 use serde_json::Value;
 
-fn address(text: &str) -> IpAddr {
+pub(crate) fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-fn table() -> Table {
+pub(crate) fn table() -> Table {
     Table::egress(Path::new("/run/hostel"))
 }
 
-fn site(name: &str, uid: u32, egress: Egress, services: &[&str]) -> SiteEgress {
+pub(crate) fn site(name: &str, uid: u32, egress: Egress, services: &[&str]) -> SiteEgress {
     SiteEgress {
         name: name.to_owned(),
         uid,
@@ -29,7 +29,7 @@ fn site(name: &str, uid: u32, egress: Egress, services: &[&str]) -> SiteEgress {
     }
 }
 
-fn listed(places: &[(&str, u16)]) -> Egress {
+pub(crate) fn listed(places: &[(&str, u16)]) -> Egress {
     let place = |(host, port): &(&str, u16)| Destination {
         host: match host.parse() {
             Ok(address) => Host::Address(address),
@@ -40,7 +40,7 @@ fn listed(places: &[(&str, u16)]) -> Egress {
     Egress::Listed(places.iter().map(place).collect())
 }
 
-fn example() -> Policy {
+pub(crate) fn example() -> Policy {
     let own = ["0.0.0.0:80", "[::]:80", "192.0.2.1:8080", "127.0.0.1:8081"];
     Policy {
         own: own.map(|text| text.parse().unwrap()).into(),
@@ -84,37 +84,18 @@ fn rules() -> Value {
         seconds: 600,
     };
     let granted = [address("203.0.113.7"), address("2001:db8::7")].map(granted);
-    egress::rules(
-        &table(),
-        &example(),
-        &[address("192.0.2.53"), address("2001:db8::53")],
-        &granted,
-    )
+    let servers = [address("192.0.2.53"), address("2001:db8::53")];
+    let mut all = elements::of_policy(&example());
+    all.extend(elements::of_network(&servers, &granted));
+    egress::shown(&table(), &example().own, &all)
 }
 
-/// All that is given to nft, by the name of its file.
+/// All that nft could be given, by the name of its file.
 fn all() -> Vec<(&'static str, Value)> {
-    let nothing = Policy {
-        own: Vec::new(),
-        sites: Vec::new(),
-    };
-    let granted = [Granted {
-        uid: 1004,
-        address: address("203.0.113.8"),
-        port: 443,
-        seconds: 10,
-    }];
     let inbound_table = Table::inbound(Path::new("/run/hostel"));
     vec![
         ("egress", rules()),
-        (
-            "egress-of-nobody",
-            egress::rules(&table(), &nothing, &[], &[]),
-        ),
-        (
-            "names",
-            egress::refill(&table(), &[address("127.0.0.53")], &granted),
-        ),
+        ("egress-of-nobody", egress::rules(&table(), &[])),
         (
             "inbound",
             inbound::rules(&inbound_table, &example().own, &[22, 2222]),
@@ -154,15 +135,11 @@ fn the_kernel_takes_them() {
         eprintln!("skipped: only root may make a network namespace");
         return;
     }
-    // Names are put into sets that are there, so all in this order, and what is removed may be missing.
     let mut script = String::from("set -e; ip link set lo up\n");
     for (number, (name, rules)) in all().into_iter().enumerate() {
-        let before = if name == "names" {
-            rules_before()
-        } else {
-            String::new()
-        };
-        script.push_str(&format!("{before}nft -j -f - <<'END{number}' || {{ echo {name} >&2; exit 1; }}\n{rules}\nEND{number}\n"));
+        script.push_str(&format!(
+            "nft -j -f - <<'END{number}' || {{ echo {name} >&2; exit 1; }}\n{rules}\nEND{number}\n"
+        ));
     }
     let mut shell = Command::new("unshare");
     shell
@@ -174,10 +151,6 @@ fn the_kernel_takes_them() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-}
-
-fn rules_before() -> String {
-    format!("nft -j -f - <<'END'\n{}\nEND\n", rules())
 }
 
 #[test]

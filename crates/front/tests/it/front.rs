@@ -53,7 +53,7 @@ fn make(entry: SiteEntry, monitor: OwnedFd) -> Rc<Front> {
         disk: Rc::default(),
     });
     let front = Rc::new(Front::new(sites, logs, spill));
-    front.sites.replace(vec![entry]);
+    front.sites.change(&[], vec![entry]);
     spawn_local(Rc::clone(&front).sweep());
     front
 }

@@ -522,7 +522,7 @@ fn a_site_that_left_the_table_is_released_when_its_last_request_has_ended() {
         let mut other = patient_entry();
         other.id = SiteId(2);
         other.domains = vec!["*.example".into(), "*.x.example".into(), "y.example".into()];
-        stage.front.sites.replace(vec![other]);
+        stage.front.sites.change(&[SiteId(1)], vec![other]);
         let found = |host| stage.front.sites.find(host).map(|site| site.entry.id);
         assert_eq!(found("x.example"), Some(SiteId(2)));
         assert_eq!(found("a.b.x.example"), Some(SiteId(2)));
@@ -547,7 +547,10 @@ fn a_table_with_the_same_number_keeps_all_state() {
         let keeper = stage.wake().await;
         let mut worker = keeper.start_worker().await;
         worker.request().await;
-        stage.front.sites.replace(vec![patient_entry()]);
+        stage
+            .front
+            .sites
+            .change(&[SiteId(99)], vec![patient_entry()]);
         let same = stage.front.sites.find("x.example").unwrap();
         assert!(std::rc::Rc::ptr_eq(&same, &stage.site));
         let answer = worker.answer(b"");

@@ -48,7 +48,7 @@ fn a_beginning_is_settings_descriptors_and_the_table() {
             opened(Opened::ServerLog),
             opened(Opened::SpillDirectory),
             (ToFront::TableBegin, 0),
-            (ToFront::Site(patient_entry()), 0),
+            (ToFront::Sites(vec![patient_entry()]), 0),
             (ToFront::TableEnd, 0),
         ])
         .await
@@ -63,7 +63,8 @@ fn a_beginning_is_settings_descriptors_and_the_table() {
 fn a_beginning_out_of_order_ends_the_front() {
     let site = SiteId(1);
     let outside = [
-        (ToFront::Site(patient_entry()), 0),
+        (ToFront::Sites(vec![patient_entry()]), 0),
+        (ToFront::Gone(vec![site]), 0),
         (ToFront::TableEnd, 0),
         (ToFront::Keeper { site, pid: 1 }, 2),
         (ToFront::SiteLogs { site }, 2),
@@ -112,7 +113,8 @@ fn what_the_monitor_says_is_done_until_it_says_drain() {
             (ToFront::Settings(FrontSettings { log_level: 0 }), 0),
             (ToFront::Descriptor(Opened::ServerLog), 1),
             (ToFront::TableBegin, 0),
-            (ToFront::Site(entry), 0),
+            (ToFront::Gone(vec![SiteId(1), unknown]), 0),
+            (ToFront::Sites(vec![entry]), 0),
             (ToFront::TableEnd, 0),
             (ToFront::SiteLogs { site }, 2),
             // Sites that were released a moment ago.

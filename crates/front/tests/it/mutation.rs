@@ -339,7 +339,7 @@ fn sound_messages() -> Vec<Vec<u8>> {
         frame.encode().to_vec(),
         end.encode().to_vec(),
         KeeperToFront::WorkerDied(WorkerId(4), Death::Signalled(11)).encode(),
-        ToFront::Site(crate::server::entry()).encode(),
+        ToFront::Sites(vec![crate::server::entry()]).encode(),
         ToMonitor::WakeSite(SiteId(9)).encode().to_vec(),
         ToKeeper::Stop { seconds: 5 }.encode(),
         FromZygote::Forked(WorkerId(3), 4711).encode(),

@@ -82,7 +82,7 @@ fn one_visitor_is_answered_between_those_of_a_site_that_wants_all() {
             ..patient_entry()
         };
         let sites = vec![named(2, "greedy"), named(3, "modest")];
-        front.sites.replace(sites);
+        front.sites.change(&[], sites);
         let greedy = front.sites.find("greedy.example").expect("the site");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen");
         let address = listener.local_addr().expect("address");

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use hostel_config::Site;
 use hostel_sys::spawn::Progress;
 use hostel_wire::front_monitor::{Down, FrontSettings, Opened, SiteId, ToFront, ToMonitor};
 
@@ -40,7 +41,8 @@ impl Monitor {
             give(Opened::HttpListener, listener);
         }
         self.front = Some(front);
-        self.tell_table();
+        let all: Vec<SiteId> = self.sites.listed().map(|(id, _)| id).collect();
+        self.tell_changes(&[], &all);
         for id in self
             .sites
             .ids(|site| site.sandbox.is_some() && site.retired.is_none())
@@ -51,15 +53,20 @@ impl Monitor {
         Ok(())
     }
 
-    pub(super) fn tell_table(&mut self) {
+    /// Change the table, and tell the front what has changed.
+    pub(super) fn change_table(&mut self, gone: &[SiteId], new: Vec<Rc<Site>>, now: Instant) {
+        let added = self.sites.change(gone, new, now);
+        self.tell_changes(gone, &added);
+    }
+
+    fn tell_changes(&mut self, gone: &[SiteId], added: &[SiteId]) {
         let Some(front) = &mut self.front else {
             return;
         };
-        front.tell(&ToFront::TableBegin, &[]);
-        for (id, site) in self.sites.listed() {
-            front.tell(&ToFront::Site(site.entry(id)), &[]);
+        let entry = |id: &SiteId| self.sites.of(*id).map(|site| site.entry(*id));
+        for message in ToFront::changes(gone, added.iter().filter_map(entry)) {
+            front.tell(&message, &[]);
         }
-        front.tell(&ToFront::TableEnd, &[]);
     }
 
     pub(super) fn tell_down(&mut self, site: SiteId, reason: Down, retry: Duration) {

@@ -1,7 +1,6 @@
 //! What the monitor does about a new configuration: all of it, or nothing.
 
-use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hostel_config::{Server, SystemUsers};
 
@@ -16,7 +15,7 @@ impl Monitor {
         if self.phase != Phase::Serving {
             return;
         }
-        let next = match hostel_config::load(&self.path, &SystemUsers::read()) {
+        let next = match self.loader.load(&self.path, &SystemUsers::read()) {
             Ok(next) => next,
             Err(errors) => {
                 let count = errors.0.len();
@@ -41,28 +40,16 @@ impl Monitor {
 
     fn change_sites(&mut self, next: Server, now: Instant) {
         let is_all_new = changes_all_sites(&self.server, &next);
-        let running = self.sites.listed().map(|(id, site)| (id, &*site.config));
-        let difference = difference(running, &next, is_all_new);
-        let (gone, new) = (difference.gone.len(), difference.new.len());
-        let added: Vec<_> = difference.new.into_iter().cloned().map(Rc::new).collect();
-        for id in difference.gone {
-            if let Some(site) = self.sites.of(id) {
-                site.retired = Some(now + RELEASE_WITHIN);
-            }
-        }
-        for config in added {
-            self.sites.add(config, now);
-        }
+        let running = self.sites.listed().map(|(id, site)| (id, &site.config));
+        let (gone, new) = difference(running, &next, is_all_new);
+        let (added, removed) = (new.len(), gone.len());
+        self.log.information(format_args!(
+            "reloaded: {added} sites are new or changed, {removed} are gone or changed"
+        ));
         self.server.sites = next.sites;
         self.server.sites_directory = next.sites_directory;
         self.server.php_ini_directory = next.php_ini_directory;
-        self.tell_table();
+        self.change_table(&gone, new, now);
         self.change_rules(now);
-        self.log.information(format_args!(
-            "reloaded: {new} sites are new or changed, {gone} are gone or changed"
-        ));
     }
 }
-
-/// How long the requests of a site that was taken from the table may take.
-pub(super) const RELEASE_WITHIN: Duration = Duration::from_secs(60);

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::Monitor;
-use super::reload::RELEASE_WITHIN;
 use crate::requests::Phase;
 
 impl Monitor {
@@ -24,23 +23,20 @@ impl Monitor {
 
     /// Compare what stands there with what awake sites have.
     fn replace_outdated(&mut self, now: Instant) {
-        let mut added = Vec::new();
-        for site in self.sites.iter_mut().filter(|site| site.retired.is_none()) {
+        let (mut gone, mut configs) = (Vec::new(), Vec::new());
+        for (id, site) in self.sites.listed() {
             let sandbox = site.sandbox.as_ref();
             if let Some(path) = sandbox.and_then(|sandbox| sandbox.launched.bound.outdated()) {
                 let (name, path) = (&site.config.name, path.display());
                 self.log.information(format_args!(
                     "site {name}: {path} was replaced; so is its keeper"
                 ));
-                site.retired = Some(now + RELEASE_WITHIN);
-                added.push(Rc::clone(&site.config));
+                gone.push(id);
+                configs.push(Rc::clone(&site.config));
             }
         }
-        if !added.is_empty() {
-            for config in added {
-                self.sites.add(config, now);
-            }
-            self.tell_table();
+        if !gone.is_empty() {
+            self.change_table(&gone, configs, now);
         }
     }
 }

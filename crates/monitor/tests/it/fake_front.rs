@@ -73,7 +73,12 @@ impl FakeFront {
                 }
             }
             ToFront::TableBegin => self.note("begin".to_owned()),
-            ToFront::Site(site) => self.note(format!("site {} {}", site.id.0, site.name)),
+            ToFront::Sites(sites) => sites
+                .iter()
+                .for_each(|site| self.note(format!("site {} {}", site.id.0, site.name))),
+            ToFront::Gone(ids) => ids
+                .iter()
+                .for_each(|id| self.note(format!("gone {}", id.0))),
             ToFront::TableEnd => {
                 self.note("end".to_owned());
                 self.say(ToMonitor::Ready);

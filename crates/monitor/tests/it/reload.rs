@@ -11,10 +11,10 @@ pub(crate) fn sites() {
     std::fs::remove_file(scene.path("etc/sites.d/c.toml")).unwrap();
     scene.site("d", USERS[2], "public");
     scene.signal(Signal::HUP);
-    scene.wait_for("a new table", || scene.heard("end").len() == 2);
+    scene.wait_for("the changes", || scene.heard("end").len() == 2);
     let heard = scene.front("heard");
-    let table = heard.rsplit("begin\n").next().unwrap();
-    assert_eq!(table, "site 1 a\nsite 4 b\nsite 5 d\nend");
+    let changes = heard.rsplit("begin\n").next().unwrap();
+    assert_eq!(changes, "gone 2\ngone 3\nsite 4 b\nsite 5 d\nend");
     assert!(
         keepers.into_iter().all(runs),
         "nobody has released anything yet"
@@ -40,7 +40,7 @@ pub(crate) fn sites() {
     let heard = scene.front("heard");
     assert_eq!(
         heard.rsplit("begin\n").next().unwrap(),
-        "site 6 a\nsite 7 b\nsite 8 d\nend"
+        "gone 1\ngone 4\ngone 5\nsite 6 a\nsite 7 b\nsite 8 d\nend"
     );
 }
 
