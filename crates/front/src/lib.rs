@@ -31,6 +31,8 @@ pub mod chunked;
 pub mod clock;
 pub mod conditional;
 pub mod connection;
+#[cfg(test)]
+mod costs;
 pub mod deliver;
 pub mod dispatch;
 pub mod error_page;
