@@ -4,6 +4,7 @@
 //! answer into an [`crate::answer`] at its own pace. It trusts no worker: whatever breaks the rules in [`crate::frames`] ends the
 //! worker, and one that sends faster than is decent is read more slowly. No timer is made here: deadlines are the pool's.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -45,7 +46,7 @@ pub(crate) async fn serve(site: Rc<Site>, worker: Rc<Worker>, stream: OwnedFd) {
 
 async fn serve_all(site: &Rc<Site>, worker: &Rc<Worker>, link: &mut Link) -> Parted {
     let mut numbers = Numbers::default();
-    let mut number = numbers.next();
+    let mut ahead = VecDeque::new();
     let mut next = site.pool.free(worker).map(Next::New);
     loop {
         let next_job = match next.take() {
@@ -66,21 +67,17 @@ async fn serve_all(site: &Rc<Site>, worker: &Rc<Worker>, link: &mut Link) -> Par
             next = site.pool.free(worker).map(Next::New);
             continue;
         }
-        let number_ahead = numbers.next();
-        let mut ahead = None;
-        let numbers = (number, number_ahead);
-        let exchange = Exchange::new(site, worker, link, next_job, numbers, &mut ahead);
-        number = number_ahead;
-        next = match (exchange.run().await, ahead) {
-            (After::Free, Some(job)) => {
-                site.pool.goes_on(worker, &job);
-                Some(Next::Ahead(job))
-            }
-            (After::Free, None) => site.pool.free(worker).map(Next::New),
-            (After::Parted(parted), ahead) => {
-                if let Some(job) = ahead {
-                    give_back_ahead(site, worker, link, job);
+        let exchange = Exchange::new(site, worker, link, next_job, &mut numbers, &mut ahead);
+        next = match exchange.run().await {
+            After::Free => match ahead.pop_front() {
+                Some(ahead) => {
+                    site.pool.goes_on(worker, &ahead.job);
+                    Some(Next::Ahead(ahead))
                 }
+                None => site.pool.free(worker).map(Next::New),
+            },
+            After::Parted(parted) => {
+                give_back_ahead(site, worker, link, ahead);
                 return parted;
             }
         };
@@ -107,17 +104,25 @@ impl Numbers {
 enum Next {
     /// To be sent.
     New(Job),
-    /// Sent already, while the one before it ran.
-    Ahead(Job),
+    /// Sent already, while one before it ran.
+    Ahead(Ahead),
 }
 
-/// A request that was sent ahead to a worker which does not take it: another one can have it, unless this one has read of it.
-fn give_back_ahead(site: &Site, worker: &Worker, link: &mut Link, job: Job) {
-    if link.take_back() {
-        site.pool.comes_back(worker, Some(job));
-    } else {
-        site.pool.comes_back(worker, None);
-        job.channel.fail(HandoffError::WorkerDied, false);
+/// A request that was sent ahead, and its number.
+struct Ahead {
+    number: u32,
+    job: Job,
+}
+
+/// Requests that were sent ahead to a worker which does not take them: another one can have them, unless this one has read of them.
+fn give_back_ahead(site: &Site, worker: &Worker, link: &mut Link, ahead: VecDeque<Ahead>) {
+    for Ahead { job, .. } in ahead.into_iter().rev() {
+        if link.take_back() {
+            site.pool.comes_back(worker, Some(job));
+        } else {
+            site.pool.comes_back(worker, None);
+            job.channel.fail(HandoffError::WorkerDied, false);
+        }
     }
 }
 
@@ -146,9 +151,9 @@ struct Exchange<'s> {
     channel: Rc<Channel>,
     rules: Rules,
     body: Source,
-    /// The next request, where it was sent already, and its number.
-    ahead: &'s mut Option<Job>,
-    number_ahead: u32,
+    /// The next requests, as far as they were sent already.
+    ahead: &'s mut VecDeque<Ahead>,
+    numbers: &'s mut Numbers,
     is_aborted: bool,
     /// Reads and frames since the last pause.
     units: u32,
@@ -173,16 +178,17 @@ impl<'s> Exchange<'s> {
         worker: &'s Worker,
         link: &'s mut Link,
         next: Next,
-        (number, number_ahead): (u32, u32),
-        ahead: &'s mut Option<Job>,
+        numbers: &'s mut Numbers,
+        ahead: &'s mut VecDeque<Ahead>,
     ) -> Self {
         link.begin();
-        let job = match next {
+        let (number, job) = match next {
             Next::New(job) => {
+                let number = numbers.next();
                 link.push_frame(number, to_worker::REQUEST, &job.payload);
-                job
+                (number, job)
             }
-            Next::Ahead(job) => job,
+            Next::Ahead(Ahead { number, job }) => (number, job),
         };
         Self {
             site,
@@ -194,7 +200,7 @@ impl<'s> Exchange<'s> {
             rules: Rules::new(number),
             body: Source::new(job.body),
             ahead,
-            number_ahead,
+            numbers,
             is_aborted: false,
             units: 0,
         }
@@ -271,35 +277,45 @@ impl<'s> Exchange<'s> {
         Poll::Pending
     }
 
-    /// Send the next request already, where it will not have to wait for long: the worker then need not sleep between the two. What
+    /// Send the next requests already, where they will not have to wait for long: the worker then need not sleep in between. What
     /// has waited here too long after all is taken back.
     fn look_ahead(&mut self) -> Result<(), Broken> {
         let is_done = self.rules.phase == Phase::Finished;
-        if self.ahead.is_some() {
-            if (is_done || self.worker.is_recalled()) && self.link.take_back() {
-                let job = self.ahead.take();
-                self.site.pool.comes_back(self.worker, job);
-                self.site.pump();
-            }
+        if is_done || self.worker.is_recalled() {
+            self.recall_ahead();
             return Ok(());
         }
         let is_spilled = matches!(self.body, Source::Spilled { .. });
-        let is_sent = !is_spilled && self.body.held().is_empty() && self.link.is_sent();
-        if is_done || !is_sent {
+        if is_spilled || !self.body.held().is_empty() || !self.link.is_sent() {
             return Ok(());
         }
-        let Some(job) = self.site.pool.next_ahead(self.worker) else {
-            return Ok(());
-        };
-        match self.link.send_ahead(self.number_ahead, &job.payload) {
-            Ok(true) => *self.ahead = Some(job),
-            Ok(false) => self.site.pool.comes_back(self.worker, Some(job)),
-            Err(broken) => {
-                self.site.pool.comes_back(self.worker, Some(job));
-                return Err(broken);
+        while let Some(job) = self.site.pool.next_ahead(self.worker) {
+            let number = self.numbers.next();
+            match self.link.send_ahead(number, &job.payload) {
+                Ok(true) => self.ahead.push_back(Ahead { number, job }),
+                Ok(false) => {
+                    self.site.pool.comes_back(self.worker, Some(job));
+                    return Ok(());
+                }
+                Err(broken) => {
+                    self.site.pool.comes_back(self.worker, Some(job));
+                    return Err(broken);
+                }
             }
         }
         Ok(())
+    }
+
+    /// Have back what was sent ahead and the worker has not read.
+    fn recall_ahead(&mut self) {
+        let before = self.ahead.len();
+        while !self.ahead.is_empty() && self.link.take_back() {
+            let job = self.ahead.pop_back().map(|ahead| ahead.job);
+            self.site.pool.comes_back(self.worker, job);
+        }
+        if self.ahead.len() < before {
+            self.site.pump();
+        }
     }
 
     /// Tell the worker once that the client has left an answer that was not complete.
@@ -461,7 +477,7 @@ impl<'s> Exchange<'s> {
             Phase::Headed | Phase::Begun | Phase::Finished => self.channel.complete(),
         }
         // What it says behind its answer belongs to the next request, if it has one.
-        if !self.link.inbox.is_empty() && self.ahead.is_none() {
+        if !self.link.inbox.is_empty() && self.ahead.is_empty() {
             complain(self.site, self.worker, &Broken::Outside);
             return After::Parted(Parted::ToBeKilled);
         }

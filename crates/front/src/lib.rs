@@ -32,6 +32,8 @@ pub mod clock;
 pub mod conditional;
 pub mod connection;
 pub mod connections;
+#[cfg(test)]
+mod costs;
 pub mod deliver;
 pub mod disk;
 pub mod dispatch;

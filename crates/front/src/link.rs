@@ -3,6 +3,7 @@
 //! Used by [`crate::exchange`], for one worker. What the worker writes is copied into the inbox before anybody looks at it. It trusts
 //! no worker: a position that cannot be, a byte on the socket, or a bell that is rung without end, are errors.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
@@ -29,8 +30,8 @@ pub(crate) struct Link {
     sent: usize,
     /// Bytes of the present request that were sent, as far as the worker may not have read them.
     begun: usize,
-    /// Bytes of the next request, which was sent ahead.
-    ahead: usize,
+    /// Bytes of each of the next requests, which were sent ahead.
+    ahead: VecDeque<usize>,
     /// How often the bell was rung for nothing since there last was something to do.
     rung: u32,
 }
@@ -73,7 +74,7 @@ impl Link {
             outbox: Vec::new(),
             sent: 0,
             begun: 0,
-            ahead: 0,
+            ahead: VecDeque::new(),
             rung: 0,
         })
     }
@@ -98,23 +99,23 @@ impl Link {
         })
     }
 
-    /// Another request begins, the one that was sent ahead if there is one.
+    /// Another request begins, the first that was sent ahead if there is one.
     pub(crate) fn begin(&mut self) {
-        self.begun = std::mem::take(&mut self.ahead);
+        self.begun = self.ahead.pop_front().unwrap_or(0);
         self.rung = 0;
     }
 
-    /// Send the next request ahead, whole, so that the worker need not sleep when it is done with the present one. `false` where
+    /// Send one more request ahead, whole, so that the worker need not sleep when it is done with the present one. `false` where
     /// there is no room, or something else to be sent.
     pub(crate) fn send_ahead(&mut self, request: u32, payload: &[u8]) -> Result<bool, Broken> {
         let whole = limits::FRAME_HEAD_BYTES + payload.len();
-        if !self.outbox.is_empty() || self.ahead > 0 || self.ring.room()? < whole {
+        if !self.outbox.is_empty() || self.ring.room()? < whole {
             return Ok(false);
         }
         self.push_frame(request, to_worker::REQUEST, payload);
         let sent = self.ring.write(&self.outbox)?;
         self.outbox.clear();
-        self.ahead = sent;
+        self.ahead.push_back(sent);
         self.wake();
         Ok(true)
     }
@@ -124,21 +125,24 @@ impl Link {
         self.outbox.is_empty()
     }
 
-    /// Take the request back that was sent ahead; `false` where the worker has read of it.
+    /// Take the last request back that was sent ahead; `false` where the worker has read of it.
     pub(crate) fn take_back(&mut self) -> bool {
-        self.take_back_bytes(self.ahead)
+        // Nothing is left of it where it was taken back together with the one that runs.
+        let count = self.ahead.back().copied().unwrap_or(0);
+        let is_back = matches!(self.ring.take_back(count), Ok(true));
+        if is_back {
+            self.ahead.pop_back();
+        }
+        is_back
     }
 
     /// Whether the worker has read nothing of the present request. Asked once it is gone: the request is taken back then, and with it
-    /// the one that was sent ahead.
+    /// those that were sent ahead.
     pub(crate) fn is_unread(&mut self) -> bool {
-        self.take_back_bytes(self.begun + self.ahead)
-    }
-
-    fn take_back_bytes(&mut self, count: usize) -> bool {
+        let count = self.begun + self.ahead.iter().sum::<usize>();
         let is_back = matches!(self.ring.take_back(count), Ok(true));
         if is_back {
-            self.ahead = 0;
+            self.ahead.clear();
         }
         is_back
     }

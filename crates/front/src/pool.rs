@@ -125,11 +125,10 @@ impl Pool {
     /// Give a request to an idle worker, the one that was used last, or let it wait.
     pub(crate) fn submit(&self, job: Job) -> Result<(), HandoffError> {
         let mut inner = self.inner.borrow_mut();
-        let has_idle = !inner.idle.is_empty();
-        let arrival = self
-            .dispatch
-            .scheduler()
-            .arrive(self.slot, has_idle, job.since);
+        let mut scheduler = self.dispatch.scheduler();
+        let has_idle = !inner.idle.is_empty() && !inner.prefers_ahead(&job, scheduler.cores());
+        let arrival = scheduler.arrive(self.slot, has_idle, job.since);
+        drop(scheduler);
         if arrival == Arrival::Run
             && let Some(worker) = inner.idle.pop()
         {
@@ -160,7 +159,7 @@ impl Pool {
     /// See to those who wait: idle workers that may run again, and new ones.
     pub(crate) fn pump(&self, site: &Rc<Site>, keeper: &Rc<Keeper>) {
         let now = Instant::now();
-        self.inner.borrow().recall_from_slow(now);
+        self.inner.borrow().recall(now);
         self.employ(now);
         loop {
             let mut inner = self.inner.borrow_mut();
@@ -376,7 +375,7 @@ impl Pool {
         if worker.activity() == Activity::Busy {
             let mut scheduler = self.dispatch.scheduler();
             let served = now.duration_since(worker.since());
-            inner.served(served);
+            inner.served(served, scheduler.crowding());
             scheduler.rested(self.slot, Some(served));
             if scheduler.recycle(self.slot, now.duration_since(worker.born), now) {
                 worker.turn_to(Activity::Idle, now);
@@ -392,7 +391,7 @@ impl Pool {
         worker.turn_to(Activity::Idle, now);
         inner.idle.push(Rc::clone(worker));
         // It can take what others have in vain, if they are slower than was thought.
-        inner.recall_for_idle(now);
+        inner.recall(now);
         None
     }
 

@@ -29,6 +29,8 @@ pub struct Scheduler {
     stirring: Vec<usize>,
     workers: usize,
     queued: usize,
+    /// Requests that run.
+    running: usize,
 }
 
 /// A site's place in the scheduler.
@@ -65,6 +67,7 @@ impl Scheduler {
             stirring: Vec::new(),
             workers: 0,
             queued: 0,
+            running: 0,
         }
     }
 
@@ -89,8 +92,9 @@ impl Scheduler {
     pub fn leave(&mut self, slot: Slot) {
         self.report(slot, Staff::default());
         if let Some(place) = self.crews.get_mut(slot.0)
-            && place.take().is_some()
+            && let Some(crew) = place.take()
         {
+            self.running = self.running.saturating_sub(crew.running);
             self.vacant.push(slot.0);
             self.stirring.retain(|index| *index != slot.0);
         }
@@ -108,6 +112,7 @@ impl Scheduler {
         }
         if has_idle && crew.may_run() {
             crew.running += 1;
+            self.running += 1;
             return Arrival::Run;
         }
         // A site may fill as much as it leaves free: one that floods has half, and two have a third each.
@@ -128,6 +133,7 @@ impl Scheduler {
         if may_run {
             crew.running += 1;
             crew.note_wait(waited);
+            self.running += 1;
         }
         may_run
     }
@@ -135,10 +141,12 @@ impl Scheduler {
     /// A worker that ran is free, or gone. `served`: for how long it ran, if it answered.
     pub fn rested(&mut self, slot: Slot, served: Option<Duration>) {
         if let Some(crew) = self.crew(slot) {
-            crew.running = crew.running.saturating_sub(1);
+            let before = crew.running;
+            crew.running = before.saturating_sub(1);
             if let Some(served) = served {
                 crew.served(served);
             }
+            self.running = self.running.saturating_sub(before.min(1));
         }
     }
 
@@ -272,6 +280,19 @@ impl Scheduler {
     /// Workers of all sites.
     pub fn workers(&self) -> usize {
         self.workers
+    }
+
+    /// How many times as long as alone a page takes that computes: while the processors are short, what runs takes turns on them.
+    pub fn crowding(&self) -> f64 {
+        if !self.host.is_busy() {
+            return 1.0;
+        }
+        (self.running as f64 / self.host.cores() as f64).max(1.0)
+    }
+
+    /// The host's cores.
+    pub fn cores(&self) -> usize {
+        self.host.cores()
     }
 
     /// Whether requests wait for the processor more than for anything else.

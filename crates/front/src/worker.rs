@@ -69,8 +69,8 @@ pub(crate) struct Worker {
     stop: Cell<Option<Stop>>,
     /// Whether its task has had its share of this turn and waits for the next sweep.
     is_paced: Cell<bool>,
-    /// Whether the next request was sent to it already.
-    pub(crate) has_ahead: Cell<bool>,
+    /// How many of the next requests were sent to it already.
+    ahead: Cell<usize>,
     is_recalled: Cell<bool>,
     /// Whether the keeper was asked to kill it.
     pub(crate) is_killed: Cell<bool>,
@@ -95,7 +95,7 @@ impl Worker {
             job: Cell::new(None),
             stop: Cell::new(None),
             is_paced: Cell::new(false),
-            has_ahead: Cell::new(false),
+            ahead: Cell::new(0),
             is_recalled: Cell::new(false),
             is_killed: Cell::new(false),
             is_expected_to_end: Cell::new(false),
@@ -144,7 +144,7 @@ impl Worker {
         self.stop.get()
     }
 
-    /// The request that was sent ahead is to come back.
+    /// What was sent ahead is to come back.
     pub(crate) fn recall(&self) {
         self.is_recalled.set(true);
         self.wake();
@@ -155,10 +155,22 @@ impl Worker {
         self.is_recalled.get()
     }
 
-    /// Whether there is one from now on.
-    pub(crate) fn set_ahead(&self, has_ahead: bool) {
-        self.has_ahead.set(has_ahead);
-        self.is_recalled.set(false);
+    /// How many were sent ahead.
+    pub(crate) fn ahead(&self) -> usize {
+        self.ahead.get()
+    }
+
+    /// One more was sent ahead.
+    pub(crate) fn one_more_ahead(&self) {
+        self.ahead.set(self.ahead.get() + 1);
+    }
+
+    /// One less is.
+    pub(crate) fn one_less_ahead(&self) {
+        self.ahead.set(self.ahead.get().saturating_sub(1));
+        if self.ahead.get() == 0 {
+            self.is_recalled.set(false);
+        }
     }
 
     /// The task waits for the next sweep.

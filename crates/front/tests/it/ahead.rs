@@ -75,6 +75,54 @@ fn each_gets_its_own_answer_even_when_both_come_at_once() {
 }
 
 #[test]
+fn several_wait_behind_one_and_are_answered_in_their_order() {
+    play(async {
+        let (stage, _keeper, mut worker) = quick(1).await;
+        let (first, second, number) = two(&stage, &mut worker).await;
+        let third = stage.request(Body::Empty);
+        let (head, _) = worker.frame().await.expect("it is sent ahead too");
+        let all = [
+            worker.answer(b"one"),
+            answer_to(number, b"two"),
+            answer_to(head.request, b"three"),
+        ];
+        worker.write(&all.concat()).await;
+        for (request, body) in [(first, "one"), (second, "two"), (third, "three")] {
+            let answer = read(request.await.unwrap()).await;
+            assert_eq!(answer, Ok((200, body.as_bytes().to_vec())));
+        }
+        // And the worker is as good as before.
+        let (first, second, number) = two(&stage, &mut worker).await;
+        let both = [worker.answer(b"one"), answer_to(number, b"two")].concat();
+        worker.write(&both).await;
+        assert!(read(first.await.unwrap()).await.is_ok());
+        assert!(read(second.await.unwrap()).await.is_ok());
+        assert_eq!(stage.error_log(), "");
+    });
+}
+
+#[test]
+fn what_several_left_unread_goes_to_the_next_worker_in_its_order() {
+    play(async {
+        let (stage, keeper, mut worker) = quick(1).await;
+        let first = stage.request(Body::Empty);
+        worker.request().await;
+        let others: Vec<Request> = (0..3).map(|_| stage.request(Body::Empty)).collect();
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        keeper.say(KeeperToFront::WorkerDied(worker.id, Death::Signalled(11)));
+        drop(worker);
+        assert_eq!(first.await.unwrap().err(), Some(HandoffError::WorkerDied));
+        let mut worker = keeper.start_worker().await;
+        for (request, body) in others.into_iter().zip([b"two", b"thr", b"for"]) {
+            worker.request().await;
+            let answer = worker.answer(body);
+            worker.write(&answer).await;
+            assert_eq!(read(request.await.unwrap()).await, Ok((200, body.to_vec())));
+        }
+    });
+}
+
+#[test]
 fn an_answer_to_the_second_before_the_first_is_refused() {
     play(async {
         let (stage, keeper, mut worker) = quick(1).await;
