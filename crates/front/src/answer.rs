@@ -61,6 +61,18 @@ impl Budget {
     }
 }
 
+#[cfg(test)]
+impl Budget {
+    /// For tests: half of so much memory, and no file.
+    pub(crate) fn in_memory(bytes: usize) -> Rc<Self> {
+        use crate::disk::Disk;
+        use crate::supply::Supply;
+        let disk = Rc::new(Disk::default()).site();
+        let share = Share::new(0, Supply::new(0).portion(), disk);
+        Rc::new(Self::new(0, &Supply::new(bytes).portion(), &share))
+    }
+}
+
 /// The link between one exchange and one connection.
 pub(crate) struct Channel {
     budget: Rc<Budget>,

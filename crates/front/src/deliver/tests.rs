@@ -1,4 +1,3 @@
-use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
@@ -6,10 +5,7 @@ use tokio::io::AsyncReadExt;
 use super::*;
 use crate::answer::{Answer, Budget, Channel, Verdict};
 use crate::connection::tests::pair;
-use crate::disk::Disk;
 use crate::handoff::{HandoffError, Outcome};
-use crate::spill::Share;
-use crate::supply::Supply;
 
 /// How an answer ended, and the bytes of its body as they are logged.
 #[derive(Debug, Clone, Copy)]
@@ -34,10 +30,7 @@ async fn answer(
     lines: &[&str],
     steps: &[Step],
 ) -> (Result<Sent, DeliverError>, String) {
-    let disk = Rc::new(Disk::default()).site();
-    let share = Share::new(0, Supply::new(0).portion(), disk);
-    let memory = Supply::new(1_000_000).portion();
-    let channel = Channel::new(&Rc::new(Budget::new(1_000_000, &memory, &share)));
+    let channel = Channel::new(&Budget::in_memory(1_000_000));
     let mut headers = ReplyHeaders::default();
     for line in lines {
         headers.push(line.as_bytes()).unwrap();

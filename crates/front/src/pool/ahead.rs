@@ -157,7 +157,6 @@ mod tests {
 
     use super::*;
     use crate::answer::{Budget, Channel};
-    use crate::spill::Share;
 
     fn worker(number: u32, activity: Activity, now: Instant) -> (WorkerId, Rc<Worker>) {
         let stream = UnixStream::pair().unwrap().0;
@@ -170,7 +169,7 @@ mod tests {
         Job {
             payload: Vec::new(),
             body,
-            channel: Channel::new(&Rc::new(Budget::new(0, &Share::new(0)))),
+            channel: Channel::new(&Budget::in_memory(0)),
             since: now,
         }
     }
