@@ -23,8 +23,7 @@ fn request(host: &str) -> String {
 }
 
 /// Ask the greedy site for as much as the front answers, until it closes.
-async fn flood(address: SocketAddr, host: &'static str) {
-    let stream = TcpStream::connect(address).await.expect("connect");
+async fn flood(stream: TcpStream, host: &'static str) {
     let (mut reader, mut writer) = stream.into_split();
     let many = request(host).repeat(AHEAD);
     let sending = async { while writer.write_all(many.as_bytes()).await.is_ok() {} };
@@ -43,9 +42,13 @@ fn begin_flood(address: SocketAddr, host: &'static str) -> std::thread::JoinHand
             .build()
             .expect("runtime");
         runtime.block_on(async {
-            let clients: Vec<_> = (0..GREEDY)
-                .map(|_| tokio::spawn(flood(address, host)))
-                .collect();
+            // All of them first: one that still connects when the front ends would be refused.
+            let mut streams = Vec::new();
+            for _ in 0..GREEDY {
+                streams.push(TcpStream::connect(address).await.expect("connect"));
+            }
+            let floods = streams.into_iter().map(|stream| flood(stream, host));
+            let clients: Vec<_> = floods.map(tokio::spawn).collect();
             for client in clients {
                 client.await.expect("a client does not panic");
             }
