@@ -70,9 +70,7 @@ impl Connections {
         let mut clients = self.clients.borrow_mut();
         let portion = clients.entry(client).or_insert_with(|| self.open.portion());
         let Some(taken) = portion.take(1) else {
-            if portion.taken() == 0 {
-                clients.remove(&client);
-            }
+            forget_unused(&mut clients, client);
             return Err(match self.open.left() {
                 0 | 1 => NoConnection::Full,
                 _ => NoConnection::Greedy,
@@ -126,16 +124,19 @@ impl Connections {
 impl Drop for Connected {
     fn drop(&mut self) {
         self.taken = None;
-        let mut clients = self.connections.clients.borrow_mut();
-        if clients
-            .get(&self.client)
-            .is_some_and(|portion| portion.taken() == 0)
-        {
-            clients.remove(&self.client);
-        }
+        forget_unused(&mut self.connections.clients.borrow_mut(), self.client);
         if self.connections.open() == 0 {
             self.connections.ended.notify_one();
         }
+    }
+}
+
+fn forget_unused(clients: &mut HashMap<IpAddr, Rc<Portion>>, client: IpAddr) {
+    if clients
+        .get(&client)
+        .is_some_and(|portion| portion.taken() == 0)
+    {
+        clients.remove(&client);
     }
 }
 

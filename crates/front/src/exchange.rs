@@ -432,8 +432,7 @@ impl<'s> Exchange<'s> {
             return Ok(());
         };
         let count = (*length - *offset).min(limits::FRAME_BYTES_MAX as u64);
-        let disk = &self.site.spill_share.disk;
-        let bytes = read_at(disk, Arc::clone(file), *offset, count).await?;
+        let bytes = read_at(&self.site.disk, Arc::clone(file), *offset, count).await?;
         *offset += count;
         let is_last = *offset == *length;
         self.link.push_frame(request, to_worker::BODY, &bytes);
