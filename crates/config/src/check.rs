@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use hostel_wire::limits;
 
@@ -27,12 +27,11 @@ pub fn load(path: &Path, users: &dyn UserLookUp) -> Result<Server, Errors> {
 
 /// Reads a configuration again and again. A site's file that is as it was is not parsed a second time; its user is looked up, and all sites
 /// are compared with each other, as often as it is loaded, so that the answer is that of [`load`].
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Loader {
     /// By the names of their files, all in one directory.
     known: HashMap<OsString, Known>,
     directory: PathBuf,
-    tick: Duration,
 }
 
 /// A file without an error.
@@ -41,16 +40,6 @@ struct Known {
     /// `None` where it may change without a trace.
     print: Option<Print>,
     checked: Rc<CheckedSite>,
-}
-
-impl Default for Loader {
-    fn default() -> Self {
-        Self {
-            known: HashMap::new(),
-            directory: PathBuf::new(),
-            tick: TICK,
-        }
-    }
 }
 
 impl Loader {
@@ -147,7 +136,7 @@ impl Loader {
         };
         if let Some(checked) = checked.as_ref().filter(|_| report.errors.is_empty()) {
             let known = Known {
-                print: Some(print).filter(|print| print.is_settled(now, self.tick)),
+                print: Some(print).filter(|print| print.is_settled(now)),
                 checked: Rc::clone(checked),
             };
             self.known.insert(name, known);
@@ -224,9 +213,6 @@ pub(crate) fn at_most(max: usize, key: &str, count: usize, line: Option<u32>, re
         report.add(line, Fault::new(message));
     }
 }
-
-/// As coarse as any file system tells time.
-const TICK: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
@@ -348,15 +334,12 @@ mod tests {
         let (users, mut random) = (Users::default(), Random(0x2545_f491_4f6c_dd1d));
         users.missing.set(9);
         users.moved.set(9);
-        let mut loader = Loader {
-            tick: Duration::from_millis(30),
-            ..Loader::default()
-        };
+        let mut loader = Loader::default();
         let (mut good, mut bad, mut kept) = (0, 0, 0);
         for step in 0..600 {
             change(&directory, &users, &mut random);
             if random.below(8) == 0 {
-                std::thread::sleep(Duration::from_millis(40));
+                std::thread::sleep(std::time::Duration::from_millis(40));
             }
             let anew = load(&path, &users);
             let before: Vec<_> = loader.known.keys().cloned().collect();

@@ -48,8 +48,12 @@ impl Print {
         })
     }
 
-    /// Whether a change after `now` gives it another one. File systems tell time coarsely: two changes within one tick look like one.
-    pub(crate) fn is_settled(self, now: SystemTime, tick: Duration) -> bool {
+    /// Whether a change after `now` gives it another one: two changes within one tick of the file system's clock look like one.
+    pub(crate) fn is_settled(self, now: SystemTime) -> bool {
+        let tick = match self.changed.1 {
+            0 => WHOLE_SECONDS,
+            _ => KERNEL_TICK,
+        };
         let (Ok(seconds), Ok(nanoseconds)) = (self.changed.0.try_into(), self.changed.1.try_into())
         else {
             return false;
@@ -165,10 +169,31 @@ fn open_sound(
 
 /// A site's file has a few lines; this is enough for 200 domains and 200 PHP settings of full length.
 const FILE_BYTES_MAX: u64 = 2 * 1024 * 1024;
+/// How coarse the times of files are: at most the kernel's tick, of 10 ms.
+const KERNEL_TICK: Duration = Duration::from_millis(20);
+/// The same of a file system that keeps no parts of a second, or two seconds.
+const WHOLE_SECONDS: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_known_once_another_change_would_show() {
+        let changed_at = |nanoseconds| Print {
+            device: 1,
+            inode: 2,
+            size: 3,
+            modified: (1000, nanoseconds),
+            changed: (1000, nanoseconds),
+        };
+        let after = |milliseconds: u64| UNIX_EPOCH + Duration::from_millis(1_000_000 + milliseconds);
+        let (fine, coarse) = (changed_at(1), changed_at(0));
+        assert!(!fine.is_settled(after(10)) && fine.is_settled(after(30)));
+        assert!(!coarse.is_settled(after(1_900)) && coarse.is_settled(after(2_100)));
+        // A clock that was set back tells nothing.
+        assert!(!fine.is_settled(UNIX_EPOCH));
+    }
 
     #[test]
     fn only_visible_toml_files_are_sites() {
