@@ -187,7 +187,8 @@ mod tests {
             modified: (1000, nanoseconds),
             changed: (1000, nanoseconds),
         };
-        let after = |milliseconds: u64| UNIX_EPOCH + Duration::from_millis(1_000_000 + milliseconds);
+        let after =
+            |milliseconds: u64| UNIX_EPOCH + Duration::from_millis(1_000_000 + milliseconds);
         let (fine, coarse) = (changed_at(1), changed_at(0));
         assert!(!fine.is_settled(after(10)) && fine.is_settled(after(30)));
         assert!(!coarse.is_settled(after(1_900)) && coarse.is_settled(after(2_100)));

@@ -5,12 +5,14 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use rustix::thread::futex::{self, Timespec};
+use rustix::thread::sched_yield;
 
 use crate::fdpass;
 
@@ -39,6 +41,15 @@ pub struct WorkerEnd {
     socket: OwnedFd,
     /// Bytes of answers written, modulo 2^32.
     written: u32,
+    look: Look,
+}
+
+/// Whether it pays to look for the next request for a moment before going to sleep.
+#[derive(Debug, Default)]
+struct Look {
+    /// Waits that go to sleep at once before it is tried again, and how many those were after the last failure.
+    left_out: u32,
+    pause: u32,
 }
 
 impl WorkerEnd {
@@ -68,6 +79,7 @@ impl WorkerEnd {
             bell,
             socket,
             written: 0,
+            look: Look::default(),
         })
     }
 
@@ -151,17 +163,13 @@ impl WorkerEnd {
     /// # Errors
     /// [`Closed`]; or the kernel's.
     pub fn wait_for_input(&mut self) -> io::Result<Result<(), Closed>> {
-        let has_input = |memory: &Memory| {
-            let seen = memory.requests().load(SeqCst);
-            upper(seen) != lower(seen)
-        };
-        if !self.wait(FOR_INPUT, |end| has_input(&end.memory))? {
+        if self.look_for_input() || !self.wait(FOR_INPUT, Self::has_input)? {
             return Ok(Ok(()));
         }
         // Nothing for a while: from now on the socket wakes.
         let sleep = self.memory.word(Word::Sleep);
         sleep.store(ON_SOCKET, SeqCst);
-        if has_input(&self.memory) {
+        if self.has_input() {
             sleep.store(AWAKE, SeqCst);
             return Ok(Ok(()));
         }
@@ -172,6 +180,27 @@ impl WorkerEnd {
             Err(Errno::INTR) => Ok(Ok(())),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Look for a request for a moment, where that was worth it lately: to sleep and to be woken costs both ends more. Whoever
+    /// else can use the processor meanwhile has it.
+    fn look_for_input(&mut self) -> bool {
+        if !self.look.is_due() {
+            return false;
+        }
+        let began = Instant::now();
+        let mut has_come = self.has_input();
+        while !has_come && began.elapsed() < LOOK {
+            sched_yield();
+            has_come = self.has_input();
+        }
+        self.look.ended(has_come);
+        has_come
+    }
+
+    fn has_input(&self) -> bool {
+        let seen = self.memory.requests().load(SeqCst);
+        upper(seen) != lower(seen)
     }
 
     /// Wait until there may be room to write. An interrupted wait is over, too.
@@ -226,6 +255,22 @@ impl WorkerEnd {
     }
 }
 
+impl Look {
+    fn is_due(&mut self) -> bool {
+        let is_due = self.left_out == 0;
+        self.left_out = self.left_out.saturating_sub(1);
+        is_due
+    }
+
+    fn ended(&mut self, has_come: bool) {
+        self.pause = match has_come {
+            true => 0,
+            false => (self.pause * 2 + 1).min(PAUSE_MAX),
+        };
+        self.left_out = self.pause;
+    }
+}
+
 impl AsFd for WorkerEnd {
     /// The socket.
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -241,9 +286,37 @@ fn lower(word: u64) -> u32 {
     u32::try_from(word & u64::from(u32::MAX)).unwrap_or(u32::MAX)
 }
 
+/// How long it looks for a request before it sleeps.
+const LOOK: Duration = Duration::from_micros(50);
+/// Where looking is never worth it, one wait of so many does.
+const PAUSE_MAX: u32 = 63;
 /// How long it waits on the word before it looks at the socket: so late it notices that the front has died, and so long after its last
 /// request an idle worker's next one costs a byte on the socket, some microseconds.
 const PATIENCE: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 50_000_000,
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_to_which_little_comes_looks_for_it_seldom() {
+        let mut look = Look::default();
+        let looks = (0..1000).filter(|_| {
+            let is_due = look.is_due();
+            if is_due {
+                look.ended(false);
+            }
+            is_due
+        });
+        assert_eq!(looks.count(), 20);
+        // One that it has seen is enough for it to look each time.
+        while !look.is_due() {}
+        look.ended(true);
+        assert!(look.is_due());
+        look.ended(true);
+        assert!(look.is_due());
+    }
+}
