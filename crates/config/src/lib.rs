@@ -39,5 +39,5 @@ pub use errors::{Error, Errors};
 pub use hostel_wire::egress::{Destination, Egress, Host};
 pub use passwd::SystemUsers;
 pub use raw::{Key, SERVER_KEYS, SITE_KEYS};
-pub use table::{Limits, LogLevel, Mail, Server, Site};
+pub use table::{Limits, LogLevel, Mail, MailRate, Server, Site};
 pub use users::UserLookUp;

@@ -1,4 +1,4 @@
-//! The table `[mail]` of hostel.toml.
+//! The table `[mail]` of hostel.toml, and how much a site may send.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -11,8 +11,10 @@ use crate::defaults;
 use crate::errors::{Fault, Report};
 use crate::files;
 use crate::paths;
+use crate::raw::RawSite;
 use crate::read::{At, RawMail};
-use crate::table::Mail;
+use crate::site::within;
+use crate::table::{Mail, MailRate};
 use crate::users::{self, UserLookUp};
 
 /// The values, once each is known to be a string of a known key.
@@ -50,6 +52,19 @@ pub(crate) fn check(
         relay: relay?,
         domain: domain?,
     })
+}
+
+/// How much a site may send.
+pub(crate) fn rate(raw: &RawSite, report: &mut Report) -> MailRate {
+    let mut number = |key, given: &Option<At<i64>>, default| {
+        let Some(given) = given else { return default };
+        let number = within(key, given.value, 0, RATE_MAX);
+        fine(number, given.line, report).unwrap_or(default)
+    };
+    MailRate {
+        per_hour: number("mail_per_hour", &raw.mail_per_hour, defaults::MAIL_PER_HOUR),
+        burst: number("mail_burst", &raw.mail_burst, defaults::MAIL_BURST),
+    }
 }
 
 fn sort(raw: RawMail, report: &mut Report) -> Given {
@@ -222,6 +237,8 @@ fn content(key: &str, text: &str, base: &Path) -> Result<String, Fault> {
     Ok(content)
 }
 
+/// Recipients in an hour. Whoever sends more has a mail server.
+const RATE_MAX: u32 = 1_000_000;
 /// All keys of the table.
 const KEYS: [&str; 7] = [
     "smtp",

@@ -10,6 +10,7 @@ use crate::check::{at_most, fine};
 use crate::defaults;
 use crate::egress;
 use crate::errors::{Fault, Report};
+use crate::mail;
 use crate::names;
 use crate::paths;
 use crate::php;
@@ -49,6 +50,7 @@ pub(crate) fn check(
     report: &mut Report,
 ) -> Option<CheckedSite> {
     let limits = check_limits(&raw, report);
+    let mail = mail::rate(&raw, report);
     let stem = report.file.file_stem().unwrap_or_default();
     let name = names::site(&stem.to_string_lossy());
     let name = fine(name, None, report)?;
@@ -96,6 +98,7 @@ pub(crate) fn check(
         egress: egress::egress(raw.egress, report),
         services: egress::services(raw.services, report),
         limits,
+        mail,
         php_values,
     };
     Some(CheckedSite {
@@ -146,11 +149,6 @@ fn check_limits(raw: &RawSite, report: &mut Report) -> Limits {
         0,
         most,
     );
-    let [mail_per_hour, mail_burst] = [
-        ("mail_per_hour", &raw.mail_per_hour, d::MAIL_PER_HOUR),
-        ("mail_burst", &raw.mail_burst, d::MAIL_BURST),
-    ]
-    .map(|(key, given, default)| number(key, given, default, 0, MAIL_MAX));
     let mut bytes = |key, given: &Option<At<RawSize>>, default: &str, min| {
         let default = At::nowhere(RawSize::Text(default.to_owned()));
         let given = given.as_ref().unwrap_or(&default);
@@ -184,8 +182,6 @@ fn check_limits(raw: &RawSite, report: &mut Report) -> Limits {
         temporary_bytes_max: resources::temporary_bytes_max(&raw.temporary_bytes_max, report),
         home_bytes_max: resources::home_bytes_max(&raw.home_bytes_max, report),
         log_bytes_max: disk_bytes[1],
-        mail_per_hour,
-        mail_burst,
     }
 }
 
@@ -318,5 +314,3 @@ pub(crate) fn sized(key: &str, raw: &RawSize, min: u64) -> Result<u64, Fault> {
 const DISK_BYTES_MIN: u64 = 64 * 1024;
 /// A tebibyte: beyond, it is a mistake.
 const BYTES_MAX: u64 = 1 << 40;
-/// Recipients in an hour. Whoever sends more has a mail server.
-const MAIL_MAX: u32 = 1_000_000;

@@ -146,6 +146,8 @@ pub struct Site {
     pub services: Vec<SocketAddr>,
     /// Its limits.
     pub limits: Limits,
+    /// How much mail it may send.
+    pub mail: MailRate,
     /// Its PHP settings, as php.ini would have them; no name twice.
     pub php_values: Vec<PhpValue>,
 }
@@ -159,8 +161,8 @@ impl Site {
             name: self.name.clone(),
             uid: self.user.uid.0,
             sender: format!("{}@{domain}", self.user.name),
-            per_hour: self.limits.mail_per_hour,
-            burst: self.limits.mail_burst,
+            per_hour: self.mail.per_hour,
+            burst: self.mail.burst,
         }
     }
 
@@ -215,8 +217,13 @@ pub struct Limits {
     pub home_bytes_max: Option<u64>,
     /// The most bytes in each of its log files; beyond it nothing is written until the log is rotated.
     pub log_bytes_max: u64,
-    /// Recipients of its mail in an hour.
-    pub mail_per_hour: u32,
-    /// Recipients of its mail at once.
-    pub mail_burst: u32,
+}
+
+/// How many recipients a site's mail may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MailRate {
+    /// In an hour.
+    pub per_hour: u32,
+    /// At once.
+    pub burst: u32,
 }

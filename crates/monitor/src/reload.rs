@@ -57,7 +57,7 @@ pub(crate) fn needs_restart(old: &Server, new: &Server) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hostel_config::{Egress, Limits, LogLevel};
+    use hostel_config::{Egress, Limits, LogLevel, MailRate};
     use hostel_sys::cred::{Gid, Uid, User};
     use std::time::Duration;
 
@@ -101,8 +101,10 @@ mod tests {
                 temporary_bytes_max: 1 << 30,
                 home_bytes_max: None,
                 log_bytes_max: 1 << 30,
-                mail_per_hour: 0,
-                mail_burst: 0,
+            },
+            mail: MailRate {
+                per_hour: 0,
+                burst: 0,
             },
             php_values: Vec::new(),
         }
