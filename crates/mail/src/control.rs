@@ -76,6 +76,10 @@ fn policy(mut file: File) -> Result<MailPolicy, ControlError> {
 }
 
 /// A descriptor that can be waited for until it can be read.
+#[expect(
+    deprecated,
+    reason = "unsound for a descriptor that can be closed behind its owner, which an OwnedFd cannot"
+)]
 pub(crate) fn watched(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(descriptor, Interest::READABLE)
 }
