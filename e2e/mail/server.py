@@ -3,9 +3,11 @@
 import asyncio
 import json
 import os
+import ssl
 import sys
 
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
 
 port, directory = int(sys.argv[1]), sys.argv[2]
 
@@ -38,10 +40,31 @@ class Handler:
         return "250 OK"
 
 
+def authenticate(server, session, envelope, mechanism, login):
+    return AuthResult(success=(login.login, login.password) == (b"me", b"a secret"))
+
+
+secure = {}
+if len(sys.argv) > 3:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(sys.argv[3], sys.argv[4])
+    secure = {
+        "tls_context": context,
+        "require_starttls": True,
+        "auth_required": True,
+        "authenticator": authenticate,
+    }
+
 # A count that is not that of an earlier server.
 Handler.count = len([name for name in os.listdir(directory) if name.endswith(".mail")])
 controller = Controller(
-    Handler(), hostname="127.0.0.1", port=port, data_size_limit=64 << 20, enable_SMTPUTF8=True, ready_timeout=30
+    Handler(),
+    hostname="127.0.0.1",
+    port=port,
+    data_size_limit=64 << 20,
+    enable_SMTPUTF8=True,
+    ready_timeout=30,
+    **secure,
 )
 controller.start()
 sys.stdin.read()  # until the test has closed it

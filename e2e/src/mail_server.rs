@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -22,6 +23,8 @@ pub struct MailServer {
     port: u16,
     directory: PathBuf,
     child: Option<Child>,
+    /// Whether it takes mail after STARTTLS and a login alone.
+    is_secure: bool,
 }
 
 /// A message as it has arrived.
@@ -67,7 +70,39 @@ impl MailServer {
             port: free_port(),
             directory,
             child: None,
+            is_secure: false,
         }
+    }
+
+    /// One that takes mail after STARTTLS and a login alone. Its certificate is its own.
+    pub fn secure(name: &str) -> Self {
+        let mut server = Self::new(name);
+        server.is_secure = true;
+        let [key, certificate, password] = server.secrets();
+        let made = Command::new("openssl")
+            .args([
+                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+            ])
+            .args([
+                "-subj",
+                "/CN=localhost",
+                "-addext",
+                "subjectAltName=DNS:localhost",
+            ])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
+            .arg(key)
+            .arg("-out")
+            .arg(certificate)
+            .output()
+            .expect("openssl");
+        assert!(made.status.success(), "openssl: {made:?}");
+        fs::write(&password, "a secret\n").expect("its directory");
+        fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).expect("its own");
+        server
+    }
+
+    fn secrets(&self) -> [PathBuf; 3] {
+        ["key", "certificate", "password"].map(|name| self.directory.join(name))
     }
 
     /// Its port on the loopback address.
@@ -77,19 +112,26 @@ impl MailServer {
 
     /// The lines of hostel.toml that send mail to it.
     pub fn settings(&self) -> String {
+        let port = self.port;
+        if !self.is_secure {
+            return format!("[mail]\nsmtp = \"127.0.0.1:{port}\"\ndomain = \"host.test\"");
+        }
+        let [_, certificate, password] = self.secrets();
         format!(
-            "[mail]\nsmtp = \"127.0.0.1:{}\"\ndomain = \"host.test\"",
-            self.port
+            "[mail]\nsmtp = \"localhost:{port}\"\ntls = \"starttls\"\ncertificate = {certificate:?}\nlogin = \"me\"\npassword_file = {password:?}"
         )
     }
 
     /// Start it and wait until it takes connections.
     pub fn start(&mut self) {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("mail/server.py");
+        let [key, certificate, _] = self.secrets();
+        let secrets = [certificate, key].into_iter().filter(|_| self.is_secure);
         let child = Command::new("/usr/bin/python3")
             .arg(script)
             .arg(self.port.to_string())
             .arg(&self.directory)
+            .args(secrets)
             .stdin(Stdio::piped())
             .spawn()
             .expect("python3");

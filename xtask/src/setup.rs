@@ -26,6 +26,7 @@ const TEST: &[&str] = &[
     "libapache2-mpm-itk",
     "mariadb-server",
     "nginx-light",
+    "openssl",
     "php8.2-cli",
     "php8.2-curl",
     "php8.2-fpm",

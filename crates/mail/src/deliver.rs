@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::spawn_local;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::broker::Broker;
 use crate::queue::{Envelope, Id};
@@ -87,8 +87,9 @@ impl Pending {
     /// Begin nothing more, and wait until nothing runs.
     pub(crate) async fn end(&self) {
         self.is_ending.set(true);
+        self.changed.notify_one();
         while self.running.get() > 0 {
-            self.changed.notified().await;
+            sleep(ENDING_PAUSE).await;
         }
     }
 
@@ -304,6 +305,7 @@ const FIRST_WAIT: Duration = Duration::from_secs(15);
 const LONGEST_WAIT: Duration = Duration::from_secs(1800);
 const FIRST_SERVER_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_SERVER_WAIT: Duration = Duration::from_secs(30);
+const ENDING_PAUSE: Duration = Duration::from_millis(20);
 /// How long a message is tried.
 const KEPT: Duration = Duration::from_secs(2 * 86_400);
 
