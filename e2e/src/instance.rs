@@ -430,6 +430,8 @@ fn check_programs(directory: &Path) {
         "hostel-front",
         "hostel-keeper",
         "hostel-php",
+        "hostel-mail",
+        "hostel-sendmail",
     ] {
         let path = directory.join(name);
         assert!(

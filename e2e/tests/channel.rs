@@ -151,6 +151,8 @@ impl Programs {
             "hostel-front",
             "hostel-keeper",
             "hostel-php",
+            "hostel-mail",
+            "hostel-sendmail",
         ] {
             let from = if program == name {
                 PathBuf::from(env!("CARGO_BIN_EXE_hostile"))

@@ -453,6 +453,8 @@ fn programs_beneath_a_closed_directory_work() {
         "hostel-front",
         "hostel-keeper",
         "hostel-php",
+        "hostel-mail",
+        "hostel-sendmail",
     ] {
         copy_program(&hostel_e2e::programs().join(name), &programs.join(name));
     }

@@ -8,8 +8,10 @@ use hostel_wire::front_keeper::{FrontToKeeper, KeeperToFront};
 use hostel_wire::front_monitor::{ToFront, ToMonitor};
 use hostel_wire::front_worker::{End, FrameHead, ReplyHead, RequestHead};
 use hostel_wire::keeper_zygote::{FromZygote, ToZygote};
+use hostel_wire::mail::{Submission, Verdict};
 use hostel_wire::monitor_firewall::{FromFirewall, ToFirewall};
 use hostel_wire::monitor_keeper::ToKeeper;
+use hostel_wire::monitor_mail::{MailPolicy, ToMail};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
@@ -45,6 +47,18 @@ fuzz_target!(|input: &[u8]| {
         assert_eq!(message.encode(), input);
     }
     if let Ok(message) = FromZygote::decode(input) {
+        assert_eq!(message.encode(), input);
+    }
+    if let Ok(message) = Submission::decode(input) {
+        assert_eq!(message.encode(), input);
+    }
+    if let Ok(message) = Verdict::decode(input) {
+        assert_eq!(message.encode(), input);
+    }
+    if let Ok(message) = MailPolicy::decode(input) {
+        assert_eq!(message.encode(), input);
+    }
+    if let Ok(message) = ToMail::decode(input) {
         assert_eq!(message.encode(), input);
     }
     if let Ok(message) = Policy::decode(input) {

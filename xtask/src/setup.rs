@@ -1,4 +1,4 @@
-//! Installs Debian's packages that are missing, and creates the front's user.
+//! Installs Debian's packages that are missing, and creates the users of the front and of the mail broker.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -26,6 +26,7 @@ const TEST: &[&str] = &[
     "libapache2-mpm-itk",
     "mariadb-server",
     "nginx-light",
+    "openssl",
     "php8.2-cli",
     "php8.2-curl",
     "php8.2-fpm",
@@ -35,6 +36,7 @@ const TEST: &[&str] = &[
     "php8.2-mysql",
     "php8.2-xml",
     "php8.2-zip",
+    "python3-aiosmtpd",
     "redis-server",
     "wordpress",
     "wordpress-theme-twentytwentythree",
@@ -78,7 +80,8 @@ pub(crate) fn run(word: &str) -> Result<()> {
     };
     let wanted: Vec<&str> = BUILD.iter().chain(more).copied().collect();
     install(&wanted)?;
-    ensure_user("hostel")
+    ensure_user("hostel")?;
+    ensure_user("hostel-mail")
 }
 
 fn install(wanted: &[&str]) -> Result<()> {

@@ -75,6 +75,10 @@ pub(crate) enum Command {
     /// after `apply`, until `remove` or a restart of the host: look at `print` and `apply --dry-run` first. Both are tables
     /// of their own; other rules of this host are not touched, and what they close stays closed.
     Firewall(crate::commands::firewall::Options),
+    /// Show what of sites' mail waits for the mail server
+    ///
+    /// Needs root, and changes nothing. What became of each message stands in mail.log.
+    Mail(crate::commands::mail::Options),
     /// Attack the server from inside of each site's sandbox, and tell what was stopped by what
     ///
     /// Needs root; the server may run or not. For each site a fresh sandbox is started just as the server does it, with attack scripts

@@ -115,6 +115,8 @@ fn programs() -> Vec<Finding> {
         "hostel-front",
         "hostel-keeper",
         "hostel-php",
+        "hostel-mail",
+        "hostel-sendmail",
     ]
     .map(examine)
     .into()

@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         }
         Command::Check { json } => commands::check::run(&arguments.config, json),
         Command::Firewall(options) => commands::firewall::run(&arguments.config, options),
+        Command::Mail(options) => commands::mail::run(&arguments.config, &options),
         Command::Prove(options) => prove::run(&arguments.config, &options),
         Command::Serve => commands::serve::run(&arguments.config),
         Command::Status { json } => commands::status::run(&arguments.config, json),

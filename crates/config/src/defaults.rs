@@ -61,3 +61,11 @@ pub(crate) const PROCESSES_MAX: u32 = 512;
 pub(crate) const TEMPORARY_BYTES_MAX: &str = "2G";
 /// Far beyond a day of a busy site.
 pub(crate) const LOG_BYTES_MAX: &str = "1G";
+/// The process that speaks to the mail server has a user of its own, which the set-up creates.
+pub(crate) const MAIL_USER: &str = "hostel-mail";
+/// Where mail is taken without a port being named.
+pub(crate) const SMTP_PORT: u16 = 25;
+/// A shop's orders and a forum's notices; a spammer has sent little when it is noticed.
+pub(crate) const MAIL_PER_HOUR: u32 = 200;
+/// A notice to each of a few dozen people.
+pub(crate) const MAIL_BURST: u32 = 50;

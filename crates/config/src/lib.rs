@@ -6,7 +6,7 @@
 //!
 //! - `files`: which files are read, and which are refused.
 //! - `raw`: what may be written; its doc comments are the reference manual. `read` turns TOML into it.
-//! - `check`: files → table, by way of `server`, `site` and `between` (what two sites may not share); `names`, `paths`, `php`
+//! - `check`: files → table, by way of `server`, `mail`, `site` and `between` (what two sites may not share); `names`, `paths`, `php`
 //!   and `users` know single values, `passwd` the system's users.
 //! - [`table`]: the result.
 
@@ -19,6 +19,7 @@ mod disk;
 mod egress;
 mod errors;
 mod files;
+mod mail;
 mod names;
 mod passwd;
 mod paths;
@@ -38,5 +39,5 @@ pub use errors::{Error, Errors};
 pub use hostel_wire::egress::{Destination, Egress, Host};
 pub use passwd::SystemUsers;
 pub use raw::{Key, SERVER_KEYS, SITE_KEYS};
-pub use table::{Limits, LogLevel, Server, Site};
+pub use table::{Limits, LogLevel, Mail, MailRate, Server, Site};
 pub use users::UserLookUp;

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use crate::errors::Report;
-use crate::read::{At, Document, RawEgress, RawPhp, RawSize};
+use crate::read::{At, Document, RawEgress, RawMail, RawPhp, RawSize};
 
 /// A key, for the manual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +85,13 @@ keys! {
     /// The directory of php.ini; PHP's modules are those of its `conf.d`. Debian's packages manage `/etc/php/8.2/embed`
     /// (`phpenmod`, `phpdismod`); `/etc/php/8.2/fpm` takes php-fpm's settings over.
     php_ini: String = "\"/etc/php/8.2/embed\"";
+    /// The table `[mail]`: where sites' mail goes. Without it no site can send any by PHP's `mail()` or `sendmail`. All values are strings:
+    /// `smtp`, the server that takes everything, such as `"127.0.0.1:25"` or `"smtp.example:587"` (required); `tls`, one of `"starttls"`,
+    /// `"tls"` (from the first byte) and `"none"`, by default `"none"` for addresses of this host, `"tls"` for port 465, else `"starttls"`;
+    /// `certificate`, a PEM file with what is trusted besides the host's certificates; `login` and `password_file`, a file of root's that others
+    /// cannot read; `domain`, the name by which this host introduces itself, by default the host's name; `user`, the system user of the
+    /// process that does it, by default `"hostel-mail"`. See mail.md.
+    mail: RawMail = "(none)";
 }
 
 keys! {
@@ -181,6 +188,11 @@ keys! {
     /// The most processes and threads of the site at the same time, 8 to 4194304. A fork beyond it fails, which the site's error
     /// log tells. Without control groups the bound is on the site's user: sites that share one share the bound.
     processes_max: i64 = "512";
+    /// How many recipients the site's mail may have in an hour, 0 to 1000000; 0 forbids it. More is refused: `mail()` returns false. Needs `[mail]`
+    /// in hostel.toml.
+    mail_per_hour: i64 = "200";
+    /// How many of them may come at once, 0 to 1000000.
+    mail_burst: i64 = "50";
     /// PHP settings: the table `[php.value]` for those that scripts and `.user.ini` may change, `[php.admin_value]` for
     /// those that they may not. Strings, whole numbers, `true` and `false`. At most 200.
     ///
@@ -238,6 +250,8 @@ mod tests {
             ("cpu_weight", d::WEIGHT.to_string()),
             ("io_weight", d::WEIGHT.to_string()),
             ("processes_max", d::PROCESSES_MAX.to_string()),
+            ("mail_per_hour", d::MAIL_PER_HOUR.to_string()),
+            ("mail_burst", d::MAIL_BURST.to_string()),
         ] {
             assert_eq!(default(SITE_KEYS, name), expected, "{name}");
         }

@@ -179,6 +179,21 @@ impl Kind for RawSize {
     }
 }
 
+/// The table `[mail]`: each key with its value and line. `mail` understands them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RawMail(pub(crate) Vec<(String, Option<String>, u32)>);
+
+impl Kind for RawMail {
+    const WHAT: &'static str = "a table";
+    fn from_toml(value: &DeValue<'_>, line_of: &dyn Fn(Range<usize>) -> u32) -> Option<Self> {
+        let pairs = value.as_table()?.iter().map(|(key, value)| {
+            let text = value.get_ref().as_str().map(str::to_owned);
+            (key.get_ref().to_string(), text, line_of(key.span()))
+        });
+        Some(Self(pairs.collect()))
+    }
+}
+
 /// The tables `[php.value]` and `[php.admin_value]`, flat: each name, its value, and whether it is an admin's.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct RawPhp {

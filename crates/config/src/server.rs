@@ -9,6 +9,7 @@ use crate::check::{at_most, fine};
 use crate::defaults;
 use crate::egress;
 use crate::errors::{Fault, Report};
+use crate::mail;
 use crate::names;
 use crate::paths;
 use crate::raw::RawServer;
@@ -58,7 +59,11 @@ pub(crate) fn check(
     let user = raw
         .user
         .unwrap_or_else(|| At::nowhere(defaults::USER.to_owned()));
-    let found = fine(users::front(&user.value, look_up), user.line, report);
+    let found = fine(
+        users::server("front", &user.value, look_up),
+        user.line,
+        report,
+    );
     Some(Server {
         http,
         sites_directory: sites_directory?,
@@ -72,6 +77,9 @@ pub(crate) fn check(
         uid_min,
         gid_min,
         open_ports: egress::open_ports(raw.open_ports, report),
+        mail: raw
+            .mail
+            .and_then(|given| mail::check(given, base, look_up, report)),
         sites: Vec::new(),
     })
 }

@@ -10,6 +10,7 @@ use crate::check::{at_most, fine};
 use crate::defaults;
 use crate::egress;
 use crate::errors::{Fault, Report};
+use crate::mail;
 use crate::names;
 use crate::paths;
 use crate::php;
@@ -49,6 +50,7 @@ pub(crate) fn check(
     report: &mut Report,
 ) -> Option<CheckedSite> {
     let limits = check_limits(&raw, report);
+    let mail = mail::rate(&raw, report);
     let stem = report.file.file_stem().unwrap_or_default();
     let name = names::site(&stem.to_string_lossy());
     let name = fine(name, None, report)?;
@@ -96,6 +98,7 @@ pub(crate) fn check(
         egress: egress::egress(raw.egress, report),
         services: egress::services(raw.services, report),
         limits,
+        mail,
         php_values,
     };
     Some(CheckedSite {

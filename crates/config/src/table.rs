@@ -9,6 +9,7 @@ use std::time::Duration;
 use hostel_sys::cred::User;
 use hostel_wire::egress::{Egress, Policy, SiteEgress};
 use hostel_wire::monitor_keeper::PhpValue;
+use hostel_wire::monitor_mail::{MailPolicy, MailSite, Relay};
 
 /// A whole instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,11 +36,38 @@ pub struct Server {
     pub gid_min: u32,
     /// TCP ports that `hostel firewall apply` leaves open besides those that Hostel listens on, such as ssh's.
     pub open_ports: Vec<u16>,
+    /// Where sites' mail goes; `None`: they cannot send any.
+    pub mail: Option<Mail>,
     /// By name. No two share a name, a domain or, unless both say so, a user; no home lies within another one.
     pub sites: Vec<Rc<Site>>,
 }
 
+/// Where sites' mail goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// The broker's user; neither root, nor the front's, nor a site's.
+    pub user: User,
+    /// The server that takes everything.
+    pub relay: Relay,
+    /// The name of this host.
+    pub domain: String,
+}
+
 impl Server {
+    /// What the mail broker is to know; `None` where there is none.
+    pub fn mail_policy(&self) -> Option<MailPolicy> {
+        let mail = self.mail.as_ref()?;
+        Some(MailPolicy {
+            relay: mail.relay.clone(),
+            domain: mail.domain.clone(),
+            sites: self
+                .sites
+                .iter()
+                .map(|site| site.mail_entry(&mail.domain))
+                .collect(),
+        })
+    }
+
     /// Where each site may connect to, for the firewall.
     pub fn egress(&self) -> Policy {
         Policy {
@@ -118,11 +146,26 @@ pub struct Site {
     pub services: Vec<SocketAddr>,
     /// Its limits.
     pub limits: Limits,
+    /// How much mail it may send.
+    pub mail: MailRate,
     /// Its PHP settings, as php.ini would have them; no name twice.
     pub php_values: Vec<PhpValue>,
 }
 
 impl Site {
+    /// How it may send mail. Its usual sender has the first of its domains that is one, which is the one that knows of its mail.
+    fn mail_entry(&self, domain: &str) -> MailSite {
+        let mut own = self.domains.iter().filter(|own| !own.starts_with("*."));
+        let domain = own.next().map_or(domain, String::as_str);
+        MailSite {
+            name: self.name.clone(),
+            uid: self.user.uid.0,
+            sender: format!("{}@{domain}", self.user.name),
+            per_hour: self.mail.per_hour,
+            burst: self.mail.burst,
+        }
+    }
+
     /// Where it may connect to, for the firewall.
     pub fn egress_entry(&self) -> SiteEgress {
         SiteEgress {
@@ -174,4 +217,13 @@ pub struct Limits {
     pub home_bytes_max: Option<u64>,
     /// The most bytes in each of its log files; beyond it nothing is written until the log is rotated.
     pub log_bytes_max: u64,
+}
+
+/// How many recipients a site's mail may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MailRate {
+    /// In an hour.
+    pub per_hour: u32,
+    /// At once.
+    pub burst: u32,
 }

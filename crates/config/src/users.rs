@@ -17,8 +17,8 @@ pub trait UserLookUp {
     fn by_name(&self, name: &str) -> Result<Option<User>, LookUpError>;
 }
 
-/// The user of the front.
-pub(crate) fn front(name: &str, users: &dyn UserLookUp) -> Result<User, Fault> {
+/// The user of the front, or of another process of the server's own, as `who` names it.
+pub(crate) fn server(who: &str, name: &str, users: &dyn UserLookUp) -> Result<User, Fault> {
     let user = look_up(name, users, || {
         format!(
             "create it: useradd --system --user-group --no-create-home --shell /usr/sbin/nologin {name}"
@@ -26,7 +26,7 @@ pub(crate) fn front(name: &str, users: &dyn UserLookUp) -> Result<User, Fault> {
     })?;
     if user.uid.0 == 0 || user.gid.0 == 0 {
         return Err(Fault::new(format!(
-            "the front cannot run as '{name}': it has root's user or group"
+            "the {who} cannot run as '{name}': it has root's user or group"
         ))
         .hint("it speaks to the network; give it a system user of its own"));
     }

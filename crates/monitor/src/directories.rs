@@ -16,6 +16,7 @@ use rustix::fs::{AtFlags, unlinkat};
 #[derive(Debug)]
 pub struct Directories {
     run: Directory,
+    state: Directory,
     sites: Directory,
     spill: Rc<OwnedFd>,
     logs: Directory,
@@ -36,10 +37,11 @@ impl Directories {
         let front = &server.user;
         let spill = state.beneath("spill", front.uid, front.gid, 0o700)?;
         Ok(Self {
-            run,
             sites: state.beneath("sites", Uid::ROOT, Gid(0), 0o711)?,
             spill: Rc::new(spill.into_descriptor()),
             logs: Directory::open(&server.logs)?,
+            run,
+            state,
         })
     }
 
@@ -98,6 +100,43 @@ impl Directories {
             .map(|name| own(name).map(Directory::into_descriptor)))
     }
 
+    /// Where the mail broker queues: its own.
+    ///
+    /// # Errors
+    /// It cannot be made, or is another user's.
+    pub fn mail_queue(&self, broker: &User) -> Result<OwnedFd, SecureError> {
+        let queue = self.state.beneath("mail", broker.uid, broker.gid, 0o700)?;
+        Ok(queue.into_descriptor())
+    }
+
+    /// The mail broker's log, opened for appending.
+    ///
+    /// # Errors
+    /// It cannot be made, or is not root's.
+    pub fn mail_log(&self) -> Result<OwnedFd, SecureError> {
+        self.logs.append_to("mail.log", Gid(0))
+    }
+
+    /// Where the directories of the sites' sockets stand. Only the broker comes through; a site has its own in its view.
+    ///
+    /// # Errors
+    /// It cannot be made, or is not root's.
+    pub fn mail_sockets(&self, broker: &User) -> Result<Directory, SecureError> {
+        let sockets = self.run.beneath(MAIL, Uid::ROOT, broker.gid, 0o750)?;
+        sockets.set_group(broker.gid)?;
+        Ok(sockets)
+    }
+
+    /// The directory in which the broker makes a site's socket.
+    ///
+    /// # Errors
+    /// It cannot be made, or is another user's.
+    pub fn mail_socket(&self, site: &str, broker: &User) -> Result<OwnedFd, SecureError> {
+        let sockets = self.mail_sockets(broker)?;
+        let own = sockets.beneath(site, broker.uid, broker.gid, 0o711)?;
+        Ok(own.into_descriptor())
+    }
+
     /// Leave nothing in `run`.
     pub fn remove_run_files(&self) {
         // What cannot be removed now is replaced at the next start.
@@ -107,4 +146,5 @@ impl Directories {
 }
 
 const VIEW: &str = "view";
+const MAIL: &str = "mail";
 const STATUS_SOCKET: &str = "status.sock";

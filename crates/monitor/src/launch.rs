@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use hostel_config::{Server, Site};
+use hostel_config::{Mail, Server, Site};
 use hostel_sys::cgroup::{CgroupError, SiteGroup};
 #[cfg(feature = "controls")]
 use hostel_sys::cred::{Gid, Uid};
@@ -28,6 +28,7 @@ use hostel_sys::view::{View, ViewError, ViewPlan};
 use hostel_sys::watch::Bound;
 use hostel_wire::limits;
 use hostel_wire::monitor_keeper::{PhpValue, SiteSettings, ToKeeper};
+use hostel_wire::monitor_mail::ToMail;
 use hostel_wire::view;
 use rustix::fs::{Mode, OFlags, open, openat};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -57,7 +58,7 @@ pub enum LaunchError {
     Nul(#[from] NulError),
     #[error(transparent)]
     Spawn(#[from] SpawnError),
-    #[error("cannot send the site its settings")]
+    #[error("cannot send it its settings")]
     Settings(#[source] io::Error),
     #[error(transparent)]
     Group(#[from] CgroupError),
@@ -165,7 +166,7 @@ impl Programs {
             directory,
             path: path.to_owned(),
         };
-        for name in [FRONT, KEEPER, PHP] {
+        for name in [FRONT, KEEPER, PHP, SENDMAIL] {
             programs.program(name)?;
         }
         Ok(programs)
@@ -189,12 +190,40 @@ impl Programs {
         user: &User,
         resources: &Resources,
     ) -> Result<(Child, OwnedFd), LaunchError> {
+        self.server_program(FRONT, user, resources)
+    }
+
+    /// Start the mail broker, with its directories waiting for it. Gives the process and the monitor's end of the socket to it.
+    ///
+    /// # Errors
+    /// As for the front, or one of its directories cannot be used.
+    pub fn mail(
+        &self,
+        mail: &Mail,
+        directories: &Directories,
+        resources: &Resources,
+    ) -> Result<(Child, OwnedFd), LaunchError> {
+        let sockets = directories.mail_sockets(&mail.user)?.into_descriptor();
+        let queue = directories.mail_queue(&mail.user)?;
+        let (child, near) = self.server_program(MAIL, &mail.user, resources)?;
+        for (message, file) in [(ToMail::Sockets, &sockets), (ToMail::Queue, &queue)] {
+            send(&near, &message.encode(), &[file.as_fd()]).map_err(LaunchError::Settings)?;
+        }
+        Ok((child, near))
+    }
+
+    fn server_program(
+        &self,
+        name: &str,
+        user: &User,
+        resources: &Resources,
+    ) -> Result<(Child, OwnedFd), LaunchError> {
         let group = resources.server_group()?;
         let (near, far) = message_pair(true).map_err(LaunchError::Sockets)?;
-        let (null, errors, program) = (null()?, io::stderr(), self.program(FRONT)?);
+        let (null, errors, program) = (null()?, io::stderr(), self.program(name)?);
         let child = spawn(Plan {
             program: Program::Descriptor(program.as_fd()),
-            arguments: &[c"hostel-front".into()],
+            arguments: &[CString::new(name)?],
             environment: &[c"PATH=/usr/bin:/bin".into()],
             uid: user.uid,
             gid: user.gid,
@@ -313,12 +342,18 @@ impl Programs {
         let own_max = (&own[..], site.limits.temporary_bytes_max);
         let bounded = quota::bound(user.uid, home_max, own_max).map_err(LaunchError::Quota)?;
         let (keeper, php) = (self.program(KEEPER)?, self.program(PHP)?);
+        let sendmail = self.program(SENDMAIL)?;
         let [keeper_path, php_path] =
             [KEEPER, PHP].map(|name| format!("{}/{name}", view::PROGRAMS));
         let mut read_only = vec![
             (keeper.as_fd(), keeper_path.as_str()),
             (php.as_fd(), &php_path),
+            (sendmail.as_fd(), view::SENDMAIL),
         ];
+        let mail = server.mail.as_ref();
+        let mail = mail.map(|mail| directories.mail_socket(&site.name, &mail.user));
+        let mail = mail.transpose()?;
+        read_only.extend(mail.as_ref().map(|own| (own.as_fd(), view::MAIL)));
         read_only.extend(difference.document_root.map(|root| (root, view::PROVE)));
         read_only.extend(difference.instead.map(|with| (with.0, view::INSTEAD)));
         let view = View::prepare(&ViewPlan {
@@ -379,5 +414,7 @@ fn settings(site: &Site, server: &Server, group_is_own: bool) -> SiteSettings {
 
 const FRONT: &str = "hostel-front";
 const KEEPER: &str = "hostel-keeper";
+const MAIL: &str = "hostel-mail";
 const PHP: &str = "hostel-php";
+const SENDMAIL: &str = "hostel-sendmail";
 const PROGRAM: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);

@@ -32,7 +32,7 @@ pub(crate) fn difference<'b, I: Copy>(
 
 /// Whether every site changes, although its own file did not.
 pub(crate) fn changes_all_sites(old: &Server, new: &Server) -> bool {
-    old.php_ini_directory != new.php_ini_directory
+    old.php_ini_directory != new.php_ini_directory || old.mail.is_some() != new.mail.is_some()
 }
 
 /// The keys of hostel.toml that have changed and take effect at a restart only.
@@ -43,6 +43,10 @@ pub(crate) fn needs_restart(old: &Server, new: &Server) -> Vec<&'static str> {
         ("logs", old.logs != new.logs),
         ("run", old.run != new.run),
         ("user", old.user != new.user),
+        (
+            "mail.user",
+            matches!((&old.mail, &new.mail), (Some(old), Some(new)) if old.user != new.user),
+        ),
         ("log_level", old.log_level != new.log_level),
     ]
     .into_iter()
@@ -53,7 +57,7 @@ pub(crate) fn needs_restart(old: &Server, new: &Server) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hostel_config::{Egress, Limits, LogLevel};
+    use hostel_config::{Egress, Limits, LogLevel, MailRate};
     use hostel_sys::cred::{Gid, Uid, User};
     use std::time::Duration;
 
@@ -98,6 +102,10 @@ mod tests {
                 home_bytes_max: None,
                 log_bytes_max: 1 << 30,
             },
+            mail: MailRate {
+                per_hour: 0,
+                burst: 0,
+            },
             php_values: Vec::new(),
         }
     }
@@ -115,6 +123,7 @@ mod tests {
             uid_min: 100,
             gid_min: 100,
             open_ports: Vec::new(),
+            mail: None,
             sites: sites.into_iter().map(Rc::new).collect(),
         }
     }

@@ -32,11 +32,13 @@ use hostel_sys::back_off::BackOff;
 
 mod firewall;
 mod front;
+mod mail;
 mod reload;
 mod sites;
 mod watch;
 
 pub(crate) use firewall::Firewall;
+pub(crate) use mail::Mail;
 
 /// Why the monitor cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +76,7 @@ pub(crate) struct Monitor {
     pub(crate) notify: Notify,
     pub(crate) sites: Sites,
     pub(crate) firewall: Firewall,
+    pub(crate) mail: Mail,
     pub(crate) front: Option<Front>,
     pub(crate) front_back_off: BackOff,
     pub(crate) phase: Phase,
@@ -87,6 +90,7 @@ enum Event {
     Signal,
     HostChanged,
     Firewall,
+    MailEnded,
     FrontSpeaks,
     FrontEnded,
     SiteAtBound(SiteId),
@@ -97,6 +101,7 @@ impl Monitor {
     /// Until everything has ended after SIGTERM.
     pub(crate) fn run(mut self) -> Result<(), Fatal> {
         let outcome = self.turns();
+        self.dismiss_mail();
         self.dismiss_firewall();
         self.directories.remove_run_files();
         match &outcome {
@@ -119,6 +124,7 @@ impl Monitor {
                     Event::Signal => self.take_signals()?,
                     Event::HostChanged => self.take_changes(Instant::now()),
                     Event::Firewall => self.hear_firewall(),
+                    Event::MailEnded => self.mail_ended()?,
                     Event::FrontSpeaks => self.hear_front(),
                     Event::FrontEnded => self.front_ended()?,
                     Event::SiteAtBound(id) => self.site_at_bound(id, Instant::now()),
@@ -138,6 +144,10 @@ impl Monitor {
         for file in self.firewall.helper.iter().flat_map(Helper::polled) {
             polled.push(PollFd::from_borrowed_fd(file, PollFlags::IN));
             events.push(Event::Firewall);
+        }
+        if let Some(file) = self.mail.polled() {
+            polled.push(PollFd::from_borrowed_fd(file, PollFlags::IN));
+            events.push(Event::MailEnded);
         }
         if let Some(front) = &self.front {
             polled.push(PollFd::new(&front.child.pidfd, PollFlags::IN));
@@ -179,7 +189,9 @@ impl Monitor {
         let watch = self.watch.as_ref().and_then(Watch::due);
         let serves = self.phase == Phase::Serving;
         let firewall = self.firewall.next_deadline().filter(|_| serves);
-        sites.chain(front).chain(watch).chain(firewall).min()
+        let mail = self.next_mail_start();
+        let others = front.into_iter().chain(watch).chain(firewall).chain(mail);
+        sites.chain(others).min()
     }
 
     /// Everything whose time has come.
@@ -194,6 +206,7 @@ impl Monitor {
             self.take_changes(now);
         }
         self.firewall_is_due(now);
+        self.mail_is_due(now);
         let may_start = !self.firewall.is_pending();
         for id in self.sites.ids(|site| is_due(site.next_deadline(may_start))) {
             self.site_is_due(id, now);
@@ -273,6 +286,7 @@ impl Monitor {
         if let Some(front) = &mut self.front {
             front.tell(&ToFront::Descriptor(Opened::ServerLog), &[&self.log.file()]);
         }
+        self.tell_mail_log();
         for id in self.sites.ids(|site| site.sandbox.is_some()) {
             self.tell_logs(id);
         }

@@ -124,10 +124,17 @@ const OURS: &[(&str, &str)] = &[
     // They guard a cache that several users or roots share. Nothing is shared here, and they cost next to nothing.
     ("opcache.validate_permission", "1"),
     ("opcache.validate_root", "1"),
+    // A setuid or setgid program, which the usual ones are, gains nothing in a sandbox.
+    ("sendmail_path", SENDMAIL),
+    // Which script has sent a message; the mail broker's log has it too.
+    ("mail.add_x_header", "1"),
     // Debian's cron job cleans up the sessions of the whole host only, so PHP has to do it here.
     ("session.gc_probability", "1"),
     ("session.gc_divisor", "1000"),
 ];
+
+/// Recipients are in the message, and a dot on a line of its own is part of it.
+const SENDMAIL: &str = "/run/hostel/bin/hostel-sendmail -t -i";
 
 #[cfg(test)]
 mod tests {
@@ -229,6 +236,11 @@ mod tests {
                 .unwrap()
                 .contains("opcache.file_cache=")
         );
+    }
+
+    #[test]
+    fn mail_goes_to_the_program_of_the_view() {
+        assert_eq!(SENDMAIL, format!("{} -t -i", view::SENDMAIL));
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! - [`home`]: a site's home, opened safely; monitor, command line.
 //! - [`lease`]: whether anybody has a file open; keeper.
 //! - [`layers`]: the layers of a sandbox by name; monitor, command line.
+//! - [`mail_sandbox`]: what the mail broker denies itself; mail broker.
 //! - [`process`]: first acts of every program.
 //! - [`quota`]: bounds on what is in a directory tree; monitor, command line.
 //! - [`ring`]: memory that front and worker share; front, worker, command line.
@@ -45,6 +46,7 @@ pub mod helper;
 pub mod home;
 pub mod layers;
 pub mod lease;
+pub mod mail_sandbox;
 mod mount;
 pub mod process;
 pub mod quota;

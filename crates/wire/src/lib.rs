@@ -16,6 +16,8 @@
 //! front   ◀──front_worker─── worker        its answer
 //! monitor ◀─monitor_firewall▶ firewall     where sites may connect to; it is in force
 //! firewall ◀firewall_resolver▶ resolver    which addresses has this name
+//! monitor ──monitor_mail───▶ mail          where mail goes, who may send how much; one way
+//! site    ◀─────mail───────▶ mail          a message; accepted, or why not
 //! ```
 
 #![forbid(unsafe_code)]
@@ -28,6 +30,8 @@ pub mod front_monitor;
 pub mod front_worker;
 pub mod keeper_zygote;
 pub mod limits;
+pub mod mail;
 pub mod monitor_firewall;
 pub mod monitor_keeper;
+pub mod monitor_mail;
 pub mod view;

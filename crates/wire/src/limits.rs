@@ -53,6 +53,17 @@ pub const LOG_BYTES_MAX: usize = 8 * 1024;
 /// A keeper's reason why nothing of its site is served: a path and some words.
 pub const REASON_BYTES_MAX: usize = 512;
 
+/// One message of a site's mail. What large providers take.
+pub const MAIL_BYTES_MAX: u64 = 25 << 20;
+/// Recipients of one message, so that a submission fits one packet; a site that has more sends more messages.
+pub const MAIL_RECIPIENTS_MAX: usize = 200;
+/// An address (RFC 5321, section 4.5.3.1.3: a path of 256 bytes with its brackets).
+pub const MAIL_ADDRESS_BYTES_MAX: usize = 254;
+/// A site's usual sender: its user's name, an `@` and a domain.
+pub const MAIL_SENDER_BYTES_MAX: usize = USER_NAME_BYTES_MAX + 1 + DOMAIN_BYTES_MAX;
+/// A file with a password or with certificates: some hundred bytes, or some chains.
+pub const MAIL_SECRET_FILE_BYTES_MAX: usize = 64 * 1024;
+
 /// Workers that one site may have, whatever its configuration says.
 pub const WORKERS_MAX: u32 = 256;
 /// Questions about paths that one keeper may have open.

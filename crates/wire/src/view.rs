@@ -15,6 +15,13 @@ pub const OPCACHE: &str = "/var/lib/php/opcache";
 /// Temporary files of this site alone, uploads among them.
 pub const TEMPORARY: &str = "/tmp";
 
+/// The directory of the mail broker's socket for this site alone, read-only. It is not there where no mail can be sent.
+pub const MAIL: &str = "/run/hostel/mail";
+/// The mail broker's socket. The broker makes it anew when it starts, which is why the view has its directory.
+pub const MAIL_SOCKET: &str = "/run/hostel/mail/socket";
+/// The program that takes a site's mail as Sendmail's would.
+pub const SENDMAIL: &str = "/run/hostel/bin/hostel-sendmail";
+
 /// Where `hostel prove` has its attack scripts in the sandboxes that it starts. It does not exist in those that serve visitors.
 pub const PROVE: &str = "/run/hostel/prove";
 

@@ -16,7 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hostel_e2e::load::Connections;
-use hostel_e2e::{Instance, Leftovers, Load, Peer, Process, Request, User};
+use hostel_e2e::{Instance, Leftovers, Load, MailServer, Peer, Process, Request, User};
 
 use crate::database::Database;
 use crate::wordpress::{Made, WordPress};
@@ -63,11 +63,14 @@ fn the_steps_are_right_on_nginx_and_php_fpm() {
 #[test]
 fn wordpress_and_dokuwiki_live_side_by_side_as_two_users() {
     let _turn = turn();
-    let mut hostel = instance("applications").start();
+    let mut mail = MailServer::new("applications");
+    mail.start();
+    let mut hostel = instance("applications").settings(&mail.settings()).start();
     let database = Database::start(hostel.path("database"));
     let step = Instant::now();
     let mut blog = WordPress::new(hostel.port(), &hostel.home(wordpress::SITE));
     let made = blog.use_it(&database);
+    blog.reset_password(&mail);
     println!("WordPress took {:.1} s", step.elapsed().as_secs_f64());
     let step = Instant::now();
     dokuwiki::use_it(hostel.port(), &hostel.home(dokuwiki::SITE));

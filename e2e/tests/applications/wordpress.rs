@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use hostel_e2e::{Browser, Instance, Part, Request, Response, Site, User};
+use hostel_e2e::{Browser, Instance, MailServer, Part, Request, Response, Site, User, wait_until};
 use serde_json::{Value, json};
 
 use crate::database::{self, Database, require};
@@ -338,6 +339,39 @@ impl WordPress {
             ),
             Err(_) => assert_eq!(answer.status, 404, "{target}"),
         }
+    }
+
+    /// As somebody who has forgotten the password: the letter arrives, and its link leads to where a new one is chosen.
+    pub(crate) fn reset_password(&self, server: &MailServer) {
+        let mut visitor = Self {
+            browser: Browser::new(self.port(), &self.host),
+            host: self.host.clone(),
+            root: self.root.clone(),
+            nonce: String::new(),
+        };
+        visitor.page("/wp-login.php?action=lostpassword");
+        let fields = [("user_login", "owner"), ("redirect_to", "")];
+        let asked = visitor.post("/wp-login.php?action=lostpassword", &fields);
+        assert!(asked.contains("Check your email"), "{}", cut(&asked));
+        let letter = || {
+            let mails = server.mails().into_iter();
+            mails.rev().find(|mail| mail.text().contains("action=rp"))
+        };
+        wait_until(Duration::from_secs(30), || letter().is_some());
+        let letter = letter().expect("the letter has arrived");
+        assert_eq!(letter.recipients, ["owner@blog.localhost"]);
+        let head = letter.head();
+        assert!(
+            head.contains(&format!("X-Hostel-Site: {SITE}")),
+            "{head:#?}"
+        );
+        let body = letter.body();
+        let link = body
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix(&format!("http://{}", self.host)))
+            .filter(|target| target.contains("action=rp"));
+        let form = visitor.page(link.unwrap_or_else(|| panic!("no link:\n{body}")));
+        assert!(form.contains("resetpassform"), "no form:\n{}", cut(&form));
     }
 
     fn page(&mut self, target: &str) -> String {

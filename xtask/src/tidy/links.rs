@@ -7,7 +7,7 @@ use super::read;
 use crate::run::{Result, cargo, output};
 
 /// Each crate, and which of ours it may depend on.
-const TABLE: [(&str, &[&str]); 11] = [
+const TABLE: [(&str, &[&str]); 13] = [
     ("hostel-wire", &[]),
     ("hostel-sys", &[]),
     ("hostel-config", &["hostel-sys", "hostel-wire"]),
@@ -18,9 +18,11 @@ const TABLE: [(&str, &[&str]); 11] = [
     ("hostel-firewall", &["hostel-sys", "hostel-wire"]),
     ("hostel-front", &["hostel-sys", "hostel-wire"]),
     ("hostel-keeper", &["hostel-sys", "hostel-wire"]),
+    ("hostel-mail", &["hostel-sys", "hostel-wire"]),
     ("hostel-php", &["hostel-sys", "hostel-wire"]),
     ("hostel-probe", &[]),
     ("hostel-resolver", &["hostel-sys", "hostel-wire"]),
+    ("hostel-sendmail", &["hostel-sys", "hostel-wire"]),
     // The command line starts sandboxes too, for `hostel prove`: by the monitor's own code, or it would prove something else.
     (
         "hostel-cli",
@@ -36,11 +38,13 @@ const TABLE: [(&str, &[&str]); 11] = [
 /// The reviewed list of what the program that runs as root depends on.
 const REVIEWED: &str = "crates/monitor/DEPENDENCIES";
 /// No HTTP, TLS, async runtime or derive of parsers in root's program, not even by way of another crate.
-const NOT_ROOTS: [&str; 8] = [
+const NOT_ROOTS: [&str; 10] = [
     "clap",
     "h2",
     "httparse",
     "hyper",
+    "lettre",
+    "mail-parser",
     "rustls",
     "serde",
     "serde_json",

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hostel_config::{Destination, Egress, Host, LogLevel};
 use hostel_wire::monitor_keeper::PhpValue;
+use hostel_wire::monitor_mail::Security;
 
 use crate::system::Instance;
 
@@ -52,6 +53,10 @@ fn nothing_but_domains_must_be_written() {
     assert!(site.php_values.is_empty());
     assert_eq!((&site.egress, &site.services), (&Egress::Usual, &vec![]));
     assert_eq!(server.open_ports, [22]);
+    assert_eq!(
+        (server.mail.is_none(), site.mail.per_hour, site.mail.burst),
+        (true, 200, 50)
+    );
 }
 
 #[test]
@@ -116,6 +121,30 @@ fn everything_may_be_written() {
             value("session.gc_maxlifetime", "1440", false),
         ]
     );
+}
+
+#[test]
+fn mail_goes_to_a_server_with_a_login() {
+    let instance = Instance::of_case(
+        "[mail]\nsmtp = 'smtp.example:587'\nlogin = 'me'\npassword_file = 'password'\ndomain = 'Host.example'\nuser = 'bob'\n\
+         # file: sites.d/alice.toml\ndomains = ['*.alice.example', 'alice.example']\nmail_per_hour = 7\nmail_burst = 3\n\
+         # file: password\nsecret\n",
+    );
+    instance.mode("password", 0o600);
+    let server = instance.load().unwrap();
+    let policy = server.mail_policy().unwrap();
+    assert_eq!(
+        (policy.relay.host.as_str(), policy.relay.port),
+        ("smtp.example", 587)
+    );
+    assert_eq!(policy.relay.security, Security::StartTls);
+    assert_eq!(policy.relay.login.unwrap().password, "secret");
+    assert_eq!(policy.domain, "host.example");
+    let [site] = &policy.sites[..] else {
+        panic!("one site: {:?}", policy.sites);
+    };
+    assert_eq!(site.sender, "alice@alice.example");
+    assert_eq!((site.uid, site.per_hour, site.burst), (1001, 7, 3));
 }
 
 #[test]

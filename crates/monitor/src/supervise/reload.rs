@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use hostel_config::{Server, SystemUsers};
+use hostel_config::{Mail, Server, SystemUsers};
 
 use super::Monitor;
 use crate::log::say;
@@ -49,7 +49,18 @@ impl Monitor {
         self.server.sites = next.sites;
         self.server.sites_directory = next.sites_directory;
         self.server.php_ini_directory = next.php_ini_directory;
+        self.change_mail(next.mail);
         self.change_table(&gone, new, now);
         self.change_rules(now);
+    }
+
+    /// Its user stays until a restart: the queue is that user's.
+    fn change_mail(&mut self, next: Option<Mail>) {
+        let user = self.server.mail.take().map(|mail| mail.user);
+        self.server.mail = next.map(|next| Mail {
+            user: user.unwrap_or(next.user),
+            ..next
+        });
+        self.tell_mail_policy();
     }
 }

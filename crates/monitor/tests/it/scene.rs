@@ -65,6 +65,7 @@ impl Scene {
             "hostel-front",
             "hostel-keeper",
             "hostel-php",
+            "hostel-sendmail",
         ] {
             std::fs::copy(&own, directory.join("bin").join(name)).unwrap();
         }
