@@ -1,6 +1,7 @@
 //! Every message between the processes: what is taken is taken in one way only.
 #![no_main]
 
+use hostel_wire::admin::{Question as AdminQuestion, Report};
 use hostel_wire::codec::Writer;
 use hostel_wire::egress::Policy;
 use hostel_wire::firewall_resolver::{Answer, Question};
@@ -28,6 +29,12 @@ fuzz_target!(|input: &[u8]| {
     }
     if let Ok(end) = End::decode(input) {
         assert_eq!(end.encode(), input);
+    }
+    if let Ok(message) = AdminQuestion::decode(input) {
+        assert_eq!(message.encode(), input);
+    }
+    if let Ok(message) = Report::decode(input) {
+        assert_eq!(message.encode(), input);
     }
     if let Ok(message) = ToFront::decode(input) {
         assert_eq!(message.encode(), input);

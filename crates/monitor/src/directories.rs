@@ -66,6 +66,11 @@ impl Directories {
         self.run.path().join(STATUS_SOCKET)
     }
 
+    /// Where the control socket stands.
+    pub fn control_socket(&self) -> PathBuf {
+        self.run.path().join(CONTROL_SOCKET)
+    }
+
     /// Open the server's own log for appending.
     ///
     /// # Errors
@@ -101,10 +106,13 @@ impl Directories {
     /// Leave nothing in `run`.
     pub fn remove_run_files(&self) {
         // What cannot be removed now is replaced at the next start.
-        let _ = unlinkat(&self.run, STATUS_SOCKET, AtFlags::empty());
+        for socket in [STATUS_SOCKET, CONTROL_SOCKET] {
+            let _ = unlinkat(&self.run, socket, AtFlags::empty());
+        }
         let _ = unlinkat(&self.run, VIEW, AtFlags::REMOVEDIR);
     }
 }
 
 const VIEW: &str = "view";
 const STATUS_SOCKET: &str = "status.sock";
+const CONTROL_SOCKET: &str = "control.sock";

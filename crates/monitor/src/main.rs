@@ -5,7 +5,8 @@
 //! TLS, no PHP and follows no path that a site can change.
 //!
 //! - `start`: the numbered start-up. `listen`, `log`, `notify`: what it opens.
-//! - `supervise`: the loop. `sites`, `front`: what it looks after; `requests`: what the front may ask; `reload`: a new configuration.
+//! - `supervise`: the loop. `sites`, `front`: what it looks after; `requests`: what the front may ask; `control`: what root may;
+//!   `reload`: a new configuration.
 //! - `back_off`: how soon something is started again. How, and in which directories, is the library's.
 
 #![forbid(unsafe_code)]
@@ -19,6 +20,7 @@
     )
 )]
 
+mod control;
 mod front;
 mod listen;
 mod log;

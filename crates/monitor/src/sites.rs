@@ -57,6 +57,13 @@ pub(crate) struct Sandbox {
 }
 
 impl Sites {
+    /// Those of a configuration.
+    pub(crate) fn configured(configs: &[Rc<SiteConfig>], now: Instant) -> Self {
+        let mut sites = Self::default();
+        sites.change(&[], configs.to_vec(), now);
+        sites
+    }
+
     /// Take sites from the table, and put others into it; their numbers.
     pub(crate) fn change(
         &mut self,

@@ -18,8 +18,10 @@ use hostel_sys::secure::SecureError;
 use hostel_sys::signal::Signals;
 use hostel_sys::watch::Watch;
 use rustix::fs::Mode;
+use rustix::net::SocketType;
 use rustix::process::{Resource, Rlimit, Signal, chdir, getrlimit, setrlimit, umask};
 
+use crate::control::Control;
 use crate::listen::{self, ListenError};
 use crate::log::{Log, say};
 use crate::notify::Notify;
@@ -79,7 +81,8 @@ pub(crate) fn start() -> Result<Monitor, StartError> {
         .iter()
         .map(listening)
         .collect::<Result<_, _>>()?;
-    let status = listen::status(&directories.status_socket())?;
+    let status = listen::local(&directories.status_socket(), SocketType::STREAM)?;
+    let control = listen::local(&directories.control_socket(), SocketType::SEQPACKET)?;
     capabilities::give_up("CAP_NET_BIND_SERVICE")
         .map_err(|error| StartError::Sanitise("give up CAP_NET_BIND_SERVICE", error))?;
     // 6: the server's own log, which begins with what is lacking.
@@ -113,8 +116,7 @@ pub(crate) fn start() -> Result<Monitor, StartError> {
     }
     // 11: the loop starts the front and says when it is ready.
     let now = Instant::now();
-    let mut sites = Sites::default();
-    sites.change(&[], server.sites.clone(), now);
+    let sites = Sites::configured(&server.sites, now);
     Ok(Monitor {
         path,
         loader,
@@ -123,6 +125,7 @@ pub(crate) fn start() -> Result<Monitor, StartError> {
         directories,
         listeners,
         status: Rc::new(status),
+        control: Control::new(control),
         log,
         programs,
         difference,

@@ -20,6 +20,7 @@ use hostel_wire::front_monitor::{Opened, SiteId, ToFront};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::Signal;
 
+use crate::control::Control;
 use crate::front::Front;
 use crate::log::{Log, with_causes};
 use crate::notify::Notify;
@@ -63,6 +64,7 @@ pub(crate) struct Monitor {
     pub(crate) directories: Directories,
     pub(crate) listeners: Vec<Rc<OwnedFd>>,
     pub(crate) status: Rc<OwnedFd>,
+    pub(crate) control: Control,
     pub(crate) log: Log,
     pub(crate) programs: Programs,
     /// In what every sandbox differs from what is shipped: in nothing, but in a build for tests.
@@ -85,6 +87,7 @@ pub(crate) struct Monitor {
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Signal,
+    Control,
     HostChanged,
     Firewall,
     FrontSpeaks,
@@ -117,6 +120,7 @@ impl Monitor {
             for event in self.wait()? {
                 match event {
                     Event::Signal => self.take_signals()?,
+                    Event::Control => self.hear_control(Instant::now()),
                     Event::HostChanged => self.take_changes(Instant::now()),
                     Event::Firewall => self.hear_firewall(),
                     Event::FrontSpeaks => self.hear_front(),
@@ -131,6 +135,10 @@ impl Monitor {
     fn wait(&self) -> Result<Vec<Event>, Fatal> {
         let mut polled = vec![PollFd::new(&self.signals, PollFlags::IN)];
         let mut events = vec![Event::Signal];
+        if let Some(socket) = self.control.polled() {
+            polled.push(PollFd::from_borrowed_fd(socket, PollFlags::IN));
+            events.push(Event::Control);
+        }
         if let Some(watch) = &self.watch {
             polled.push(PollFd::new(watch, PollFlags::IN));
             events.push(Event::HostChanged);
@@ -179,7 +187,9 @@ impl Monitor {
         let watch = self.watch.as_ref().and_then(Watch::due);
         let serves = self.phase == Phase::Serving;
         let firewall = self.firewall.next_deadline().filter(|_| serves);
-        sites.chain(front).chain(watch).chain(firewall).min()
+        let control = self.control.next_deadline();
+        let own = [front, watch, firewall, control];
+        sites.chain(own.into_iter().flatten()).min()
     }
 
     /// Everything whose time has come.
@@ -193,6 +203,7 @@ impl Monitor {
         if is_due(self.watch.as_ref().and_then(Watch::due)) {
             self.take_changes(now);
         }
+        self.control.act(now);
         self.firewall_is_due(now);
         let may_start = !self.firewall.is_pending();
         for id in self.sites.ids(|site| is_due(site.next_deadline(may_start))) {
@@ -204,7 +215,7 @@ impl Monitor {
     fn take_signals(&mut self) -> Result<(), Fatal> {
         while let Some(signal) = self.signals.take().map_err(Fatal::Signals)? {
             match signal {
-                Signal::HUP => self.reload(),
+                Signal::HUP => drop(self.reload(false)),
                 Signal::USR1 => self.reopen_logs(),
                 // TERM and INT; no other was asked for.
                 _ => self.end(Instant::now()),

@@ -13,6 +13,7 @@
 //! - [`home`]: a site's home, opened safely; monitor, command line.
 //! - [`lease`]: whether anybody has a file open; keeper.
 //! - [`layers`]: the layers of a sandbox by name; monitor, command line.
+//! - [`memory_file`]: messages larger than a packet; monitor, command line.
 //! - [`process`]: first acts of every program.
 //! - [`quota`]: bounds on what is in a directory tree; monitor, command line.
 //! - [`ring`]: memory that front and worker share; front, worker, command line.
@@ -45,6 +46,7 @@ pub mod helper;
 pub mod home;
 pub mod layers;
 pub mod lease;
+pub mod memory_file;
 mod mount;
 pub mod process;
 pub mod quota;

@@ -15,11 +15,13 @@
 //! front   ──front_worker───▶ worker        a request
 //! front   ◀──front_worker─── worker        its answer
 //! monitor ◀─monitor_firewall▶ firewall     where sites may connect to; it is in force
+//! hostel  ◀──────admin─────▶ monitor      reload, upgrade; what came of it
 //! firewall ◀firewall_resolver▶ resolver    which addresses has this name
 //! ```
 
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod codec;
 pub mod egress;
 pub mod firewall_resolver;
