@@ -11,6 +11,7 @@ use hostel_wire::front_worker::{End, FrameHead, ReplyHead, RequestHead};
 use hostel_wire::keeper_zygote::{FromZygote, ToZygote};
 use hostel_wire::monitor_firewall::{FromFirewall, ToFirewall};
 use hostel_wire::monitor_keeper::ToKeeper;
+use hostel_wire::takeover::{State, Verdict};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
@@ -34,6 +35,12 @@ fuzz_target!(|input: &[u8]| {
         assert_eq!(message.encode(), input);
     }
     if let Ok(message) = Report::decode(input) {
+        assert_eq!(message.encode(), input);
+    }
+    if let Ok(message) = Verdict::decode(input) {
+        assert_eq!(message.encode(), input);
+    }
+    if let Ok(message) = State::decode(input) {
         assert_eq!(message.encode(), input);
     }
     if let Ok(message) = ToFront::decode(input) {

@@ -107,6 +107,15 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Let the running server go on with the programs that are installed now
+    ///
+    /// Needs root. No connection is refused and no request is lost: the new front takes new connections, the old one finishes what
+    /// it has begun. The new programs are tried first; where they do not work the old ones go on. Ends with status 1 then.
+    Upgrade {
+        /// Print one JSON document instead
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[cfg(test)]

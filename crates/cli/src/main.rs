@@ -49,5 +49,6 @@ fn main() -> ExitCode {
         }
         Command::Serve => commands::serve::run(&arguments.config),
         Command::Status { json } => commands::status::run(&arguments.config, json),
+        Command::Upgrade { json } => commands::upgrade::run(&arguments.config, json),
     }
 }

@@ -37,6 +37,31 @@ impl Control {
         }
     }
 
+    /// The same socket, and whoever has asked for what this program came of.
+    pub(crate) fn resumed(listener: OwnedFd, asker: Option<OwnedFd>) -> Self {
+        let until = Instant::now() + ASK_WITHIN;
+        let asker = asker.map(|socket| Asker {
+            socket,
+            until,
+            question: Some(Question::Upgrade),
+        });
+        Self { listener, asker }
+    }
+
+    /// What the next program needs.
+    pub(crate) fn handed_on(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let asker = self.asker.as_ref().filter(|_| self.is_asked());
+        [self.listener.as_fd()]
+            .into_iter()
+            .chain(asker.map(|asker| asker.socket.as_fd()))
+    }
+
+    /// Whether a question waits for its answer.
+    pub(crate) fn is_asked(&self) -> bool {
+        let asker = self.asker.as_ref();
+        asker.is_some_and(|asker| asker.question.is_some())
+    }
+
     /// What is to be polled: nothing while a question waits for its answer.
     pub(crate) fn polled(&self) -> Option<BorrowedFd<'_>> {
         match &self.asker {

@@ -180,16 +180,22 @@ impl Programs {
         })
     }
 
-    /// Start a front. Gives the process and the monitor's end of the socket to it, which does not wait.
+    /// Where one of them stands.
+    pub fn path_of(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Start a front, in the server's control group or in this process's. Gives the process and the monitor's end of the socket to it, which does not wait.
     ///
     /// # Errors
     /// No socket, no program, or the kernel does not let this process fork.
     pub fn front(
         &self,
         user: &User,
-        resources: &Resources,
+        resources: Option<&Resources>,
     ) -> Result<(Child, OwnedFd), LaunchError> {
-        let group = resources.server_group()?;
+        let group = resources.map(Resources::server_group).transpose()?;
+        let group = group.flatten();
         let (near, far) = message_pair(true).map_err(LaunchError::Sockets)?;
         let (null, errors, program) = (null()?, io::stderr(), self.program(FRONT)?);
         let child = spawn(Plan {
@@ -377,6 +383,8 @@ fn settings(site: &Site, server: &Server, group_is_own: bool) -> SiteSettings {
     }
 }
 
+/// The program of the monitor itself.
+pub const MONITOR: &str = "hostel-monitor";
 const FRONT: &str = "hostel-front";
 const KEEPER: &str = "hostel-keeper";
 const PHP: &str = "hostel-php";

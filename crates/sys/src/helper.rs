@@ -108,6 +108,15 @@ impl Helper {
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
 
+    /// End it at once, and wait for that, but not longer than `limit`. It hears nothing of it before.
+    pub fn abandon(self, limit: Duration) {
+        self.kill();
+        // What does not end now is reaped by whoever comes next; nothing depends on it.
+        let mut polled = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        let _ = wait(&mut polled, Some(Instant::now() + limit));
+        let _ = self.has_ended();
+    }
+
     /// Close its socket, upon which it is to end, and wait for that, but not longer than `limit`.
     pub fn dismiss(self, limit: Duration) {
         drop(self.socket);

@@ -9,6 +9,7 @@
 //! - [`cred`]: users, giving up privileges, the proof of it; every process.
 //! - [`fdpass`]: messages with descriptors; every process.
 //! - [`front_sandbox`]: what the front denies itself; front.
+//! - [`handover`]: becoming another program with open descriptors; monitor.
 //! - [`helper`]: a program of the same user that works for this one; monitor.
 //! - [`home`]: a site's home, opened safely; monitor, command line.
 //! - [`lease`]: whether anybody has a file open; keeper.
@@ -42,6 +43,7 @@ pub mod clock;
 pub mod cred;
 pub mod fdpass;
 pub mod front_sandbox;
+pub mod handover;
 pub mod helper;
 pub mod home;
 pub mod layers;

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! monitor ──front_monitor──▶ front         settings, sockets, logs, the table of sites, a site's keeper
-//! monitor ◀──front_monitor── front         five questions of five bytes
+//! monitor ◀──front_monitor── front         seven questions of five bytes
 //! monitor ──monitor_keeper─▶ keeper        settings, a front, stop; one way
 //! front   ──front_keeper───▶ keeper        what is at this path, one more worker
 //! front   ◀──front_keeper─── keeper        a file, a script, a worker died
@@ -16,6 +16,7 @@
 //! front   ◀──front_worker─── worker        its answer
 //! monitor ◀─monitor_firewall▶ firewall     where sites may connect to; it is in force
 //! hostel  ◀──────admin─────▶ monitor      reload, upgrade; what came of it
+//! monitor ───takeover─────▶ monitor        what one program of it hands to the next
 //! firewall ◀firewall_resolver▶ resolver    which addresses has this name
 //! ```
 
@@ -32,4 +33,5 @@ pub mod keeper_zygote;
 pub mod limits;
 pub mod monitor_firewall;
 pub mod monitor_keeper;
+pub mod takeover;
 pub mod view;

@@ -5,3 +5,4 @@ pub(crate) mod firewall;
 pub(crate) mod reload;
 pub(crate) mod serve;
 pub(crate) mod status;
+pub(crate) mod upgrade;
