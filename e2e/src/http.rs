@@ -194,6 +194,21 @@ impl Connection {
         self.receive(request.method())
     }
 
+    /// Whether the server has closed the connection, as a client sees that looks before it sends.
+    ///
+    /// # Errors
+    /// The connection was reset.
+    pub fn is_closed(&self) -> io::Result<bool> {
+        self.stream.set_nonblocking(true)?;
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false)?;
+        match peeked {
+            Ok(count) => Ok(count == 0),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
     /// Whether the last exchange failed before a byte of its answer came: on a kept connection the server had closed it.
     pub fn was_idle_close(&self) -> bool {
         !self.answer_begun

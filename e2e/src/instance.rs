@@ -234,9 +234,11 @@ impl Instance {
         if Connection::open(self.port).is_ok() {
             left.sockets.push(format!("port {}", self.port));
         }
-        let status = self.path("run/status.sock");
-        if status.exists() {
-            left.sockets.push(status.display().to_string());
+        for socket in ["run/status.sock", "run/control.sock"] {
+            let socket = self.path(socket);
+            if socket.exists() {
+                left.sockets.push(socket.display().to_string());
+            }
         }
         left
     }

@@ -1,6 +1,7 @@
 //! Every message between the processes: what is taken is taken in one way only.
 #![no_main]
 
+use hostel_wire::admin::{Question as AdminQuestion, Report};
 use hostel_wire::codec::Writer;
 use hostel_wire::egress::Policy;
 use hostel_wire::firewall_resolver::{Answer, Question};
@@ -12,6 +13,7 @@ use hostel_wire::mail::{Submission, Verdict};
 use hostel_wire::monitor_firewall::{FromFirewall, ToFirewall};
 use hostel_wire::monitor_keeper::ToKeeper;
 use hostel_wire::monitor_mail::{MailPolicy, ToMail};
+use hostel_wire::takeover::{State, Verdict};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
@@ -30,6 +32,18 @@ fuzz_target!(|input: &[u8]| {
     }
     if let Ok(end) = End::decode(input) {
         assert_eq!(end.encode(), input);
+    }
+    if let Ok(message) = AdminQuestion::decode(input) {
+        assert_eq!(message.encode(), input);
+    }
+    if let Ok(message) = Report::decode(input) {
+        assert_eq!(message.encode(), input);
+    }
+    if let Ok(message) = Verdict::decode(input) {
+        assert_eq!(message.encode(), input);
+    }
+    if let Ok(message) = State::decode(input) {
+        assert_eq!(message.encode(), input);
     }
     if let Ok(message) = ToFront::decode(input) {
         assert_eq!(message.encode(), input);

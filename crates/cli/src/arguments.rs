@@ -85,6 +85,19 @@ pub(crate) enum Command {
     /// in it; another site, in a fresh sandbox too, is the victim. Success is judged from outside. Nothing is left
     /// behind. Ends with status 1 if an attack got through, with 2 if the suite could not be run.
     Prove(crate::prove::Options),
+    /// Let the running server take what has changed in its configuration
+    ///
+    /// Needs root. Sites that have not changed keep their processes and connections. A changed one goes on as it was until its new
+    /// sandbox works, and for good if it does not. With an error anywhere in the configuration nothing changes, and every
+    /// error is told. Ends with status 1 if anything is not as the configuration says.
+    Reload {
+        /// Change nothing; only tell what would be changed
+        #[arg(long)]
+        dry_run: bool,
+        /// Print one JSON document instead
+        #[arg(long)]
+        json: bool,
+    },
     /// Run the server, in the foreground
     ///
     /// Needs root. This process becomes the monitor. SIGTERM finishes running requests and ends everything; SIGHUP reads the
@@ -94,6 +107,15 @@ pub(crate) enum Command {
     ///
     /// Needs root. Ends with status 1 if the server does not run.
     Status {
+        /// Print one JSON document instead
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let the running server go on with the programs that are installed now
+    ///
+    /// Needs root. No connection is refused and no request is lost: the new front takes new connections, the old one finishes what
+    /// it has begun. The new programs are tried first; where they do not work the old ones go on. Ends with status 1 then.
+    Upgrade {
         /// Print one JSON document instead
         #[arg(long)]
         json: bool,

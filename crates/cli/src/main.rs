@@ -6,13 +6,14 @@
 //!
 //! - `arguments`: what may be typed. `commands`: one file each. `host`: what this machine has and lacks.
 //! - `audit`: what weakens a site. `prove`: the attack suite.
-//! - `processes`: the processes of a site, from /proc. `output`: the only place that prints.
+//! - `control`: questions to the running server. `processes`: the processes of a site, from /proc. `output`: the only place that prints.
 
 #![forbid(unsafe_code)]
 
 mod arguments;
 mod audit;
 mod commands;
+mod control;
 mod host;
 mod output;
 mod processes;
@@ -44,7 +45,11 @@ fn main() -> ExitCode {
         Command::Firewall(options) => commands::firewall::run(&arguments.config, options),
         Command::Mail(options) => commands::mail::run(&arguments.config, &options),
         Command::Prove(options) => prove::run(&arguments.config, &options),
+        Command::Reload { dry_run, json } => {
+            commands::reload::run(&arguments.config, dry_run, json)
+        }
         Command::Serve => commands::serve::run(&arguments.config),
         Command::Status { json } => commands::status::run(&arguments.config, json),
+        Command::Upgrade { json } => commands::upgrade::run(&arguments.config, json),
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::connection::{Connection, Patience};
 use crate::connections::NoConnection;
-use crate::front::Front;
+use crate::front::{Front, Stage};
 use crate::http1;
 use crate::logs::Level;
 use crate::turns::Place;
@@ -27,7 +27,7 @@ pub async fn serve_patiently(listener: TcpListener, front: Rc<Front>, patience: 
     loop {
         let accepted = tokio::select! {
             biased;
-            () = front.drain.wait() => return take_backlog(&listener, &front, patience).await,
+            () = front.drain.wait(Stage::HandedOver) => return take_backlog(&listener, &front, patience).await,
             accepted = listener.accept() => accepted,
         };
         match accepted {

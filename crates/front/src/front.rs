@@ -63,32 +63,52 @@ impl Front {
     }
 }
 
-/// The signal to finish: no new connection is taken, idle ones close, running requests go on.
+/// How near the end is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// It is not.
+    #[default]
+    Serving,
+    /// Another front takes new connections. Those that are open end with their next answer, so that no client loses a request
+    /// that is on its way.
+    HandedOver,
+    /// Nobody will take connections: idle ones close, running requests go on.
+    Ending,
+}
+
+/// The signal to finish: no new connection is taken.
 #[derive(Default)]
 pub struct Drain {
-    asked: Cell<bool>,
+    stage: Cell<Stage>,
     notify: Notify,
 }
 
 impl Drain {
-    /// Whether the signal was given.
+    /// Whether any signal was given.
     pub fn is_asked(&self) -> bool {
-        self.asked.get()
+        self.stage.get() != Stage::Serving
+    }
+
+    /// Whether nobody takes connections any more.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.stage.get() == Stage::Ending
     }
 
     /// Give the signal. It cannot be taken back.
-    pub fn ask(&self) {
-        self.asked.set(true);
+    pub fn ask(&self, stage: Stage) {
+        self.stage.set(self.stage.get().max(stage));
         self.notify.notify_waiters();
     }
 
-    /// Wait for the signal; returns at once when it was given before.
-    pub async fn wait(&self) {
-        let mut notified = pin!(self.notify.notified());
-        poll_fn(|cx| match (self.asked.get(), notified.as_mut().poll(cx)) {
-            (true, _) | (_, Poll::Ready(())) => Poll::Ready(()),
-            (false, Poll::Pending) => Poll::Pending,
-        })
-        .await;
+    /// Wait for this signal or a later one; returns at once when it was given before.
+    pub async fn wait(&self, stage: Stage) {
+        while self.stage.get() < stage {
+            let mut notified = pin!(self.notify.notified());
+            poll_fn(|cx| match notified.as_mut().poll(cx) {
+                Poll::Pending if self.stage.get() < stage => Poll::Pending,
+                Poll::Pending | Poll::Ready(()) => Poll::Ready(()),
+            })
+            .await;
+        }
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::connection::{Connection, ReadError};
 use crate::error_page;
-use crate::front::Front;
+use crate::front::{Front, Stage};
 use crate::head::{Head, HeadError, Search};
 use crate::logs::Level;
 use crate::request::{self, After};
@@ -106,7 +106,7 @@ async fn next_head(
         let read = tokio::select! {
             biased;
             read = connection.read_more(deadline) => read,
-            () = front.drain.wait(), if started.is_none() => {
+            () = front.drain.wait(Stage::Ending), if started.is_none() => {
                 if !is_new {
                     return Next::End;
                 }

@@ -9,10 +9,11 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::time::Duration;
 
 use hostel_front::disk::THREADS_MAX;
 use hostel_front::dispatch::Dispatch;
-use hostel_front::front::Front;
+use hostel_front::front::{Front, Stage};
 use hostel_front::logs::{Level, Logs};
 use hostel_front::monitor::{self, Monitor, MonitorError};
 use hostel_front::pressure::Pressure;
@@ -27,7 +28,7 @@ use hostel_wire::view;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime;
 use tokio::task::{JoinSet, LocalSet, spawn_local};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// Why the front could not begin or has to end.
 #[derive(Debug, thiserror::Error)]
@@ -140,8 +141,8 @@ async fn serve(
     monitor: &Monitor,
     mut listeners: JoinSet<()>,
 ) -> Result<(), MonitorError> {
-    let wait = monitor::follow(front, monitor).await?;
-    front.drain.ask();
+    let (stage, wait) = monitor::follow(front, monitor).await?;
+    front.drain.ask(stage);
     let finish = async {
         while listeners.join_next().await.is_some() {}
         front.connections.all_ended().await;
@@ -149,8 +150,16 @@ async fn serve(
             tokio::time::sleep(SWEEP).await;
         }
     };
+    // Clients that have not asked again until shortly before the end are closed the door to.
+    let until = Instant::now() + wait;
+    let close_idle = async {
+        sleep_until(until.checked_sub(LAST_ANSWERS).unwrap_or(until)).await;
+        front.drain.ask(Stage::Ending);
+        std::future::pending::<()>().await;
+    };
     let in_time = tokio::select! {
-        finished = timeout_at(Instant::now() + wait, finish) => finished.is_ok(),
+        finished = timeout_at(until, finish) => finished.is_ok(),
+        () = close_idle => false,
         // A site may still be woken by a running request; a second order to end changes nothing but the wait.
         followed = follow_on(front, monitor) => return Err(followed),
     };
@@ -167,8 +176,9 @@ async fn serve(
 
 async fn follow_on(front: &Rc<Front>, monitor: &Monitor) -> MonitorError {
     loop {
-        if let Err(error) = monitor::follow(front, monitor).await {
-            return error;
+        match monitor::follow(front, monitor).await {
+            Ok((stage, _)) => front.drain.ask(stage),
+            Err(error) => return error,
         }
     }
 }
@@ -185,6 +195,9 @@ fn weaker(enforced: Enforced) -> &'static str {
         }
     }
 }
+
+/// What is left then for requests that come at the last moment.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 fn nonblocking<L>(listener: L, set: fn(&L, bool) -> io::Result<()>) -> io::Result<L> {
     set(&listener, true)?;

@@ -1,4 +1,4 @@
-//! The link to the monitor: its messages are applied, five small questions are sent.
+//! The link to the monitor: its messages are applied, seven small questions are sent.
 //!
 //! Run by the front's main task. The monitor is the one process that the front trusts, but its messages are decoded as strictly as any:
 //! one that does not fit ends the front, and the monitor starts another. It does not outlive the monitor.
@@ -17,7 +17,7 @@ use hostel_wire::limits;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
-use crate::front::Front;
+use crate::front::{Front, Stage};
 use crate::keeper::{self, Keeper};
 use crate::logs::{Level, Logs};
 use crate::sites::Site;
@@ -163,6 +163,8 @@ pub async fn begin(monitor: &Monitor, logs: &Logs) -> Result<Beginning, MonitorE
             }
             ToFront::Drain { .. }
             | ToFront::Gone(_)
+            | ToFront::Leave { .. }
+            | ToFront::Trial(_)
             | ToFront::Keeper { .. }
             | ToFront::SiteDown { .. }
             | ToFront::SiteLogs { .. }
@@ -173,17 +175,26 @@ pub async fn begin(monitor: &Monitor, logs: &Logs) -> Result<Beginning, MonitorE
     }
 }
 
-/// Apply what the monitor says until it wants the front to end. Returns the longest wait for running requests.
+/// Apply what the monitor says until it wants the front to end. Returns how, and the longest wait for running requests.
 ///
 /// # Errors
 /// See [`MonitorError`].
-pub async fn follow(front: &Rc<Front>, monitor: &Monitor) -> Result<Duration, MonitorError> {
+pub async fn follow(
+    front: &Rc<Front>,
+    monitor: &Monitor,
+) -> Result<(Stage, Duration), MonitorError> {
     let mut changes = None;
     loop {
         let message = monitor.receive().await?;
         let mut descriptors = message.descriptors.into_iter();
         match message.content {
-            ToFront::Drain { seconds } => return Ok(Duration::from_secs(seconds.into())),
+            ToFront::Drain { seconds } => {
+                return Ok((Stage::Ending, Duration::from_secs(seconds.into())));
+            }
+            ToFront::Leave { seconds } => {
+                return Ok((Stage::HandedOver, Duration::from_secs(seconds.into())));
+            }
+            ToFront::Trial(sites) => front.sites.try_out(sites),
             ToFront::Settings(settings) => {
                 front.logs.set_level(Level::from_number(settings.log_level));
             }

@@ -162,7 +162,7 @@ impl Pool {
         self.inner.borrow().recall(now);
         self.employ(now);
         loop {
-            let mut inner = self.inner.borrow_mut();
+            let inner = self.inner.borrow();
             let now = Instant::now();
             let Some(waited) = inner.waited(now) else {
                 return;
@@ -172,30 +172,40 @@ impl Pool {
                     .dispatch
                     .scheduler()
                     .hire(self.slot, inner.coming, waited);
-            if !is_wanted {
+            drop(inner);
+            if !is_wanted || !self.begin_one(site, keeper) {
                 return;
             }
-            inner.last_id = inner.last_id.wrapping_add(1);
-            let id = WorkerId(inner.last_id);
-            let (near, far) = match stream_pair() {
-                Ok(pair) => pair,
-                Err(error) => {
-                    inner.pause(now);
-                    drop(inner);
-                    return site.say(format_args!("cannot make a socket for a worker: {error}"));
-                }
-            };
-            inner.workers.insert(id, Rc::new(Worker::new(id, near)));
-            inner.coming += 1;
-            inner.is_php_asked = true;
-            self.report(&inner);
-            drop(inner);
-            self.started.add(1);
-            site.wake.php_is_asked(now);
-            if let Err(error) = keeper.send(&FrontToKeeper::StartWorker(id), Some(far)) {
-                return site.lost(keeper, &error.to_string());
-            }
         }
+    }
+
+    /// Ask for one more worker. Whether it may come.
+    pub(crate) fn begin_one(&self, site: &Rc<Site>, keeper: &Rc<Keeper>) -> bool {
+        let (mut inner, now) = (self.inner.borrow_mut(), Instant::now());
+        inner.last_id = inner.last_id.wrapping_add(1);
+        let id = WorkerId(inner.last_id);
+        let (near, far) = match stream_pair() {
+            Ok(pair) => pair,
+            Err(error) => {
+                inner.pause(now);
+                drop(inner);
+                site.say(format_args!("cannot make a socket for a worker: {error}"));
+                site.tried(false);
+                return false;
+            }
+        };
+        inner.workers.insert(id, Rc::new(Worker::new(id, near)));
+        inner.coming += 1;
+        inner.is_php_asked = true;
+        self.report(&inner);
+        drop(inner);
+        self.started.add(1);
+        site.wake.php_is_asked(now);
+        if let Err(error) = keeper.send(&FrontToKeeper::StartWorker(id), Some(far)) {
+            site.lost(keeper, &error.to_string());
+            return false;
+        }
+        true
     }
 
     /// Give idle workers what waits, where it was not theirs to take before.
@@ -246,6 +256,7 @@ impl Pool {
         site.wake.reach(Step::Php, Instant::now());
         // Whoever stops a worker before it has started has nothing else to stop.
         worker.turn_to(Activity::Idle, Instant::now());
+        site.tried(true);
         site.spawn(exchange::serve(Rc::clone(site), worker, stream));
         Ok(())
     }
@@ -272,6 +283,7 @@ impl Pool {
         drop(inner);
         let error = std::io::Error::from_raw_os_error(errno);
         site.say(format_args!("cannot start a worker: {error}"));
+        site.tried(false);
         Ok(())
     }
 
@@ -321,6 +333,7 @@ impl Pool {
         drop(inner);
         self.crashed.add(1);
         site.say(format_args!("PHP {}", Told(death)));
+        site.tried(false);
         for worker in workers {
             worker.stop(Stop::Died);
         }

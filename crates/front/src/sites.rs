@@ -147,6 +147,15 @@ impl Sites {
         }
     }
 
+    /// Start sites that may come into the table, apart from their domains, and tell the monitor whether they do.
+    pub fn try_out(&self, entries: Vec<SiteEntry>) {
+        for entry in entries {
+            let site = self.table.borrow_mut().place(entry, &self.services);
+            site.trial.set(Trial::Asked);
+            site.pump();
+        }
+    }
+
     /// What has to be done every [`SWEEP`]: deadlines, idle workers, sites that may be released.
     pub fn sweep(&self) {
         let now = Instant::now();
@@ -174,18 +183,23 @@ impl Sites {
 
 impl Table {
     fn add(&mut self, entry: SiteEntry, services: &Services) {
-        let site = match self.by_id.entry(entry.id) {
-            Entry::Occupied(known) => Rc::clone(known.get()),
-            Entry::Vacant(place) => {
-                Rc::clone(place.insert(Rc::new(Site::new(entry, services.clone()))))
-            }
-        };
+        let site = self.place(entry, services);
         site.is_leaving.set(false);
         for domain in &site.entry.domains {
             let (domains, key) = self.place_of(domain);
             domains
                 .entry(key.to_owned())
                 .or_insert_with(|| Rc::clone(&site));
+        }
+    }
+
+    /// One that was tried is there already.
+    fn place(&mut self, entry: SiteEntry, services: &Services) -> Rc<Site> {
+        match self.by_id.entry(entry.id) {
+            Entry::Occupied(known) => Rc::clone(known.get()),
+            Entry::Vacant(place) => {
+                Rc::clone(place.insert(Rc::new(Site::new(entry, services.clone()))))
+            }
         }
     }
 
@@ -235,11 +249,23 @@ pub struct Site {
     state: RefCell<State>,
     running: Cell<u32>,
     is_leaving: Cell<bool>,
+    trial: Cell<Trial>,
     used: Cell<Instant>,
     /// When it was asked to retire, until it answers.
     retiring: Cell<Option<Instant>>,
     /// When the server's log was told last that its document root is not served.
     root_refused: Cell<Option<Instant>>,
+}
+
+/// Whether the monitor waits to hear if the site starts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Trial {
+    #[default]
+    None,
+    /// It does, and nothing was done yet.
+    Asked,
+    /// A first worker was asked for.
+    UnderWay,
 }
 
 enum State {
@@ -278,6 +304,7 @@ impl Site {
             state: RefCell::new(State::Asleep),
             running: Cell::new(0),
             is_leaving: Cell::new(false),
+            trial: Cell::default(),
             used: Cell::new(Instant::now()),
             retiring: Cell::new(None),
             root_refused: Cell::new(None),
@@ -366,9 +393,14 @@ impl Site {
         if let Some(keeper) = self.keeper() {
             self.map.pump(self, &keeper);
             self.pool.pump(self, &keeper);
+            if self.trial.get() == Trial::Asked {
+                self.trial.set(Trial::UnderWay);
+                self.pool.begin_one(self, &keeper);
+            }
             return;
         }
-        if !self.map.has_waiting() && !self.pool.has_waiting() {
+        let is_tried = self.trial.get() == Trial::Asked;
+        if !self.map.has_waiting() && !self.pool.has_waiting() && !is_tried {
             return;
         }
         let now = Instant::now();
@@ -401,8 +433,20 @@ impl Site {
         self.pump();
     }
 
+    /// PHP of the site has started, or something of it has failed: whichever comes first is told, where it was asked for.
+    pub(crate) fn tried(&self, works: bool) {
+        if self.trial.replace(Trial::None) != Trial::None {
+            let id = self.entry.id;
+            self.services.monitor.send(match works {
+                true => ToMonitor::SiteWorks(id),
+                false => ToMonitor::SiteFails(id),
+            });
+        }
+    }
+
     /// The monitor says that there is no sandbox (any more).
     pub fn down(self: &Rc<Self>, reason: Down, retry: Duration) {
+        self.tried(false);
         self.end();
         *self.state.borrow_mut() = match reason {
             Down::Asleep => State::Asleep,
@@ -435,6 +479,7 @@ impl Site {
             Level::Warning,
             format_args!("site {}: its keeper is given up: {why}", self.entry.name),
         );
+        self.tried(false);
         // It may be gone or deaf, and then there is nothing to ask.
         drop(keeper.send(&FrontToKeeper::Retire, None));
         self.end();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixListener;
 
-use crate::front::Front;
+use crate::front::{Front, Stage};
 use crate::logs::Level;
 use crate::sites::Site;
 
@@ -20,7 +20,18 @@ pub async fn serve(listener: UnixListener, front: Rc<Front>) {
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            biased;
+            // The next front answers with what it has.
+            () = front.drain.wait(Stage::HandedOver), if !front.drain.is_ending() => {
+                if front.drain.is_ending() {
+                    continue;
+                }
+                return;
+            }
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
             Ok((mut connection, _)) => {
                 let mut text = document(&front, started).to_string();
                 text.push('\n');

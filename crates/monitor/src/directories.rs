@@ -68,6 +68,11 @@ impl Directories {
         self.run.path().join(STATUS_SOCKET)
     }
 
+    /// Where the control socket stands.
+    pub fn control_socket(&self) -> PathBuf {
+        self.run.path().join(CONTROL_SOCKET)
+    }
+
     /// Open the server's own log for appending.
     ///
     /// # Errors
@@ -140,7 +145,9 @@ impl Directories {
     /// Leave nothing in `run`.
     pub fn remove_run_files(&self) {
         // What cannot be removed now is replaced at the next start.
-        let _ = unlinkat(&self.run, STATUS_SOCKET, AtFlags::empty());
+        for socket in [STATUS_SOCKET, CONTROL_SOCKET] {
+            let _ = unlinkat(&self.run, socket, AtFlags::empty());
+        }
         let _ = unlinkat(&self.run, VIEW, AtFlags::REMOVEDIR);
     }
 }
@@ -148,3 +155,4 @@ impl Directories {
 const VIEW: &str = "view";
 const MAIL: &str = "mail";
 const STATUS_SOCKET: &str = "status.sock";
+const CONTROL_SOCKET: &str = "control.sock";

@@ -60,6 +60,14 @@ impl Front {
         }
     }
 
+    /// A front that an earlier program of this process has started, and that serves.
+    pub(crate) fn resumed(child: Child, socket: OwnedFd, now: Instant) -> Self {
+        Self {
+            deadline: None,
+            ..Self::new(child, socket, now)
+        }
+    }
+
     /// The socket, to be polled.
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()

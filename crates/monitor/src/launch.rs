@@ -181,14 +181,19 @@ impl Programs {
         })
     }
 
-    /// Start a front. Gives the process and the monitor's end of the socket to it, which does not wait.
+    /// Where one of them stands.
+    pub fn path_of(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Start a front, in the server's control group or in this process's. Gives the process and the monitor's end of the socket to it, which does not wait.
     ///
     /// # Errors
     /// No socket, no program, or the kernel does not let this process fork.
     pub fn front(
         &self,
         user: &User,
-        resources: &Resources,
+        resources: Option<&Resources>,
     ) -> Result<(Child, OwnedFd), LaunchError> {
         self.server_program(FRONT, user, resources)
     }
@@ -205,7 +210,7 @@ impl Programs {
     ) -> Result<(Child, OwnedFd), LaunchError> {
         let sockets = directories.mail_sockets(&mail.user)?.into_descriptor();
         let queue = directories.mail_queue(&mail.user)?;
-        let (child, near) = self.server_program(MAIL, &mail.user, resources)?;
+        let (child, near) = self.server_program(MAIL, &mail.user, Some(resources))?;
         for (message, file) in [(ToMail::Sockets, &sockets), (ToMail::Queue, &queue)] {
             send(&near, &message.encode(), &[file.as_fd()]).map_err(LaunchError::Settings)?;
         }
@@ -216,9 +221,10 @@ impl Programs {
         &self,
         name: &str,
         user: &User,
-        resources: &Resources,
+        resources: Option<&Resources>,
     ) -> Result<(Child, OwnedFd), LaunchError> {
-        let group = resources.server_group()?;
+        let group = resources.map(Resources::server_group).transpose()?;
+        let group = group.flatten();
         let (near, far) = message_pair(true).map_err(LaunchError::Sockets)?;
         let (null, errors, program) = (null()?, io::stderr(), self.program(name)?);
         let child = spawn(Plan {
@@ -412,6 +418,8 @@ fn settings(site: &Site, server: &Server, group_is_own: bool) -> SiteSettings {
     }
 }
 
+/// The program of the monitor itself.
+pub const MONITOR: &str = "hostel-monitor";
 const FRONT: &str = "hostel-front";
 const KEEPER: &str = "hostel-keeper";
 const MAIL: &str = "hostel-mail";

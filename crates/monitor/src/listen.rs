@@ -1,7 +1,7 @@
-//! The sockets that are listened on: TCP for visitors, one Unix socket for the status.
+//! The sockets that are listened on: TCP for visitors, Unix sockets for the status and for control.
 //!
-//! Part of the monitor, as root, so that low ports and a root-only socket are possible. It accepts nothing itself: the
-//! front does, with the same sockets over all of its lives.
+//! Part of the monitor, as root, so that low ports and root-only sockets are possible. Nothing is accepted here: the
+//! front does, with the same sockets over all of its lives, and `control` does.
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,8 +25,8 @@ pub(crate) enum ListenError {
         address: SocketAddr,
         source: io::Error,
     },
-    #[error("cannot make the status socket {}", path.display())]
-    Status { path: PathBuf, source: io::Error },
+    #[error("cannot make the socket {}", path.display())]
+    Local { path: PathBuf, source: io::Error },
 }
 
 /// What to do about it.
@@ -67,14 +67,14 @@ pub(crate) fn tcp(address: SocketAddr) -> Result<OwnedFd, ListenError> {
     })
 }
 
-/// The status socket, which only root can connect to. Its directory must be root's; an old socket there is replaced.
-pub(crate) fn status(path: &Path) -> Result<OwnedFd, ListenError> {
+/// A socket that only root can connect to. Its directory must be root's; an old socket there is replaced.
+pub(crate) fn local(path: &Path, kind: SocketType) -> Result<OwnedFd, ListenError> {
     let listening = || -> Result<OwnedFd, Errno> {
         match unlink(path) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(error) => return Err(error),
         }
-        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags(), None)?;
+        let socket = socket_with(AddressFamily::UNIX, kind, flags(), None)?;
         // Nobody can connect before the mode is right: until `listen` there is nothing to connect to.
         bind(&socket, &SocketAddrUnix::new(path)?)?;
         chmodat(
@@ -83,10 +83,10 @@ pub(crate) fn status(path: &Path) -> Result<OwnedFd, ListenError> {
             Mode::from_raw_mode(0o600),
             rustix::fs::AtFlags::empty(),
         )?;
-        listen(&socket, STATUS_BACKLOG)?;
+        listen(&socket, LOCAL_BACKLOG)?;
         Ok(socket)
     };
-    listening().map_err(|error| ListenError::Status {
+    listening().map_err(|error| ListenError::Local {
         path: path.to_owned(),
         source: error.into(),
     })
@@ -97,7 +97,7 @@ fn flags() -> SocketFlags {
 }
 
 /// Administrators ask one at a time.
-const STATUS_BACKLOG: i32 = 16;
+const LOCAL_BACKLOG: i32 = 16;
 
 #[cfg(test)]
 mod tests {

@@ -1,11 +1,13 @@
 //! `hostel-monitor`: reads the configuration, opens ports and logs, starts and stops everything else.
 //!
 //! Runs as root, always in the foreground, on one thread with one poll loop. It trusts the configuration, which is root's, and the kernel;
-//! the front may ask it five questions of five bytes, and it never reads from a site's process. It knows no HTTP, no
+//! the front may ask it seven questions of five bytes, and it never reads from a site's process. It knows no HTTP, no
 //! TLS, no PHP and follows no path that a site can change.
 //!
-//! - `start`: the numbered start-up. `listen`, `log`, `notify`: what it opens.
-//! - `supervise`: the loop. `sites`, `front`: what it looks after; `requests`: what the front may ask; `reload`: a new configuration.
+//! - `start`: the numbered start-up, `takeover` what differs when it goes on for an earlier program.
+//!   `listen`, `log`, `notify`: what it opens.
+//! - `supervise`: the loop. `sites`, `front`: what it looks after; `requests`: what the front may ask; `control`: what root may;
+//!   `reload`: a new configuration.
 //! - `back_off`: how soon something is started again. How, and in which directories, is the library's.
 
 #![forbid(unsafe_code)]
@@ -19,6 +21,7 @@
     )
 )]
 
+mod control;
 mod front;
 mod listen;
 mod log;
@@ -28,11 +31,16 @@ mod requests;
 mod sites;
 mod start;
 mod supervise;
+mod takeover;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match start::start().and_then(|monitor| Ok(monitor.run()?)) {
+    let run = |monitor: Option<supervise::Monitor>| match monitor {
+        Some(monitor) => Ok(monitor.run()?),
+        None => Ok(()),
+    };
+    match start::start().and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log::say(&format!("hostel-monitor: {}", log::with_causes(&error)));

@@ -7,27 +7,58 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use hostel_config::{Server, Site};
+use hostel_wire::admin::{Change, SiteChange};
 
-/// Compare the sites that run, with their numbers, with those of `next`: which are to be taken from the table, which to be added.
-pub(crate) fn difference<'b, I: Copy>(
+/// In what two configurations differ. A site that runs is known by its number `I`.
+#[derive(Debug)]
+pub(crate) struct Difference<I> {
+    pub(crate) removed: Vec<I>,
+    pub(crate) changed: Vec<(I, Rc<Site>)>,
+    pub(crate) added: Vec<Rc<Site>>,
+    /// The same for a person.
+    pub(crate) told: Vec<SiteChange>,
+    pub(crate) unchanged: u32,
+}
+
+/// Compare the sites that run with those of `next`.
+pub(crate) fn difference<'b, I>(
     running: impl Iterator<Item = (I, &'b Rc<Site>)>,
     next: &Server,
     is_all_new: bool,
-) -> (Vec<I>, Vec<Rc<Site>>) {
-    let mut gone = Vec::new();
-    // What did not change is mostly the very same value, which is seen at once.
+) -> Difference<I> {
     let by_name = next.sites.iter().map(|site| (site.name.as_str(), site));
     let mut wanted: HashMap<&str, &Rc<Site>> = by_name.collect();
+    let (mut removed, mut changed, mut unchanged) = (Vec::new(), Vec::new(), 0);
+    let mut told = Vec::new();
+    let mut tell = |site: &Site, change| {
+        let name = site.name.clone();
+        told.push(SiteChange { name, change });
+    };
     for (id, site) in running {
-        if !is_all_new && wanted.get(site.name.as_str()) == Some(&site) {
-            wanted.remove(site.name.as_str());
-        } else {
-            gone.push(id);
+        // What did not change is mostly the very same value, which is seen at once.
+        match wanted.remove(site.name.as_str()) {
+            Some(same) if !is_all_new && same == site => unchanged += 1,
+            Some(other) => {
+                tell(site, Change::Changed);
+                changed.push((id, Rc::clone(other)));
+            }
+            None => {
+                tell(site, Change::Removed);
+                removed.push(id);
+            }
         }
     }
     let is_new = |site: &&Rc<Site>| wanted.contains_key(site.name.as_str());
-    let new = next.sites.iter().filter(is_new).cloned().collect();
-    (gone, new)
+    let added: Vec<_> = next.sites.iter().filter(is_new).cloned().collect();
+    added.iter().for_each(|site| tell(site, Change::Added));
+    told.sort_by(|a, b| a.name.cmp(&b.name));
+    Difference {
+        removed,
+        changed,
+        added,
+        told,
+        unchanged,
+    }
 }
 
 /// Whether every site changes, although its own file did not.
@@ -132,21 +163,25 @@ mod tests {
         running: &[Rc<Site>],
         next: &Server,
         is_all_new: bool,
-    ) -> (Vec<u32>, Vec<String>) {
-        let (gone, new) = difference((1..).zip(running), next, is_all_new);
-        let names = new.iter().map(|site| site.name.clone());
-        (gone, names.collect())
+    ) -> (Vec<u32>, Vec<u32>, Vec<String>) {
+        let found = difference((1..).zip(running), next, is_all_new);
+        let told = found.told.iter();
+        let told = told.map(|site| format!("{} {:?}", site.name, site.change));
+        let changed = found.changed.iter().map(|(id, _)| *id);
+        assert_eq!(
+            found.unchanged as usize + found.changed.len() + found.removed.len(),
+            running.len()
+        );
+        (found.removed, changed.collect(), told.collect())
     }
 
     #[test]
     fn what_did_not_change_keeps_its_number() {
         let running = [site("a", "/1"), site("b", "/1"), site("c", "/1")].map(Rc::new);
         let next = server(vec![site("a", "/1"), site("b", "/2"), site("d", "/1")]);
-        let (gone, new) = difference_of(&running, &next, false);
-        assert_eq!(
-            (gone, new),
-            (vec![2, 3], vec!["b".to_owned(), "d".to_owned()])
-        );
+        let (removed, changed, told) = difference_of(&running, &next, false);
+        assert_eq!((removed, changed), (vec![3], vec![2]));
+        assert_eq!(told, ["b Changed", "c Removed", "d Added"]);
     }
 
     #[test]
@@ -156,8 +191,8 @@ mod tests {
         assert!(!changes_all_sites(&old, &next));
         next.php_ini_directory = "/etc/php/8.2/fpm".into();
         assert!(changes_all_sites(&old, &next));
-        let (gone, new) = difference_of(&running.map(Rc::new), &next, true);
-        assert_eq!((gone.len(), new.len()), (1, 1));
+        let (removed, changed, _) = difference_of(&running.map(Rc::new), &next, true);
+        assert_eq!((removed.len(), changed.len()), (0, 1));
     }
 
     #[test]

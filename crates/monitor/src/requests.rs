@@ -48,6 +48,7 @@ pub(crate) enum Verdict {
 /// | WakeSite | a site listed or retired | the same: a running request may need it | late |
 /// | ReplaceSite | as WakeSite | as WakeSite | late |
 /// | SiteReleased | a retired site | the same | late |
+/// | SiteWorks, SiteFails | a site that there is or was; nothing comes of it unless that is being tried | the same | late |
 /// | Drained | breach | yes | late |
 pub(crate) fn judge(message: ToMonitor, phase: Phase, known: impl Fn(u32) -> Known) -> Verdict {
     match (message, phase) {
@@ -58,6 +59,12 @@ pub(crate) fn judge(message: ToMonitor, phase: Phase, known: impl Fn(u32) -> Kno
         (ToMonitor::Ready, Phase::Draining | Phase::Stopping)
         | (ToMonitor::Drained, Phase::Stopping) => Verdict::Late,
         (ToMonitor::WakeSite(site) | ToMonitor::ReplaceSite(site), phase) => match known(site.0) {
+            Known::Never => Verdict::Breach,
+            Known::Former => Verdict::Late,
+            Known::Listed | Known::Retired if phase == Phase::Stopping => Verdict::Late,
+            Known::Listed | Known::Retired => Verdict::Allowed,
+        },
+        (ToMonitor::SiteWorks(site) | ToMonitor::SiteFails(site), phase) => match known(site.0) {
             Known::Never => Verdict::Breach,
             Known::Former => Verdict::Late,
             Known::Listed | Known::Retired if phase == Phase::Stopping => Verdict::Late,
@@ -88,7 +95,12 @@ mod tests {
 
     #[test]
     fn a_site_is_known_by_a_number_that_was_given_out() {
-        for message in [ToMonitor::WakeSite, ToMonitor::ReplaceSite] {
+        for message in [
+            ToMonitor::WakeSite,
+            ToMonitor::ReplaceSite,
+            ToMonitor::SiteWorks,
+            ToMonitor::SiteFails,
+        ] {
             let start = |site| verdict(message(SiteId(site)), Phase::Serving);
             assert_eq!(
                 [1, 2, 3, 4].map(start),

@@ -11,6 +11,7 @@ use hostel_sys::cgroup::{
     Bounds, CgroupError, Controller, Groups, SiteGroup, memory_max_default, shortcomings,
 };
 use hostel_sys::rlimit::Limits;
+use hostel_wire::takeover;
 
 /// What there is to bound sites with. Dropped, its control groups are removed: after all processes but this one have ended.
 #[derive(Debug)]
@@ -27,6 +28,35 @@ impl Resources {
             groups: Groups::begin(run),
             memory_max_default: memory_max_default(),
         }
+    }
+
+    /// The same for a program that takes the place of an earlier one of this process, which has made the control groups.
+    pub fn resume(run: &Path, groups: Option<takeover::Groups>) -> Self {
+        let Some(groups) = groups else {
+            return Self::begin(run);
+        };
+        Self {
+            groups: Groups::resume(groups.base.into(), groups.is_own, groups.count),
+            memory_max_default: memory_max_default(),
+        }
+    }
+
+    /// What [`resume`](Self::resume) takes.
+    pub fn state(&self) -> Option<takeover::Groups> {
+        let groups = self.groups.as_ref().ok()?;
+        let (base, is_own, count) = groups.state();
+        let base = base.display().to_string();
+        Some(takeover::Groups {
+            base,
+            is_own,
+            count,
+        })
+    }
+
+    /// The group of a sandbox that the earlier program has started. Without it, what happens at its bounds is not told.
+    pub fn resume_site(&self, path: Option<String>) -> Option<SiteGroup> {
+        let groups = self.groups.as_ref().ok()?;
+        groups.resume_site(path?.into()).ok()
     }
 
     /// What is weaker on this host than it should be, and what to do about it; `None` where nothing is.

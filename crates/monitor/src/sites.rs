@@ -37,6 +37,10 @@ pub(crate) struct Site {
     pub(crate) back_off: BackOff,
     /// A visitor waits for it.
     pub(crate) is_wanted: bool,
+    /// It is in the table, or was: one that is only tried is not.
+    pub(crate) is_listed: bool,
+    /// It is the old front's, by whose number it is known, until that has ended.
+    pub(crate) is_former: bool,
     /// It is no longer in the table; at this time it is ended even if the front has not released it.
     pub(crate) retired: Option<Instant>,
 }
@@ -57,6 +61,56 @@ pub(crate) struct Sandbox {
 }
 
 impl Sites {
+    /// Those of a configuration.
+    pub(crate) fn configured(configs: &[Rc<SiteConfig>], now: Instant) -> Self {
+        let mut sites = Self::default();
+        sites.change(&[], configs.to_vec(), now);
+        sites
+    }
+
+    /// None yet, for a program that takes the place of one that has given out these numbers.
+    pub(crate) fn resumed(last_id: u32) -> Self {
+        Self {
+            last_id,
+            ..Self::default()
+        }
+    }
+
+    /// A site as the old front knows it.
+    pub(crate) fn resume(
+        &mut self,
+        id: u32,
+        config: Rc<SiteConfig>,
+        sandbox: Option<Sandbox>,
+        now: Instant,
+    ) {
+        let site = Site {
+            config,
+            sandbox,
+            back_off: BackOff::new(now),
+            is_wanted: false,
+            is_listed: false,
+            is_former: true,
+            retired: None,
+        };
+        self.by_id.insert(id, site);
+    }
+
+    /// The last number that was given out.
+    pub(crate) fn last_id(&self) -> u32 {
+        self.last_id
+    }
+
+    /// Whether there is a site of this number.
+    pub(crate) fn is_there(&self, id: u32) -> bool {
+        self.by_id.contains_key(&id)
+    }
+
+    /// Whether this is a number of the old front's.
+    pub(crate) fn is_former(&self, id: u32) -> bool {
+        self.by_id.get(&id).is_some_and(|site| site.is_former)
+    }
+
     /// Take sites from the table, and put others into it; their numbers.
     pub(crate) fn change(
         &mut self,
@@ -69,11 +123,23 @@ impl Sites {
                 site.retired = Some(now + RELEASE_WITHIN);
             }
         }
-        new.into_iter().map(|one| self.add(one, now)).collect()
+        let add = |config| {
+            let id = self.try_out(config, now);
+            self.list(id);
+            id
+        };
+        new.into_iter().map(add).collect()
     }
 
-    /// Add a site under a number that was never used.
-    fn add(&mut self, config: Rc<SiteConfig>, now: Instant) -> SiteId {
+    /// What was tried comes into the table.
+    pub(crate) fn list(&mut self, id: SiteId) {
+        if let Some(site) = self.of(id) {
+            site.is_listed = true;
+        }
+    }
+
+    /// Add a site under a number that was never used; it is not in the table yet.
+    pub(crate) fn try_out(&mut self, config: Rc<SiteConfig>, now: Instant) -> SiteId {
         // At a thousand new sites a second the numbers last for seven weeks, so a wrap cannot happen in practice.
         self.last_id = self.last_id.saturating_add(1);
         self.identities
@@ -83,6 +149,8 @@ impl Sites {
             sandbox: None,
             back_off: BackOff::new(now),
             is_wanted: false,
+            is_listed: false,
+            is_former: false,
             retired: None,
         };
         self.by_id.insert(self.last_id, site);
@@ -111,7 +179,15 @@ impl Sites {
 
     /// Those of the table.
     pub(crate) fn listed(&self) -> impl Iterator<Item = (SiteId, &Site)> {
-        self.iter().filter(|(_, site)| site.retired.is_none())
+        self.iter()
+            .filter(|(_, site)| site.is_listed && site.retired.is_none())
+    }
+
+    /// The one of the table that has this name.
+    pub(crate) fn listed_as(&self, name: &str) -> Option<SiteId> {
+        let mut listed = self.listed();
+        let found = listed.find(|(_, site)| site.config.name == name);
+        found.map(|(id, _)| id)
     }
 
     /// The numbers of those of which `condition` is true, so that they can be changed meanwhile.
@@ -130,7 +206,7 @@ impl Sites {
     /// What is known about a number that the front names.
     pub(crate) fn known(&self, id: u32) -> Known {
         match self.by_id.get(&id) {
-            Some(site) if site.retired.is_some() => Known::Retired,
+            Some(site) if site.retired.is_some() || site.is_former => Known::Retired,
             Some(_) => Known::Listed,
             None if (1..=self.last_id).contains(&id) => Known::Former,
             None => Known::Never,
@@ -200,6 +276,24 @@ impl Sandbox {
             stop_until: None,
             unwatched_until: None,
         }
+    }
+
+    /// A sandbox that an earlier program of this process has started.
+    pub(crate) fn resumed(launched: Launched, now: Instant) -> Self {
+        Self {
+            exec_until: None,
+            ..Self::new(launched, now)
+        }
+    }
+
+    /// What the next program needs.
+    pub(crate) fn handed_on(&self) -> [BorrowedFd<'_>; 3] {
+        let launched = &self.launched;
+        [
+            launched.child.pidfd.as_fd(),
+            launched.control.as_fd(),
+            launched.errors.as_fd(),
+        ]
     }
 
     /// The files that tell when something has happened at its bounds, while they are watched.

@@ -1,7 +1,7 @@
 //! The loop: signals, the front, deaths, deadlines.
 //!
 //! Runs as root for the monitor's whole life, on one thread; it waits in poll and nowhere else. It trusts the kernel for
-//! deaths (pidfds), the front for nothing but the five questions of `requests`, and it reads nothing from a site. What it
+//! deaths (pidfds), the front for nothing but the seven questions of `requests`, and it reads nothing from a site. What it
 //! starts is told at once and never waited for. `front` and `sites` below have what is done about each, `reload` a new
 //! configuration.
 
@@ -16,10 +16,12 @@ use hostel_sys::helper::Helper;
 use hostel_sys::signal::Signals;
 use hostel_sys::wait::wait;
 use hostel_sys::watch::Watch;
+use hostel_wire::admin::Question;
 use hostel_wire::front_monitor::{Opened, SiteId, ToFront};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::Signal;
 
+use crate::control::Control;
 use crate::front::Front;
 use crate::log::{Log, with_causes};
 use crate::notify::Notify;
@@ -35,10 +37,13 @@ mod front;
 mod mail;
 mod reload;
 mod sites;
+mod upgrade;
 mod watch;
 
 pub(crate) use firewall::Firewall;
 pub(crate) use mail::Mail;
+pub(crate) use reload::Reload;
+pub(crate) use upgrade::{CHECK, TAKE_OVER, Upgrade};
 
 /// Why the monitor cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +70,15 @@ pub(crate) struct Monitor {
     pub(crate) directories: Directories,
     pub(crate) listeners: Vec<Rc<OwnedFd>>,
     pub(crate) status: Rc<OwnedFd>,
+    pub(crate) control: Control,
+    /// What an administrator has asked for and was not begun.
+    pub(crate) question: Option<Question>,
+    /// Whether SIGHUP came.
+    pub(crate) is_reload_due: bool,
+    pub(crate) reload: Option<Reload>,
+    pub(crate) upgrade: Option<Upgrade>,
+    /// Whether the outcome of the upgrade that this program came of was not told yet.
+    pub(crate) is_taking_over: bool,
     pub(crate) log: Log,
     pub(crate) programs: Programs,
     /// In what every sandbox differs from what is shipped: in nothing, but in a build for tests.
@@ -78,6 +92,8 @@ pub(crate) struct Monitor {
     pub(crate) firewall: Firewall,
     pub(crate) mail: Mail,
     pub(crate) front: Option<Front>,
+    /// The front of the program that this one took the place of, while it serves or finishes.
+    pub(crate) former: Option<Front>,
     pub(crate) front_back_off: BackOff,
     pub(crate) phase: Phase,
     /// Whether a front was ready once.
@@ -88,11 +104,14 @@ pub(crate) struct Monitor {
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Signal,
+    Control,
     HostChanged,
     Firewall,
     MailEnded,
-    FrontSpeaks,
-    FrontEnded,
+    Upgrade,
+    /// Of the present one, or the former.
+    FrontSpeaks(bool),
+    FrontEnded(bool),
     SiteAtBound(SiteId),
     SiteEnded(SiteId),
 }
@@ -115,18 +134,24 @@ impl Monitor {
         loop {
             self.act(Instant::now())?;
             let is_any_awake = self.sites.iter().any(|(_, site)| site.sandbox.is_some());
-            if self.phase == Phase::Stopping && self.front.is_none() && !is_any_awake {
+            let is_any_front = self.front.is_some() || self.former.is_some();
+            if self.phase == Phase::Stopping && !is_any_front && !is_any_awake {
                 return Ok(());
             }
-            self.flush_front();
+            self.flush_fronts();
             for event in self.wait()? {
                 match event {
                     Event::Signal => self.take_signals()?,
+                    Event::Control => {
+                        let heard = self.control.hear(Instant::now());
+                        self.question = heard.or(self.question);
+                    }
                     Event::HostChanged => self.take_changes(Instant::now()),
                     Event::Firewall => self.hear_firewall(),
                     Event::MailEnded => self.mail_ended()?,
-                    Event::FrontSpeaks => self.hear_front(),
-                    Event::FrontEnded => self.front_ended()?,
+                    Event::Upgrade => self.hear_upgrade(Instant::now()),
+                    Event::FrontSpeaks(is_former) => self.hear_front(is_former),
+                    Event::FrontEnded(is_former) => self.front_ended(is_former)?,
                     Event::SiteAtBound(id) => self.site_at_bound(id, Instant::now()),
                     Event::SiteEnded(id) => self.site_ended(id)?,
                 }
@@ -137,6 +162,10 @@ impl Monitor {
     fn wait(&self) -> Result<Vec<Event>, Fatal> {
         let mut polled = vec![PollFd::new(&self.signals, PollFlags::IN)];
         let mut events = vec![Event::Signal];
+        if let Some(socket) = self.control.polled() {
+            polled.push(PollFd::from_borrowed_fd(socket, PollFlags::IN));
+            events.push(Event::Control);
+        }
         if let Some(watch) = &self.watch {
             polled.push(PollFd::new(watch, PollFlags::IN));
             events.push(Event::HostChanged);
@@ -149,14 +178,22 @@ impl Monitor {
             polled.push(PollFd::from_borrowed_fd(file, PollFlags::IN));
             events.push(Event::MailEnded);
         }
-        if let Some(front) = &self.front {
+        let upgrade = self.upgrade.iter();
+        for file in upgrade.flat_map(|upgrade| upgrade.helper.polled()) {
+            polled.push(PollFd::from_borrowed_fd(file, PollFlags::IN));
+            events.push(Event::Upgrade);
+        }
+        for (front, is_former) in [(&self.front, false), (&self.former, true)] {
+            let Some(front) = front else {
+                continue;
+            };
             polled.push(PollFd::new(&front.child.pidfd, PollFlags::IN));
-            events.push(Event::FrontEnded);
+            events.push(Event::FrontEnded(is_former));
             if !front.is_given_up {
                 let mut flags = PollFlags::IN;
                 flags.set(PollFlags::OUT, front.has_unsent());
                 polled.push(PollFd::from_borrowed_fd(front.socket(), flags));
-                events.push(Event::FrontSpeaks);
+                events.push(Event::FrontSpeaks(is_former));
             }
         }
         for (id, site) in self.sites.iter() {
@@ -190,21 +227,33 @@ impl Monitor {
         let serves = self.phase == Phase::Serving;
         let firewall = self.firewall.next_deadline().filter(|_| serves);
         let mail = self.next_mail_start();
-        let others = front.into_iter().chain(watch).chain(firewall).chain(mail);
-        sites.chain(others).min()
+        let control = self.control.next_deadline();
+        let former = self.former.as_ref().and_then(|front| front.deadline);
+        let upgrade = self.upgrade.as_ref().map(|upgrade| upgrade.until);
+        let reload = self.reload_deadline();
+        let own = [front, former, watch, firewall, mail, control, reload, upgrade];
+        sites.chain(own.into_iter().flatten()).min()
     }
 
     /// Everything whose time has come.
     fn act(&mut self, now: Instant) -> Result<(), Fatal> {
-        if self.front.is_some() {
-            self.front_is_due(now);
-        } else if self.phase == Phase::Serving && self.front_back_off.not_before() <= now {
+        self.fronts_are_due(now);
+        if self.upgrade.as_ref().is_some_and(|one| one.until <= now) {
+            self.hear_upgrade(now);
+        }
+        if self.front.is_none()
+            && self.phase == Phase::Serving
+            && self.front_back_off.not_before() <= now
+        {
             self.start_front(now)?;
         }
         let is_due = |time: Option<Instant>| time.is_some_and(|time| time <= now);
         if is_due(self.watch.as_ref().and_then(Watch::due)) {
             self.take_changes(now);
         }
+        self.control.act(now);
+        self.take_question(now);
+        self.go_on_with_reload(now);
         self.firewall_is_due(now);
         self.mail_is_due(now);
         let may_start = !self.firewall.is_pending();
@@ -217,7 +266,7 @@ impl Monitor {
     fn take_signals(&mut self) -> Result<(), Fatal> {
         while let Some(signal) = self.signals.take().map_err(Fatal::Signals)? {
             match signal {
-                Signal::HUP => self.reload(),
+                Signal::HUP => self.is_reload_due = true,
                 Signal::USR1 => self.reopen_logs(),
                 // TERM and INT; no other was asked for.
                 _ => self.end(Instant::now()),
@@ -239,13 +288,14 @@ impl Monitor {
         self.notify.stopping();
         self.listeners.clear();
         let seconds = u32::try_from(DRAIN_LIMIT.as_secs()).unwrap_or(u32::MAX);
-        match &mut self.front {
-            Some(front) => {
-                self.phase = Phase::Draining;
-                front.tell(&ToFront::Drain { seconds }, &[]);
-                front.deadline = Some(now + DRAIN_LIMIT + END_WITHIN);
-            }
-            None => self.begin_stopping(now),
+        let fronts = self.front.iter_mut().chain(&mut self.former);
+        for front in fronts {
+            self.phase = Phase::Draining;
+            front.tell(&ToFront::Drain { seconds }, &[]);
+            front.deadline = Some(now + DRAIN_LIMIT + END_WITHIN);
+        }
+        if self.phase == Phase::Serving {
+            self.begin_stopping(now);
         }
     }
 
@@ -261,7 +311,7 @@ impl Monitor {
     }
 
     fn kill_all(&mut self, now: Instant) {
-        if let Some(front) = &mut self.front {
+        for front in self.front.iter_mut().chain(&mut self.former) {
             front.kill();
         }
         for sandbox in self
@@ -283,7 +333,7 @@ impl Monitor {
                     .error(format_args!("cannot reopen the log: {text}"));
             }
         }
-        if let Some(front) = &mut self.front {
+        for front in self.front.iter_mut().chain(&mut self.former) {
             front.tell(&ToFront::Descriptor(Opened::ServerLog), &[&self.log.file()]);
         }
         self.tell_mail_log();

@@ -147,6 +147,33 @@ impl Groups {
         Ok(groups)
     }
 
+    /// The groups that an earlier program of this process has made: the directory above them, whether this process had to leave it, and
+    /// how many sandboxes had one.
+    ///
+    /// # Errors
+    /// See [`CgroupError`].
+    pub fn resume(base: PathBuf, is_own: bool, count: u64) -> Result<Self, CgroupError> {
+        Ok(Self {
+            controllers: listed(&base, SUBTREE)?,
+            base,
+            is_own,
+            count: Cell::new(count),
+        })
+    }
+
+    /// What [`resume`](Self::resume) takes.
+    pub fn state(&self) -> (&Path, bool, u64) {
+        (&self.base, self.is_own, self.count.get())
+    }
+
+    /// The group of a sandbox that an earlier program of this process has made.
+    ///
+    /// # Errors
+    /// See [`CgroupError`].
+    pub fn resume_site(&self, path: PathBuf) -> Result<SiteGroup, CgroupError> {
+        SiteGroup::resume(path, &self.controllers)
+    }
+
     /// Whether this controller is there.
     pub fn has(&self, controller: Controller) -> bool {
         self.controllers.contains(&controller)

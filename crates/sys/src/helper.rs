@@ -4,15 +4,13 @@
 //! the end, with a bound. It finds the socket on its descriptor 3, and is to end when that does.
 
 use std::ffi::CString;
-use std::fs::File;
-use std::io::{self, Seek, Write};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
-use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, waitpid,
@@ -20,6 +18,7 @@ use rustix::process::{
 
 use crate::child::{Program, start};
 use crate::fdpass::{message_pair, receive, send};
+use crate::memory_file;
 use crate::wait::wait;
 
 /// A running helper. Dropped, its socket closes.
@@ -74,9 +73,7 @@ impl Helper {
     }
 
     fn send(&self, message: &[u8], content: &[u8]) -> io::Result<()> {
-        let mut file = File::from(memfd_create("message", MemfdFlags::CLOEXEC)?);
-        file.write_all(content)?;
-        file.rewind()?;
+        let file = memory_file::write(content)?;
         send(&self.socket, message, &[file.as_fd()])
     }
 
@@ -109,6 +106,15 @@ impl Helper {
     /// End it at once. It may have ended already, which is what is wanted.
     pub fn kill(&self) {
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+
+    /// End it at once, and wait for that, but not longer than `limit`. It hears nothing of it before.
+    pub fn abandon(self, limit: Duration) {
+        self.kill();
+        // What does not end now is reaped by whoever comes next; nothing depends on it.
+        let mut polled = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        let _ = wait(&mut polled, Some(Instant::now() + limit));
+        let _ = self.has_ended();
     }
 
     /// Close its socket, upon which it is to end, and wait for that, but not longer than `limit`.

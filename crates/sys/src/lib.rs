@@ -9,11 +9,13 @@
 //! - [`cred`]: users, giving up privileges, the proof of it; every process.
 //! - [`fdpass`]: messages with descriptors; every process.
 //! - [`front_sandbox`]: what the front denies itself; front.
+//! - [`handover`]: becoming another program with open descriptors; monitor.
 //! - [`helper`]: a program of the same user that works for this one; monitor.
 //! - [`home`]: a site's home, opened safely; monitor, command line.
 //! - [`lease`]: whether anybody has a file open; keeper.
 //! - [`layers`]: the layers of a sandbox by name; monitor, command line.
 //! - [`mail_sandbox`]: what the mail broker denies itself; mail broker.
+//! - [`memory_file`]: messages larger than a packet; monitor, command line.
 //! - [`process`]: first acts of every program.
 //! - [`quota`]: bounds on what is in a directory tree; monitor, command line.
 //! - [`ring`]: memory that front and worker share; front, worker, command line.
@@ -42,11 +44,13 @@ pub mod clock;
 pub mod cred;
 pub mod fdpass;
 pub mod front_sandbox;
+pub mod handover;
 pub mod helper;
 pub mod home;
 pub mod layers;
 pub mod lease;
 pub mod mail_sandbox;
+pub mod memory_file;
 mod mount;
 pub mod process;
 pub mod quota;

@@ -129,6 +129,21 @@ pub enum Progress {
 }
 
 impl Child {
+    /// A process that reached exec as a child of an earlier program of this process.
+    ///
+    /// # Errors
+    /// There is no descriptor left.
+    pub fn resumed(pid: u32, pidfd: OwnedFd) -> io::Result<Self> {
+        // The other end is closed at once, as by an exec.
+        let (report, _) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        Ok(Self {
+            pid,
+            pidfd,
+            report,
+            mounts: Vec::new(),
+        })
+    }
+
     /// Read the report without waiting.
     ///
     /// # Errors

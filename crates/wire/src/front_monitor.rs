@@ -4,7 +4,7 @@
 //! descriptors (the number is [`ToFront::descriptors`]); messages to the monitor have a fixed size and carry none.
 //!
 //! Order at start: `Settings`, `Descriptor` for each socket and file, the table (`TableBegin`, `Site`…, `TableEnd`), then the
-//! front answers `Ready`. On reload only what has changed of the table is sent, in the same way; on a restart of the front everything is,
+//! front answers `Ready`. On reload sites that are awake and have changed are tried first; then only what has changed of the table is sent, in the same way; on a restart of the front everything is,
 //! and a `Keeper` for each site that is awake.
 
 use crate::codec::{Malformed, Reader, Writer};
@@ -38,6 +38,11 @@ pub enum ToFront {
     Sites(Vec<SiteEntry>),
     /// Sites that left the table: they are to be finished and released.
     Gone(Vec<SiteId>),
+    /// Another front takes new connections from now on: finish those that are open, each with its next answer, within `seconds`, then end.
+    Leave {
+        /// The longest wait.
+        seconds: u32,
+    },
     /// The site has no sandbox (any more).
     SiteDown {
         /// Which site.
@@ -63,6 +68,8 @@ pub enum ToFront {
     TableBegin,
     /// These were all; they hold from now on, all at once.
     TableEnd,
+    /// Sites that may come into the table, if they start: each is to be woken, PHP too, and answered by `SiteWorks` or `SiteFails`.
+    Trial(Vec<SiteEntry>),
 }
 
 /// What a `Descriptor` message carries.
@@ -160,8 +167,12 @@ pub enum ToMonitor {
     Ready,
     /// A site has a visitor and a keeper that broke its word or does not answer: its sandbox may be killed, and is to start anew.
     ReplaceSite(SiteId),
+    /// A site that is tried does not start.
+    SiteFails(SiteId),
     /// A site that is no longer in the table has no running request; its sandbox may be ended.
     SiteReleased(SiteId),
+    /// A site that is tried has started, and PHP in it.
+    SiteWorks(SiteId),
     /// A site without a sandbox has a visitor.
     WakeSite(SiteId),
 }
@@ -202,10 +213,12 @@ impl ToFront {
             | Self::Settings(_)
             | Self::Sites(_)
             | Self::Gone(_)
+            | Self::Leave { .. }
             | Self::SiteDown { .. }
             | Self::SiteNotice { .. }
             | Self::TableBegin
-            | Self::TableEnd => 0,
+            | Self::TableEnd
+            | Self::Trial(_) => 0,
         }
     }
 
@@ -222,13 +235,7 @@ impl ToFront {
             }),
             Self::Keeper { site, pid } => w.u8(3).u32(site.0).u32(*pid),
             Self::Settings(settings) => w.u8(4).u8(settings.log_level),
-            Self::Sites(sites) => {
-                w.u8(5).count(sites.len());
-                for site in sites {
-                    site.encode(&mut w);
-                }
-                &mut w
-            }
+            Self::Sites(sites) => write_sites(w.u8(5), sites),
             Self::Gone(sites) => {
                 w.u8(11).count(sites.len());
                 for site in sites {
@@ -252,6 +259,8 @@ impl ToFront {
             Self::SiteLogs { site } => w.u8(7).u32(site.0),
             Self::TableBegin => w.u8(8),
             Self::TableEnd => w.u8(9),
+            Self::Leave { seconds } => w.u8(12).u32(*seconds),
+            Self::Trial(sites) => write_sites(w.u8(13), sites),
             Self::SiteNotice { site, notice } => {
                 let w = w.u8(10).u32(site.0);
                 match notice {
@@ -289,11 +298,7 @@ impl ToFront {
             4 => Self::Settings(FrontSettings {
                 log_level: r.u8("log level")?,
             }),
-            5 => {
-                let count = r.count(limits::TABLE_SITES_MAX, "sites")?;
-                let sites = (0..count).map(|_| SiteEntry::decode(&mut r));
-                Self::Sites(sites.collect::<Result<_, _>>()?)
-            }
+            5 => Self::Sites(read_sites(&mut r)?),
             6 => Self::SiteDown {
                 site: SiteId(r.u32("site")?),
                 reason: match r.u8("reason")? {
@@ -328,6 +333,10 @@ impl ToFront {
                 let sites = (0..count).map(|_| r.u32("site").map(SiteId));
                 Self::Gone(sites.collect::<Result<_, _>>()?)
             }
+            12 => Self::Leave {
+                seconds: r.u32("seconds")?,
+            },
+            13 => Self::Trial(read_sites(&mut r)?),
             _ => return Err(Malformed::Value("kind of message to the front")),
         };
         r.end("message to the front")?;
@@ -390,6 +399,8 @@ impl ToMonitor {
             Self::SiteReleased(site) => (3, site.0),
             Self::WakeSite(site) => (4, site.0),
             Self::ReplaceSite(site) => (5, site.0),
+            Self::SiteWorks(site) => (6, site.0),
+            Self::SiteFails(site) => (7, site.0),
         };
         let [a, b, c, d] = site.to_le_bytes();
         [kind, a, b, c, d]
@@ -407,6 +418,8 @@ impl ToMonitor {
             3 => Ok(Self::SiteReleased(site)),
             4 => Ok(Self::WakeSite(site)),
             5 => Ok(Self::ReplaceSite(site)),
+            6 => Ok(Self::SiteWorks(site)),
+            7 => Ok(Self::SiteFails(site)),
             _ => Err(Malformed::Value("kind of message to the monitor")),
         }
     }
@@ -414,6 +427,19 @@ impl ToMonitor {
 
 /// What stands before the entries of sites, and then some.
 const SITES_HEAD_BYTES: usize = 16;
+
+fn write_sites<'w>(w: &'w mut Writer, sites: &[SiteEntry]) -> &'w mut Writer {
+    w.count(sites.len());
+    for site in sites {
+        site.encode(w);
+    }
+    w
+}
+
+fn read_sites(r: &mut Reader<'_>) -> Result<Vec<SiteEntry>, Malformed> {
+    let count = r.count(limits::TABLE_SITES_MAX, "sites")?;
+    (0..count).map(|_| SiteEntry::decode(r)).collect()
+}
 
 pub(crate) fn write_texts(w: &mut Writer, texts: &[String]) {
     w.count(texts.len());
@@ -493,6 +519,8 @@ mod tests {
             },
             ToFront::TableBegin,
             ToFront::TableEnd,
+            ToFront::Leave { seconds: 30 },
+            ToFront::Trial(vec![entry(), entry()]),
         ] {
             let bytes = message.encode();
             assert_eq!(ToFront::decode(&bytes), Ok(message.clone()));
@@ -549,6 +577,8 @@ mod tests {
             ToMonitor::SiteReleased(SiteId(1)),
             ToMonitor::WakeSite(SiteId(9)),
             ToMonitor::ReplaceSite(SiteId(9)),
+            ToMonitor::SiteWorks(SiteId(9)),
+            ToMonitor::SiteFails(SiteId(9)),
         ] {
             assert_eq!(ToMonitor::decode(&message.encode()), Ok(message));
         }

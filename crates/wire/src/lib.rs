@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! monitor ──front_monitor──▶ front         settings, sockets, logs, the table of sites, a site's keeper
-//! monitor ◀──front_monitor── front         five questions of five bytes
+//! monitor ◀──front_monitor── front         seven questions of five bytes
 //! monitor ──monitor_keeper─▶ keeper        settings, a front, stop; one way
 //! front   ──front_keeper───▶ keeper        what is at this path, one more worker
 //! front   ◀──front_keeper─── keeper        a file, a script, a worker died
@@ -15,6 +15,8 @@
 //! front   ──front_worker───▶ worker        a request
 //! front   ◀──front_worker─── worker        its answer
 //! monitor ◀─monitor_firewall▶ firewall     where sites may connect to; it is in force
+//! hostel  ◀──────admin─────▶ monitor      reload, upgrade; what came of it
+//! monitor ───takeover─────▶ monitor        what one program of it hands to the next
 //! firewall ◀firewall_resolver▶ resolver    which addresses has this name
 //! monitor ──monitor_mail───▶ mail          where mail goes, who may send how much; one way
 //! site    ◀─────mail───────▶ mail          a message; accepted, or why not
@@ -22,6 +24,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod codec;
 pub mod egress;
 pub mod firewall_resolver;
@@ -34,4 +37,5 @@ pub mod mail;
 pub mod monitor_firewall;
 pub mod monitor_keeper;
 pub mod monitor_mail;
+pub mod takeover;
 pub mod view;

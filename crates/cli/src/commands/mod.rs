@@ -3,5 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod firewall;
 pub(crate) mod mail;
+pub(crate) mod reload;
 pub(crate) mod serve;
 pub(crate) mod status;
+pub(crate) mod upgrade;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use hostel_front::front::Stage;
 use hostel_front::logs::{Level, Logs};
 use hostel_front::monitor::{self, Monitor, MonitorError};
 use hostel_sys::fdpass;
@@ -139,7 +140,7 @@ fn what_the_monitor_says_is_done_until_it_says_drain() {
             say(&socket, &message, descriptors);
         }
         let wait = monitor::follow(&front, &monitor).await.unwrap();
-        assert_eq!(wait, Duration::from_secs(7));
+        assert_eq!(wait, (Stage::Ending, Duration::from_secs(7)));
         assert!(front.sites.find("x.example").is_none());
         assert_eq!(front.sites.find("new.example").unwrap().entry.id, site);
         say(&socket, &ToFront::Descriptor(Opened::HttpListener), 1);

@@ -41,7 +41,7 @@ impl Server {
                 let serving = accept::serve_patiently(listener, Rc::clone(&front), patience);
                 tokio::task::spawn_local(serving);
                 while let Some(Order::Drain) = received.recv().await {
-                    front.drain.ask();
+                    front.drain.ask(hostel_front::front::Stage::Ending);
                 }
             });
         });

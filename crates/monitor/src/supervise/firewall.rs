@@ -64,6 +64,13 @@ impl Firewall {
         }
     }
 
+    /// Before another program takes this one's place: the rules stay, and there is another firewall soon.
+    pub(super) fn abandon(&mut self) {
+        if let Some(helper) = self.helper.take() {
+            helper.abandon(DISMISSED_WITHIN);
+        }
+    }
+
     fn tell(&self) {
         let generation = self.generation;
         if let Some(helper) = &self.helper {
@@ -97,8 +104,7 @@ impl Monitor {
     }
 
     /// The configuration has changed. Sites that still end count where no other has their user.
-    pub(super) fn change_rules(&mut self, now: Instant) {
-        let mut policy = self.server.egress();
+    pub(super) fn change_rules(&mut self, mut policy: Policy, now: Instant) {
         let users: BTreeSet<u32> = policy.sites.iter().map(|site| site.uid).collect();
         let others = self
             .sites

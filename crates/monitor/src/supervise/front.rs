@@ -7,16 +7,20 @@ use hostel_config::Site;
 use hostel_sys::spawn::Progress;
 use hostel_wire::front_monitor::{Down, FrontSettings, Opened, SiteId, ToFront, ToMonitor};
 
+use super::reload::PHP_FAILED;
 use super::{END_WITHIN, Fatal, Monitor};
 use crate::front::{Front, FrontError};
 use crate::log::{say, with_causes};
-use crate::requests::{Phase, Verdict, judge};
+use crate::requests::{Known, Phase, Verdict, judge};
 use crate::sites::milliseconds;
 
 impl Monitor {
     /// Start a front and give it everything, down to the sandboxes that are awake.
     pub(super) fn start_front(&mut self, now: Instant) -> Result<(), Fatal> {
-        let (child, socket) = match self.programs.front(&self.server.user, &self.resources) {
+        let (child, socket) = match self
+            .programs
+            .front(&self.server.user, Some(&self.resources))
+        {
             Ok(started) => started,
             Err(error) if !self.is_announced => return Err(Fatal::Launch(error)),
             Err(error) => {
@@ -25,6 +29,7 @@ impl Monitor {
                 self.log.error(format_args!(
                     "cannot start the front, again in {wait:?}: {text}"
                 ));
+                self.keep_former(&format!("was not started: {text}"));
                 return Ok(());
             }
         };
@@ -43,9 +48,13 @@ impl Monitor {
         self.front = Some(front);
         let all: Vec<SiteId> = self.sites.listed().map(|(id, _)| id).collect();
         self.tell_changes(&[], &all);
+        for id in self.tried() {
+            self.tell_trial(id);
+        }
+        let is_its = |site: &crate::sites::Site| site.retired.is_none() && !site.is_former;
         for id in self
             .sites
-            .ids(|site| site.sandbox.is_some() && site.retired.is_none())
+            .ids(|site| site.sandbox.is_some() && is_its(site))
         {
             self.tell_logs(id);
             self.connect(id);
@@ -54,8 +63,18 @@ impl Monitor {
     }
 
     /// Change the table, and tell the front what has changed.
-    pub(super) fn change_table(&mut self, gone: &[SiteId], new: Vec<Rc<Site>>, now: Instant) {
-        let added = self.sites.change(gone, new, now);
+    pub(super) fn change_table(
+        &mut self,
+        gone: &[SiteId],
+        new: Vec<Rc<Site>>,
+        tried: &[SiteId],
+        now: Instant,
+    ) {
+        let mut added = self.sites.change(gone, new, now);
+        for id in tried {
+            self.sites.list(*id);
+        }
+        added.extend(tried);
         self.tell_changes(gone, &added);
     }
 
@@ -70,7 +89,8 @@ impl Monitor {
     }
 
     pub(super) fn tell_down(&mut self, site: SiteId, reason: Down, retry: Duration) {
-        if let Some(front) = &mut self.front {
+        let is_former = self.sites.is_former(site.0);
+        if let Some(front) = front_of(is_former, &mut self.front, &mut self.former) {
             let retry_ms = milliseconds(retry);
             let message = ToFront::SiteDown {
                 site,
@@ -81,41 +101,59 @@ impl Monitor {
         }
     }
 
-    pub(super) fn flush_front(&mut self) {
-        if let Some(front) = &mut self.front
-            && let Err(error) = front.flush()
-        {
-            self.give_up_front(&error);
+    pub(super) fn flush_fronts(&mut self) {
+        for is_former in [false, true] {
+            if let Some(front) = front_of(is_former, &mut self.front, &mut self.former)
+                && let Err(error) = front.flush()
+            {
+                self.give_up_front(is_former, &error);
+            }
         }
     }
 
     /// Take messages, so many that others have their turn.
-    pub(super) fn hear_front(&mut self) {
+    pub(super) fn hear_front(&mut self, is_former: bool) {
         for _ in 0..MESSAGES_PER_TURN {
-            let Some(front) = self.front.as_mut().filter(|front| !front.is_given_up) else {
+            let front = front_of(is_former, &mut self.front, &mut self.former);
+            let Some(front) = front.filter(|front| !front.is_given_up) else {
                 return;
+            };
+            // The old front has a deadline once it was told to leave.
+            let is_leaving = is_former && front.deadline.is_some();
+            let phase = if is_leaving && self.phase == Phase::Serving {
+                Phase::Draining
+            } else {
+                self.phase
             };
             let message = match front.hear() {
                 Ok(Some(message)) => message,
                 Ok(None) => return,
-                Err(FrontError::Closed) if self.phase != Phase::Serving => {
+                Err(FrontError::Closed) if phase != Phase::Serving => {
                     // Its work is done; this is the way it ends.
                     front.is_given_up = true;
                     front.deadline = Some(Instant::now() + END_WITHIN);
                     return;
                 }
-                Err(error) => return self.give_up_front(&error),
+                Err(error) => return self.give_up_front(is_former, &error),
             };
-            match judge(message, self.phase, |site| self.sites.known(site)) {
-                Verdict::Allowed => self.grant(message),
+            // Neither knows the other's numbers.
+            let known = |site| match self.sites.is_former(site) {
+                of_former if of_former != is_former && self.sites.is_there(site) => Known::Never,
+                _ => self.sites.known(site),
+            };
+            match judge(message, phase, known) {
+                Verdict::Allowed => self.grant(message, is_former),
                 Verdict::Late => {}
-                Verdict::Breach => return self.give_up_front(&FrontError::Breach(message)),
+                Verdict::Breach => {
+                    return self.give_up_front(is_former, &FrontError::Breach(message));
+                }
             }
         }
     }
 
-    fn grant(&mut self, message: ToMonitor) {
+    fn grant(&mut self, message: ToMonitor, is_former: bool) {
         match message {
+            ToMonitor::Ready if is_former => {}
             ToMonitor::Ready => self.front_is_ready(),
             ToMonitor::WakeSite(id) => {
                 // While it runs, this is a visitor who came when it was ending: it is started again then.
@@ -136,13 +174,15 @@ impl Monitor {
                     }
                 }
             }
+            ToMonitor::SiteWorks(id) => self.trial_ended(id, Ok(())),
+            ToMonitor::SiteFails(id) => self.trial_ended(id, Err(PHP_FAILED)),
             ToMonitor::SiteReleased(id) => {
                 if let Some(site) = self.sites.of(id) {
                     site.retired = Some(Instant::now());
                 }
             }
             ToMonitor::Drained => {
-                if let Some(front) = &mut self.front {
+                if let Some(front) = front_of(is_former, &mut self.front, &mut self.former) {
                     front.deadline = Some(Instant::now() + END_WITHIN);
                 }
             }
@@ -153,6 +193,7 @@ impl Monitor {
         if let Some(front) = &mut self.front {
             front.deadline = None;
         }
+        self.relieve_former(Instant::now());
         if self.is_announced {
             return;
         }
@@ -170,8 +211,8 @@ impl Monitor {
         self.notify.ready();
     }
 
-    fn give_up_front(&mut self, error: &FrontError) {
-        if let Some(front) = &mut self.front {
+    fn give_up_front(&mut self, is_former: bool, error: &FrontError) {
+        if let Some(front) = front_of(is_former, &mut self.front, &mut self.former) {
             front.kill();
         }
         let text = with_causes(error);
@@ -180,19 +221,19 @@ impl Monitor {
     }
 
     /// Kill it when it was not ready, or did not end, in time.
-    pub(super) fn front_is_due(&mut self, now: Instant) {
-        if let Some(front) = &mut self.front
-            && front.deadline.is_some_and(|deadline| deadline <= now)
-        {
-            front.deadline = None;
-            front.kill();
-            self.log
-                .error(format_args!("the front took too long and is killed"));
+    pub(super) fn fronts_are_due(&mut self, now: Instant) {
+        for front in self.front.iter_mut().chain(&mut self.former) {
+            if front.deadline.is_some_and(|deadline| deadline <= now) {
+                front.deadline = Some(now + END_WITHIN);
+                front.kill();
+                self.log
+                    .error(format_args!("the front took too long and is killed"));
+            }
         }
     }
 
-    pub(super) fn front_ended(&mut self) -> Result<(), Fatal> {
-        let Some(front) = &self.front else {
+    pub(super) fn front_ended(&mut self, is_former: bool) -> Result<(), Fatal> {
+        let Some(front) = front_of(is_former, &mut self.front, &mut self.former) else {
             return Ok(());
         };
         let Some(ending) = front.child.ended().map_err(Fatal::Wait)? else {
@@ -202,26 +243,45 @@ impl Monitor {
             Ok(Progress::Failed(step)) => format!("was not started: {step}"),
             _ => ending.to_string(),
         };
-        let begun = front.begun;
-        self.front = None;
-        let now = Instant::now();
+        let (begun, now) = (front.begun, Instant::now());
+        if is_former {
+            self.former_ended(now);
+        } else {
+            self.front = None;
+        }
         match self.phase {
+            Phase::Serving if is_former => return Ok(()),
             Phase::Serving if !self.is_announced => return Err(Fatal::Front(text)),
             Phase::Serving => {
                 let wait = self.front_back_off.died(begun, now);
                 self.log.error(format_args!(
                     "the front {text}; another one starts in {wait:?}"
                 ));
+                self.keep_former(&text);
             }
+            Phase::Draining if self.front.is_some() || self.former.is_some() => return Ok(()),
             Phase::Draining => self.begin_stopping(now),
             Phase::Stopping => {}
         }
         // No front has requests of these any more.
-        for site in self.sites.iter_mut().filter(|site| site.retired.is_some()) {
+        let is_gone = |site: &&mut crate::sites::Site| site.retired.is_some();
+        for site in self.sites.iter_mut().filter(is_gone) {
             site.retired = Some(now);
             site.is_wanted = false;
         }
         Ok(())
+    }
+}
+
+/// The old front, or the one that serves.
+pub(super) fn front_of<'f>(
+    is_former: bool,
+    front: &'f mut Option<Front>,
+    former: &'f mut Option<Front>,
+) -> Option<&'f mut Front> {
+    match is_former {
+        true => former.as_mut(),
+        false => front.as_mut(),
     }
 }
 

@@ -9,6 +9,7 @@ use hostel_sys::signal::Ending;
 use hostel_sys::spawn::Progress;
 use hostel_wire::front_monitor::{Down, Notice, SiteId, ToFront};
 
+use super::front::front_of;
 use super::{Fatal, Monitor, STOP_LIMIT};
 use crate::log::with_causes;
 use crate::sites::Sandbox;
@@ -91,6 +92,7 @@ impl Monitor {
                 let text = with_causes(&error);
                 self.log
                     .error(format_args!("site {name}: not started: {text}"));
+                self.trial_ended(id, Err(&format!("it was not started: {text}")));
                 self.tell_down(id, Down::SpawnFailed, wait);
             }
         }
@@ -98,7 +100,10 @@ impl Monitor {
 
     /// Give front and keeper the two ends of a socket.
     pub(super) fn connect(&mut self, id: SiteId) {
-        let (Some(front), Some(site)) = (&mut self.front, self.sites.of(id)) else {
+        let Some(site) = self.sites.of(id) else {
+            return;
+        };
+        let Some(front) = front_of(site.is_former, &mut self.front, &mut self.former) else {
             return;
         };
         let Some(sandbox) = &site.sandbox else {
@@ -127,7 +132,10 @@ impl Monitor {
 
     /// Open the site's logs and give them to the front.
     pub(super) fn tell_logs(&mut self, id: SiteId) {
-        let (Some(front), Some(site)) = (&mut self.front, self.sites.of(id)) else {
+        let Some(site) = self.sites.of(id) else {
+            return;
+        };
+        let Some(front) = front_of(site.is_former, &mut self.front, &mut self.former) else {
             return;
         };
         let config = &site.config;
@@ -154,8 +162,9 @@ impl Monitor {
         };
         let (events, name) = (sandbox.new_events(now), &site.config.name);
         let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        let mut front = front_of(site.is_former, &mut self.front, &mut self.former);
         let mut tell = |notice| {
-            if let Some(front) = &mut self.front {
+            if let Some(front) = &mut front {
                 front.tell(&ToFront::SiteNotice { site: id, notice }, &[]);
             }
         };
@@ -206,11 +215,13 @@ impl Monitor {
             None if was_asked => (Down::Asleep, Duration::ZERO),
             None => (Down::Died, site.back_off.died(sandbox.begun, now)),
         };
-        let name = &site.config.name;
+        let (name, is_retired) = (&site.config.name, site.retired.is_some_and(|it| it <= now));
         match failed {
-            Some(step) => self
-                .log
-                .error(format_args!("site {name}: not started: {step}")),
+            Some(step) => {
+                let text = format!("not started: {step}");
+                self.log.error(format_args!("site {name}: {text}"));
+                self.trial_ended(id, Err(&format!("it was {text}")));
+            }
             None if was_asked => {
                 site.back_off.ended_well(now);
                 self.log.debugging(format_args!("site {name}: asleep"));
@@ -219,7 +230,7 @@ impl Monitor {
                 "site {name}: the keeper {ending}; it may start again in {wait:?}"
             )),
         }
-        if site.retired.is_some_and(|time| time <= now) {
+        if is_retired {
             self.sites.remove(id);
         } else {
             self.tell_down(id, reason, wait);

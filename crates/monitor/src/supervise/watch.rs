@@ -36,7 +36,7 @@ impl Monitor {
             }
         }
         if !gone.is_empty() {
-            self.change_table(&gone, configs, now);
+            self.change_table(&gone, configs, &[], now);
         }
     }
 }

@@ -5,8 +5,9 @@ use std::path::Path;
 /// Direct dependencies at most.
 const DEPENDENCIES_MAX: usize = 5;
 /// Lines of source without tests at most. It was 2,000 until root also put limits around sites, and handed the launching of a
-/// sandbox to `hostel prove` as a documented library; and 2,600 until it also started and told the mail broker.
-const LINES_MAX: usize = 2900;
+/// sandbox to `hostel prove` as a documented library; and 2,600 until it answered an administrator on a socket, tried a changed site
+/// before it took the place of the old one, and went on as another program.
+const LINES_MAX: usize = 3800;
 
 pub(crate) fn dependencies() {
     let listed: Vec<&str> = include_str!("../../DEPENDENCIES")

@@ -18,6 +18,7 @@ struct FakeFront {
     heard: Vec<String>,
     logs: Vec<(u32, File)>,
     keepers: Vec<(u32, OwnedFd)>,
+    tried: Vec<SiteId>,
     is_silent: bool,
 }
 
@@ -29,6 +30,7 @@ pub(crate) fn run() {
         heard: Vec::new(),
         logs: Vec::new(),
         keepers: Vec::new(),
+        tried: Vec::new(),
         is_silent: false,
     };
     loop {
@@ -90,6 +92,9 @@ impl FakeFront {
             }
             ToFront::Keeper { site, pid } => {
                 self.note(format!("keeper {} {pid}", site.0));
+                if self.tried.contains(&site) {
+                    self.say(ToMonitor::SiteWorks(site));
+                }
                 self.keepers.push((site.0, descriptors.next().unwrap()));
             }
             ToFront::SiteDown {
@@ -101,7 +106,14 @@ impl FakeFront {
                 self.note(format!("notice {} {notice:?}", site.0));
             }
             ToFront::Drain { .. } if self.is_silent => {}
-            ToFront::Drain { .. } => {
+            ToFront::Trial(sites) => {
+                for site in sites {
+                    self.note(format!("trial {} {}", site.id.0, site.name));
+                    self.tried.push(site.id);
+                    self.say(ToMonitor::WakeSite(site.id));
+                }
+            }
+            ToFront::Drain { .. } | ToFront::Leave { .. } => {
                 self.say(ToMonitor::Drained);
                 std::process::exit(0);
             }

@@ -13,6 +13,7 @@
 
 mod budget;
 mod capabilities;
+mod control;
 mod deaths;
 mod fake_firewall;
 mod fake_front;
@@ -71,6 +72,7 @@ fn main() {
         cases.push(("processes have nothing in common", life::nothing_in_common));
         cases.push(("programs may be replaced", life::replaced_programs));
         cases.push(("a broken configuration changes nothing", reload::broken));
+        cases.extend(control::CASES);
         cases.extend(firewall::CASES);
     } else {
         println!("skipped: only root can start the monitor");

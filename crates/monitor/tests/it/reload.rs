@@ -14,7 +14,12 @@ pub(crate) fn sites() {
     scene.wait_for("the changes", || scene.heard("end").len() == 2);
     let heard = scene.front("heard");
     let changes = heard.rsplit("begin\n").next().unwrap();
-    assert_eq!(changes, "gone 2\ngone 3\nsite 4 b\nsite 5 d\nend");
+    assert_eq!(
+        scene.heard("trial"),
+        ["trial 4 b"],
+        "awake, so it was tried"
+    );
+    assert_eq!(changes, "gone 3\ngone 2\nsite 5 d\nsite 4 b\nend");
     assert!(
         keepers.into_iter().all(runs),
         "nobody has released anything yet"

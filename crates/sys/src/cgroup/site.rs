@@ -80,17 +80,40 @@ impl SiteGroup {
         };
         for controller in controllers {
             bound(&group.path, *controller, bounds)?;
+        }
+        group.open_events(controllers)?;
+        Ok(group)
+    }
+
+    /// The group at `path`, which has its bounds.
+    pub(super) fn resume(path: PathBuf, controllers: &[Controller]) -> Result<Self, CgroupError> {
+        let mut group = Self {
+            directory: directory(&path)?,
+            path,
+            memory_events: None,
+            processes_events: None,
+            seen: Events::default(),
+        };
+        group.open_events(controllers)?;
+        Ok(group)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn open_events(&mut self, controllers: &[Controller]) -> Result<(), CgroupError> {
+        for controller in controllers {
             match controller {
-                Controller::Memory => group.memory_events = Some(group.open(MEMORY_EVENTS)?),
-                Controller::Processes => {
-                    group.processes_events = Some(group.open(PROCESSES_EVENTS)?)
-                }
+                Controller::Memory => self.memory_events = Some(self.open(MEMORY_EVENTS)?),
+                Controller::Processes => self.processes_events = Some(self.open(PROCESSES_EVENTS)?),
                 Controller::Cpu | Controller::Disk => {}
             }
         }
         // The kernel tells of changes since the last reading only.
-        group.new_events();
-        Ok(group)
+        self.new_events();
+        Ok(())
     }
 
     fn open(&self, file: &str) -> Result<File, CgroupError> {
