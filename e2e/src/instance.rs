@@ -376,7 +376,8 @@ impl Instance {
         http::exchange(self.port, &Request::get("is-it-up.invalid", "/")).is_ok()
     }
 
-    fn program(&self, name: &str) -> PathBuf {
+    /// One of the programs, such as `hostel`.
+    pub fn program(&self, name: &str) -> PathBuf {
         self.programs.join(name)
     }
 }

@@ -29,6 +29,14 @@ impl Resources {
         }
     }
 
+    /// The control groups that the monitor has made for the instance with this `run` directory, for a program that it has started.
+    pub fn join(run: &Path) -> Self {
+        Self {
+            groups: Groups::join(run),
+            memory_max_default: memory_max_default(),
+        }
+    }
+
     /// What is weaker on this host than it should be, and what to do about it; `None` where nothing is.
     pub fn warning(&self) -> Option<String> {
         match &self.groups {
