@@ -73,6 +73,7 @@ pub(crate) fn check(
         gid_min,
         open_ports: egress::open_ports(raw.open_ports, report),
         sites: Vec::new(),
+        jobs: Vec::new(),
     })
 }
 

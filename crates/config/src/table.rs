@@ -10,6 +10,8 @@ use hostel_sys::cred::User;
 use hostel_wire::egress::{Egress, Policy, SiteEgress};
 use hostel_wire::monitor_keeper::PhpValue;
 
+use crate::jobs::SiteJobs;
+
 /// A whole instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
@@ -37,6 +39,8 @@ pub struct Server {
     pub open_ports: Vec<u16>,
     /// By name. No two share a name, a domain or, unless both say so, a user; no home lies within another one.
     pub sites: Vec<Rc<Site>>,
+    /// What runs beside the web, of the sites that have such. Apart from them: a change of it is no change of a site.
+    pub jobs: Vec<SiteJobs>,
 }
 
 impl Server {
@@ -46,6 +50,11 @@ impl Server {
             own: self.http.clone(),
             sites: self.sites.iter().map(|site| site.egress_entry()).collect(),
         }
+    }
+
+    /// Whether anything runs beside the web for a site.
+    pub fn has_jobs(&self, site: &Site) -> bool {
+        self.jobs.iter().any(|jobs| jobs.site.name == site.name)
     }
 
     /// The TCP ports that a site can do with; `None` where it may connect to the world.

@@ -116,6 +116,7 @@ mod tests {
             gid_min: 100,
             open_ports: Vec::new(),
             sites: sites.into_iter().map(Rc::new).collect(),
+            jobs: Vec::new(),
         }
     }
 
