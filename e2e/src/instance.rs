@@ -428,6 +428,7 @@ fn check_programs(directory: &Path) {
         "hostel-monitor",
         "hostel-firewall",
         "hostel-resolver",
+        "hostel-jobs",
         "hostel-front",
         "hostel-keeper",
         "hostel-php",

@@ -9,6 +9,7 @@ use hostel_wire::front_monitor::{ToFront, ToMonitor};
 use hostel_wire::front_worker::{End, FrameHead, ReplyHead, RequestHead};
 use hostel_wire::keeper_zygote::{FromZygote, ToZygote};
 use hostel_wire::monitor_firewall::{FromFirewall, ToFirewall};
+use hostel_wire::monitor_jobs::{FromJobs, ToJobs};
 use hostel_wire::monitor_keeper::ToKeeper;
 use libfuzzer_sys::fuzz_target;
 
@@ -54,6 +55,12 @@ fuzz_target!(|input: &[u8]| {
         assert_eq!(message.encode(), input);
     }
     if let Ok(message) = FromFirewall::decode(input) {
+        assert_eq!(message.encode(), input);
+    }
+    if let Ok(message) = ToJobs::decode(input) {
+        assert_eq!(message.encode(), input);
+    }
+    if let Ok(message) = FromJobs::decode(input) {
         assert_eq!(message.encode(), input);
     }
     if let Ok(message) = Question::decode(input) {

@@ -18,6 +18,7 @@ use tokio::io::Interest;
 use tokio::net::UnixStream;
 
 use crate::front::Front;
+use crate::jobs;
 use crate::keeper::{self, Keeper};
 use crate::logs::{Level, Logs};
 use crate::sites::Site;
@@ -163,6 +164,8 @@ pub async fn begin(monitor: &Monitor, logs: &Logs) -> Result<Beginning, MonitorE
             }
             ToFront::Drain { .. }
             | ToFront::Gone(_)
+            | ToFront::JobOutput { .. }
+            | ToFront::JobsLog { .. }
             | ToFront::Keeper { .. }
             | ToFront::SiteDown { .. }
             | ToFront::SiteLogs { .. }
@@ -218,6 +221,21 @@ pub async fn follow(front: &Rc<Front>, monitor: &Monitor) -> Result<Duration, Mo
                 {
                     let (access, error) = (access.into(), error.into());
                     front.logs.set_site_files(&site.log, access, error);
+                }
+            }
+            ToFront::JobsLog { site } => {
+                if let Some(site) = front.sites.by_id(site)
+                    && let Some(file) = descriptors.next()
+                {
+                    front.logs.set_jobs_file(&site.log, file.into());
+                }
+            }
+            ToFront::JobOutput { site, job } => {
+                if let Some(site) = front.sites.by_id(site)
+                    && let Some(output) = descriptors.next()
+                {
+                    site.log.job_begins();
+                    site.spawn(jobs::copy(Rc::clone(&site), job, output));
                 }
             }
             ToFront::SiteNotice { site, notice } => {

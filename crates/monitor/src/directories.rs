@@ -87,6 +87,16 @@ impl Directories {
         ])
     }
 
+    /// Open the log of what runs beside the web for a site, for appending; its group may read it.
+    ///
+    /// # Errors
+    /// It cannot be made, or is not root's.
+    pub fn jobs_log(&self, site: &str, gid: Gid) -> Result<OwnedFd, SecureError> {
+        let directory = self.logs.beneath(site, Uid::ROOT, gid, 0o750)?;
+        directory.set_group(gid)?;
+        directory.append_to("jobs.log", gid)
+    }
+
     /// Make and open a site's own directories: for /tmp, /var/tmp, sessions and OPcache's files.
     ///
     /// # Errors

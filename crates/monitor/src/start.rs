@@ -25,7 +25,7 @@ use crate::log::{Log, say};
 use crate::notify::Notify;
 use crate::requests::Phase;
 use crate::sites::Sites;
-use crate::supervise::{Fatal, Firewall, Monitor};
+use crate::supervise::{Fatal, Firewall, Jobs, Monitor};
 use hostel_monitor::directories::Directories;
 use hostel_monitor::launch::{Difference, LaunchError, Programs};
 use hostel_monitor::resources::Resources;
@@ -119,6 +119,7 @@ pub(crate) fn start() -> Result<Monitor, StartError> {
         path,
         loader,
         firewall: Firewall::new(&server.egress(), now),
+        jobs: Jobs::new(now),
         server,
         directories,
         listeners,

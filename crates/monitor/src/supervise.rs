@@ -17,6 +17,7 @@ use hostel_sys::signal::Signals;
 use hostel_sys::wait::wait;
 use hostel_sys::watch::Watch;
 use hostel_wire::front_monitor::{Opened, SiteId, ToFront};
+use hostel_wire::monitor_jobs::ToJobs;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::Signal;
 
@@ -32,11 +33,13 @@ use hostel_sys::back_off::BackOff;
 
 mod firewall;
 mod front;
+mod jobs;
 mod reload;
 mod sites;
 mod watch;
 
 pub(crate) use firewall::Firewall;
+pub(crate) use jobs::Jobs;
 
 /// Why the monitor cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +77,7 @@ pub(crate) struct Monitor {
     pub(crate) notify: Notify,
     pub(crate) sites: Sites,
     pub(crate) firewall: Firewall,
+    pub(crate) jobs: Jobs,
     pub(crate) front: Option<Front>,
     pub(crate) front_back_off: BackOff,
     pub(crate) phase: Phase,
@@ -87,6 +91,7 @@ enum Event {
     Signal,
     HostChanged,
     Firewall,
+    Jobs,
     FrontSpeaks,
     FrontEnded,
     SiteAtBound(SiteId),
@@ -97,6 +102,8 @@ impl Monitor {
     /// Until everything has ended after SIGTERM.
     pub(crate) fn run(mut self) -> Result<(), Fatal> {
         let outcome = self.turns();
+        // Whose rules hold jobs too.
+        self.dismiss_jobs();
         self.dismiss_firewall();
         self.directories.remove_run_files();
         match &outcome {
@@ -119,6 +126,7 @@ impl Monitor {
                     Event::Signal => self.take_signals()?,
                     Event::HostChanged => self.take_changes(Instant::now()),
                     Event::Firewall => self.hear_firewall(),
+                    Event::Jobs => self.hear_jobs(),
                     Event::FrontSpeaks => self.hear_front(),
                     Event::FrontEnded => self.front_ended()?,
                     Event::SiteAtBound(id) => self.site_at_bound(id, Instant::now()),
@@ -138,6 +146,10 @@ impl Monitor {
         for file in self.firewall.helper.iter().flat_map(Helper::polled) {
             polled.push(PollFd::from_borrowed_fd(file, PollFlags::IN));
             events.push(Event::Firewall);
+        }
+        for file in self.jobs.helper.iter().flat_map(Helper::polled) {
+            polled.push(PollFd::from_borrowed_fd(file, PollFlags::IN));
+            events.push(Event::Jobs);
         }
         if let Some(front) = &self.front {
             polled.push(PollFd::new(&front.child.pidfd, PollFlags::IN));
@@ -179,7 +191,8 @@ impl Monitor {
         let watch = self.watch.as_ref().and_then(Watch::due);
         let serves = self.phase == Phase::Serving;
         let firewall = self.firewall.next_deadline().filter(|_| serves);
-        sites.chain(front).chain(watch).chain(firewall).min()
+        let helpers = firewall.into_iter().chain(self.jobs_deadline());
+        sites.chain(front).chain(watch).chain(helpers).min()
     }
 
     /// Everything whose time has come.
@@ -194,6 +207,7 @@ impl Monitor {
             self.take_changes(now);
         }
         self.firewall_is_due(now);
+        self.jobs_are_due(now);
         let may_start = !self.firewall.is_pending();
         for id in self.sites.ids(|site| is_due(site.next_deadline(may_start))) {
             self.site_is_due(id, now);
@@ -225,6 +239,8 @@ impl Monitor {
             .information(format_args!("stopping: running requests are finished"));
         self.notify.stopping();
         self.listeners.clear();
+        let seconds = u32::try_from(STOP_LIMIT.as_secs()).unwrap_or(u32::MAX);
+        self.jobs.say(ToJobs::Stop { seconds });
         let seconds = u32::try_from(DRAIN_LIMIT.as_secs()).unwrap_or(u32::MAX);
         match &mut self.front {
             Some(front) => {
@@ -248,6 +264,9 @@ impl Monitor {
     }
 
     fn kill_all(&mut self, now: Instant) {
+        if let Some(helper) = &self.jobs.helper {
+            helper.kill();
+        }
         if let Some(front) = &mut self.front {
             front.kill();
         }
@@ -275,6 +294,9 @@ impl Monitor {
         }
         for id in self.sites.ids(|site| site.sandbox.is_some()) {
             self.tell_logs(id);
+        }
+        for id in self.sites.ids(|site| self.server.has_jobs(&site.config)) {
+            self.tell_jobs_log(id);
         }
         self.log.information(format_args!("logs reopened"));
     }

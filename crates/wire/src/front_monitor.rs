@@ -32,6 +32,18 @@ pub enum ToFront {
         /// Process id of the keeper as the host sees it, to be shown in the status.
         pid: u32,
     },
+    /// The site's log of its jobs, opened after one of them has begun and again on SIGUSR1. One descriptor.
+    JobsLog {
+        /// Which site.
+        site: SiteId,
+    },
+    /// What a job of the site writes is to go into that log. One descriptor: the read end of a pipe.
+    JobOutput {
+        /// Which site.
+        site: SiteId,
+        /// The job's name.
+        job: String,
+    },
     /// Host-wide settings; the first message.
     Settings(FrontSettings),
     /// Sites that the table has from now on.
@@ -196,7 +208,7 @@ impl ToFront {
     /// How many descriptors come with this message.
     pub fn descriptors(&self) -> usize {
         match self {
-            Self::Descriptor(_) => 1,
+            Self::Descriptor(_) | Self::JobsLog { .. } | Self::JobOutput { .. } => 1,
             Self::Keeper { .. } | Self::SiteLogs { .. } => 2,
             Self::Drain { .. }
             | Self::Settings(_)
@@ -250,6 +262,8 @@ impl ToFront {
                 })
                 .u32(*retry_ms),
             Self::SiteLogs { site } => w.u8(7).u32(site.0),
+            Self::JobsLog { site } => w.u8(12).u32(site.0),
+            Self::JobOutput { site, job } => w.u8(13).u32(site.0).text(job),
             Self::TableBegin => w.u8(8),
             Self::TableEnd => w.u8(9),
             Self::SiteNotice { site, notice } => {
@@ -328,6 +342,13 @@ impl ToFront {
                 let sites = (0..count).map(|_| r.u32("site").map(SiteId));
                 Self::Gone(sites.collect::<Result<_, _>>()?)
             }
+            12 => Self::JobsLog {
+                site: SiteId(r.u32("site")?),
+            },
+            13 => Self::JobOutput {
+                site: SiteId(r.u32("site")?),
+                job: r.text(limits::JOB_NAME_BYTES_MAX, "job")?.to_owned(),
+            },
             _ => return Err(Malformed::Value("kind of message to the front")),
         };
         r.end("message to the front")?;
@@ -477,6 +498,11 @@ mod tests {
                 retry_ms: 250,
             },
             ToFront::SiteLogs { site },
+            ToFront::JobsLog { site },
+            ToFront::JobOutput {
+                site,
+                job: "queue".to_owned(),
+            },
             ToFront::SiteNotice {
                 site,
                 notice: Notice::MemoryUsedUp {

@@ -15,6 +15,7 @@
 //! front   ──front_worker───▶ worker        a request
 //! front   ◀──front_worker─── worker        its answer
 //! monitor ◀─monitor_firewall▶ firewall     where sites may connect to; it is in force
+//! monitor ◀──monitor_jobs──▶ jobs          run what the configuration says; what a job writes
 //! firewall ◀firewall_resolver▶ resolver    which addresses has this name
 //! ```
 
@@ -29,5 +30,6 @@ pub mod front_worker;
 pub mod keeper_zygote;
 pub mod limits;
 pub mod monitor_firewall;
+pub mod monitor_jobs;
 pub mod monitor_keeper;
 pub mod view;

@@ -47,6 +47,8 @@ impl Monitor {
             "reloaded: {added} sites are new or changed, {removed} are gone or changed"
         ));
         self.server.sites = next.sites;
+        self.server.jobs = next.jobs;
+        self.jobs.is_stale = true;
         self.server.sites_directory = next.sites_directory;
         self.server.php_ini_directory = next.php_ini_directory;
         self.change_table(&gone, new, now);
