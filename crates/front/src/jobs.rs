@@ -13,8 +13,24 @@ use tokio::net::unix::pipe;
 use crate::keeper::Lines;
 use crate::sites::Site;
 
-/// Copy lines, of a job that has been counted by [`SiteLog::job_begins`](crate::logs::SiteLog::job_begins), until nothing of the job is left that could write.
-pub async fn copy(site: Rc<Site>, job: String, output: OwnedFd) {
+/// Copy what a job writes from now on.
+pub fn begin(site: &Rc<Site>, job: String, output: Option<OwnedFd>) {
+    if let Some(output) = output {
+        // At once: the log's file follows.
+        site.log.job_begins();
+        site.spawn(copy(Rc::clone(site), job, output));
+    }
+}
+
+/// The log goes to this file from now on.
+pub fn log_to(site: &Site, file: Option<OwnedFd>) {
+    if let Some(file) = file {
+        site.services.logs.set_jobs_file(&site.log, file.into());
+    }
+}
+
+/// Copy lines until nothing of the job is left that could write.
+async fn copy(site: Rc<Site>, job: String, output: OwnedFd) {
     let logs = &site.services.logs;
     let Ok(mut pipe) = pipe::Receiver::from_owned_fd(output) else {
         site.say(format_args!("the output of job {job} cannot be read"));

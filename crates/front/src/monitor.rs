@@ -224,18 +224,13 @@ pub async fn follow(front: &Rc<Front>, monitor: &Monitor) -> Result<Duration, Mo
                 }
             }
             ToFront::JobsLog { site } => {
-                if let Some(site) = front.sites.by_id(site)
-                    && let Some(file) = descriptors.next()
-                {
-                    front.logs.set_jobs_file(&site.log, file.into());
+                if let Some(site) = front.sites.by_id(site) {
+                    jobs::log_to(&site, descriptors.next());
                 }
             }
             ToFront::JobOutput { site, job } => {
-                if let Some(site) = front.sites.by_id(site)
-                    && let Some(output) = descriptors.next()
-                {
-                    site.log.job_begins();
-                    site.spawn(jobs::copy(Rc::clone(&site), job, output));
+                if let Some(site) = front.sites.by_id(site) {
+                    jobs::begin(&site, job, descriptors.next());
                 }
             }
             ToFront::SiteNotice { site, notice } => {

@@ -21,6 +21,7 @@ use hostel_sys::secure::SecureError;
 use hostel_sys::signal::Signals;
 use hostel_sys::wait::wait;
 use hostel_wire::codec::Malformed;
+use hostel_wire::limits::JOBS_RUNNING_MAX;
 use hostel_wire::monitor_jobs::{FromJobs, ToJobs};
 use rustix::event::{PollFd, PollFlags};
 
@@ -135,9 +136,11 @@ impl Service {
         if !self.is_stopping {
             let keys: Vec<Key> = self.entries.keys().cloned().collect();
             for key in keys {
-                if begun == STARTS_PER_TURN {
+                // Those that run are looked at in any case.
+                let is_running = self.runs.contains_key(&key);
+                if begun == STARTS_PER_TURN && !is_running {
                     has_more = true;
-                    break;
+                    continue;
                 }
                 begun += usize::from(self.act_on(&key, now)?);
             }
@@ -168,6 +171,8 @@ impl Service {
                 }
                 Ok(false)
             }
+            // It stays due.
+            Some(Deed::Start) if self.is_full() => Ok(false),
             Some(Deed::Start) => {
                 self.start(key, now)?;
                 Ok(true)
@@ -252,9 +257,14 @@ impl Service {
         for run in self.runs.values() {
             polled.push(PollFd::from_borrowed_fd(run.end(), PollFlags::IN));
         }
-        let entries = self.entries.values().filter(|_| !self.is_stopping);
+        // With no room for another run, what waits for one waits for an end.
+        let may_start = !self.is_stopping && !self.is_full();
+        let entries = self
+            .entries
+            .iter()
+            .filter(|(key, _)| may_start || self.runs.contains_key(*key));
         let deadline = entries
-            .filter_map(|entry| entry.deadline(now))
+            .filter_map(|(_, entry)| entry.deadline(now))
             .chain(self.runs.values().filter_map(Run::deadline))
             .chain(self.report_at)
             // The clock may be set meanwhile.
@@ -264,21 +274,21 @@ impl Service {
         wait(&mut polled, deadline).map_err(ServiceError::Poll)
     }
 
+    fn is_full(&self) -> bool {
+        self.runs.len() >= JOBS_RUNNING_MAX
+    }
+
     /// Take a message of the monitor's; whether there was one.
     fn hear_monitor(&mut self) -> Result<bool, ServiceError> {
         let mut buffer = [0; ToJobs::BYTES_MAX];
         let received = match receive(&self.monitor, &mut buffer) {
             Ok(received) => received,
-            Err(error) => {
-                return match error.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(false),
-                    io::ErrorKind::ConnectionReset => {
-                        self.is_alone = true;
-                        Ok(false)
-                    }
-                    _ => Err(ServiceError::Monitor(error)),
-                };
+            Err(error) if is_nothing_now(&error) => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                self.is_alone = true;
+                return Ok(false);
             }
+            Err(error) => return Err(ServiceError::Monitor(error)),
         };
         let bytes = buffer.get(..received.bytes).unwrap_or_default();
         if bytes.is_empty() {
@@ -403,12 +413,16 @@ fn wanted(jobs: &[SiteJobs]) -> BTreeMap<Key, (Job, Rc<Site>)> {
 fn told(outcome: io::Result<()>) -> Result<(), ServiceError> {
     match outcome {
         Ok(()) => Ok(()),
-        Err(error) => match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::BrokenPipe => Ok(()),
-            io::ErrorKind::ConnectionReset => Ok(()),
-            _ => Err(ServiceError::Monitor(error)),
-        },
+        Err(error) if is_nothing_now(&error) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(()),
+        Err(error) => Err(ServiceError::Monitor(error)),
     }
+}
+
+fn is_nothing_now(error: &io::Error) -> bool {
+    let kind = error.kind();
+    kind == io::ErrorKind::WouldBlock || kind == io::ErrorKind::Interrupted
 }
 
 fn now() -> Now {

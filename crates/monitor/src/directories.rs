@@ -113,8 +113,10 @@ impl Directories {
         // What cannot be removed now is replaced at the next start.
         let _ = unlinkat(&self.run, STATUS_SOCKET, AtFlags::empty());
         let _ = unlinkat(&self.run, VIEW, AtFlags::REMOVEDIR);
+        let _ = unlinkat(&self.run, JOBS, AtFlags::empty());
     }
 }
 
 const VIEW: &str = "view";
+const JOBS: &str = "jobs.json";
 const STATUS_SOCKET: &str = "status.sock";

@@ -27,6 +27,8 @@ pub const LIST_NAME_BYTES_MAX: usize = 64;
 pub const DESTINATIONS_MAX: usize = 256;
 /// Entries of `[[cron]]`, and of `[[daemon]]`, of one site: each may be a running sandbox.
 pub const JOBS_MAX: usize = 16;
+/// Runs of all of them at the same time, on the whole server: the front holds two descriptors for each, of its budget.
+pub const JOBS_RUNNING_MAX: usize = 2000;
 /// The name of such an entry.
 pub const JOB_NAME_BYTES_MAX: usize = 64;
 /// Its command.

@@ -75,9 +75,11 @@ impl Session {
                 .wait(launched, ending.is_some(), streams, until)
                 .map_err(failed("wait"))?;
             while let Some(signal) = self.signals.take().map_err(failed("read signals"))? {
-                match signal {
-                    Signal::WINCH => streams.copy_size(),
-                    signal => {
+                match (signal, ending) {
+                    (Signal::WINCH, _) => streams.copy_size(),
+                    // Only who reads the output is waited for, and nobody wants the rest of it.
+                    (_, Some(ending)) => return Ok(status(ending)),
+                    (signal, None) => {
                         // It may have ended.
                         let _ = pidfd_send_signal(&launched.child.pidfd, signal);
                         if signal == Signal::TERM || signal == Signal::HUP {
@@ -235,7 +237,7 @@ fn status(ending: Ending) -> u8 {
 
 /// How long a command may take to end after SIGTERM or SIGHUP.
 const GRACE: Duration = Duration::from_secs(10);
-/// How long who reads the output may take for what is left of it: no longer than people wait, but `less` is read slowly.
+/// How long who reads the output may take for what is left of it: `less` is read slowly.
 const DRAINED_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
 /// What was killed ends within milliseconds.
 const END_WITHIN: Duration = Duration::from_secs(5);
