@@ -357,9 +357,11 @@ fn a_site_types_nothing_at_the_administrators_terminal() {
     let instance = instance("shell-tiocsti");
     let mut terminal = shell(&instance);
     // 0x5412 is TIOCSTI; each descriptor that leads to a terminal, and the terminal of the session, are tried.
-    let script = "import fcntl,os\nfor name in (0,1,2,'/dev/tty','/dev/pts/0'):\n  try:\n    fd = name if isinstance(name,int) else os.open(name, os.O_RDWR)\n    fcntl.ioctl(fd, 0x5412, b'#')\n    print('typed')\n  except OSError as e: print('stop'+'ped', e.errno)\n";
-    fs::write(instance.home("a").join("type.py"), script).expect("home");
-    terminal.press(b"python3 type.py; echo tri''ed\r");
+    let script = "my @all = (*STDIN, *STDOUT, *STDERR);\n\
+                  for my $path ('/dev/tty', '/dev/pts/0') { open(my $one, '+<', $path) or die; push @all, $one }\n\
+                  for my $one (@all) { my $key = '#'; print ioctl($one, 0x5412, $key) ? 'typed' : 'stopped ' . ($! + 0), \"\\n\" }\n";
+    fs::write(instance.home("a").join("type.pl"), script).expect("home");
+    terminal.press(b"perl type.pl; echo tri''ed\r");
     terminal.wait_for("stopped 1\r\nstopped 1\r\nstopped 1\r\nstopped 1\r\nstopped 1\r\ntried");
     // Who is killed leaves nothing behind; the terminal it was at is nobody's who could restore it.
     process::signal_by_id(terminal.pid(), Signal::KILL);

@@ -102,7 +102,7 @@ fn a_cron_entry_runs_as_its_site_at_its_time() {
         assert!(line.split(' ').nth(1) == Some("tick:"), "{line}");
     }
     assert!(
-        log.contains("2026-01-01T00:00:00.000Z other: \\x1b[2J\\x0dlast"),
+        log.contains("2026-01-01T00:00:00.000Z other: \\x1B[2J\\x0Dlast"),
         "{log}"
     );
     assert!(job(&instance, "b", "tick").is_null());
@@ -170,6 +170,14 @@ fn a_daemon_is_started_again_and_ends_with_its_entry_and_with_the_server() {
     let crashed = job(&instance, "a", "crash")["runs"].as_u64().unwrap_or(0);
     assert!(crashed < 12, "{crashed} runs");
 
+    // The audit knows what hostel-jobs and its sandboxes are, and finds nothing that they should not have.
+    let (_, found, errors) = instance.command(&["audit", "--json"]);
+    let document: Value = serde_json::from_str(&found).unwrap_or_else(|e| panic!("{e}: {errors}"));
+    let found = document.to_string();
+    assert!(
+        !found.contains("hostel-jobs") && !found.contains("(sleep)"),
+        "{document:#}"
+    );
     // A reload of another site is none of its business.
     instance.add_site(site("b", User::Two, ""));
     instance.reload();
