@@ -63,8 +63,8 @@ pub(crate) struct Service {
     runs: BTreeMap<Key, Run>,
     /// The numbers of all users and groups that a site has, or had.
     identities: HashSet<u32>,
-    /// What the two clocks differ by, in milliseconds since this program's start.
-    begun: Now,
+    /// What the clocks showed when they were looked at last.
+    looked: Now,
     /// Whether everything ends, and this program then.
     is_stopping: bool,
     /// When what has changed is to be told.
@@ -99,7 +99,7 @@ impl Service {
             entries: BTreeMap::new(),
             runs: BTreeMap::new(),
             identities: HashSet::new(),
-            begun: now(),
+            looked: now(),
             is_stopping: false,
             report_at: None,
         }
@@ -232,17 +232,20 @@ impl Service {
         Ok(())
     }
 
-    /// Where the clock was set, what is due is planned anew.
+    /// Where the clock was set back, what is not due yet is planned anew: it may be due earlier than it was.
     fn look_at_clocks(&mut self, now: Now) {
-        let gone = now.at.saturating_duration_since(self.begun.at);
-        let expected = self.begun.wall + i64::try_from(gone.as_millis()).unwrap_or(i64::MAX);
-        if now.wall.abs_diff(expected) < CLOCK_SET {
+        let gone = now.at.saturating_duration_since(self.looked.at);
+        let gone = i64::try_from(gone.as_millis()).unwrap_or(i64::MAX);
+        let expected = self.looked.wall.saturating_add(gone);
+        self.looked = now;
+        if now.wall.saturating_add(CLOCK_SET) > expected {
             return;
         }
-        let is_back = now.wall < expected;
-        self.begun = now;
-        if is_back {
-            for entry in self.entries.values_mut() {
+        for entry in self.entries.values_mut() {
+            if entry
+                .next
+                .is_some_and(|next| next > now.wall.div_euclid(1000))
+            {
                 entry.plan(now, clock::local);
             }
         }
@@ -451,4 +454,4 @@ const REPORT_AFTER: Duration = Duration::from_millis(500);
 /// How long a clock that was set may go unnoticed.
 const LOOK_AT_CLOCKS: Duration = Duration::from_secs(30);
 /// In milliseconds: smaller steps are those of who keeps clocks right.
-const CLOCK_SET: u64 = 2_000;
+const CLOCK_SET: i64 = 2_000;
