@@ -163,7 +163,7 @@ impl Groups {
         let own = own_group()?;
         // Where the monitor had to leave a group of its own, this process was born where it stands now.
         let base = match own.parent() {
-            Some(parent) if own.ends_with("server") && own != instance.join("server") => parent,
+            Some(parent) if own.ends_with("server") && !instance.exists() => parent,
             _ => &instance,
         };
         let controllers = listed(base, SUBTREE)?;

@@ -6,7 +6,7 @@ use std::path::Path;
 const DEPENDENCIES_MAX: usize = 5;
 /// Lines of source without tests at most. It was 2,000 until root also put limits around sites, and handed the launching of a
 /// sandbox to `hostel prove` as a documented library; 2,600 until sandboxes ran commands, and a helper had to be looked after that starts jobs.
-const LINES_MAX: usize = 2820;
+const LINES_MAX: usize = 2850;
 
 pub(crate) fn dependencies() {
     let listed: Vec<&str> = include_str!("../../DEPENDENCIES")
