@@ -378,7 +378,8 @@ impl Instance {
         http::exchange(self.port, &Request::get("is-it-up.invalid", "/")).is_ok()
     }
 
-    fn program(&self, name: &str) -> PathBuf {
+    /// One of the programs, such as `hostel`.
+    pub fn program(&self, name: &str) -> PathBuf {
         self.programs.join(name)
     }
 }
@@ -429,6 +430,7 @@ fn check_programs(directory: &Path) {
         "hostel-monitor",
         "hostel-firewall",
         "hostel-resolver",
+        "hostel-jobs",
         "hostel-front",
         "hostel-keeper",
         "hostel-php",

@@ -21,6 +21,7 @@
 //! - [`Request`], [`Response`], [`Connection`]: exact bytes out, status, headers and body (chunked too) back.
 //! - [`Browser`]: cookies, forms, uploads, redirects, for applications.
 //! - [`Peer`]: nginx and php-fpm on the same document root as the same user.
+//! - [`Terminal`]: a terminal with a program at it: keys, the screen, its size.
 //! - [`network`]: a network of the test's own, with a world outside.
 //! - [`load`]: many requests from a few threads, counted.
 //!
@@ -39,6 +40,7 @@ pub mod network;
 pub mod peer;
 pub mod process;
 pub mod site;
+pub mod terminal;
 pub mod user;
 
 pub use browser::{Browser, Part, encode, multipart};
@@ -50,4 +52,5 @@ pub use mail_server::{Mail, MailServer};
 pub use peer::Peer;
 pub use process::{Process, Signal, patience, wait_until};
 pub use site::Site;
+pub use terminal::Terminal;
 pub use user::User;

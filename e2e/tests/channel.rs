@@ -148,6 +148,7 @@ impl Programs {
             "hostel-monitor",
             "hostel-firewall",
             "hostel-resolver",
+            "hostel-jobs",
             "hostel-front",
             "hostel-keeper",
             "hostel-php",

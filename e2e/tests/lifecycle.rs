@@ -450,6 +450,7 @@ fn programs_beneath_a_closed_directory_work() {
         "hostel-monitor",
         "hostel-firewall",
         "hostel-resolver",
+        "hostel-jobs",
         "hostel-front",
         "hostel-keeper",
         "hostel-php",

@@ -232,6 +232,7 @@ fn no_shipped_program_knows_how_to_leave_a_layer_out() {
         "hostel-monitor",
         "hostel-firewall",
         "hostel-resolver",
+        "hostel-jobs",
         "hostel-front",
         "hostel-keeper",
         "hostel-php",

@@ -11,6 +11,7 @@ use hostel_wire::front_worker::{End, FrameHead, ReplyHead, RequestHead};
 use hostel_wire::keeper_zygote::{FromZygote, ToZygote};
 use hostel_wire::mail::{Submission, Verdict};
 use hostel_wire::monitor_firewall::{FromFirewall, ToFirewall};
+use hostel_wire::monitor_jobs::{FromJobs, ToJobs};
 use hostel_wire::monitor_keeper::ToKeeper;
 use hostel_wire::monitor_mail::{MailPolicy, ToMail};
 use hostel_wire::takeover::{State, Verdict};
@@ -82,6 +83,12 @@ fuzz_target!(|input: &[u8]| {
         assert_eq!(message.encode(), input);
     }
     if let Ok(message) = FromFirewall::decode(input) {
+        assert_eq!(message.encode(), input);
+    }
+    if let Ok(message) = ToJobs::decode(input) {
+        assert_eq!(message.encode(), input);
+    }
+    if let Ok(message) = FromJobs::decode(input) {
         assert_eq!(message.encode(), input);
     }
     if let Ok(message) = Question::decode(input) {

@@ -22,6 +22,7 @@ const TEST: &[&str] = &[
     "apache2",
     "curl",
     "dokuwiki",
+    "git",
     "libapache2-mod-php8.2",
     "libapache2-mpm-itk",
     "mariadb-server",

@@ -69,6 +69,14 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Run a command in a new sandbox of a site, as the site's user
+    ///
+    /// Needs root; the server may run or not. The sandbox is as the one that serves visitors: the same files, limits, filters. The
+    /// command starts in the site's home with a clean environment; composer, git and PHP's command line work there. On a
+    /// terminal it gets a pseudo-terminal of its own, else pipes. What it writes is passed on as it is. Ends with the
+    /// command's status, 128 and the signal's number, 126 or 127 where it cannot be run, 125 where the sandbox was not started.
+    #[command(after_help = "Such as: hostel exec blog -- composer install")]
+    Exec(crate::command::ExecOptions),
     /// Show the rules of who may connect where, or put those in force that close this host's other ports
     ///
     /// Where sites may connect to is kept in force by the running server. Which ports of this host are open to others is in force
@@ -103,6 +111,11 @@ pub(crate) enum Command {
     /// Needs root. This process becomes the monitor. SIGTERM finishes running requests and ends everything; SIGHUP reads the
     /// configuration again (a broken one changes nothing); SIGUSR1 opens the logs again.
     Serve,
+    /// Open a shell in a new sandbox of a site, as the site's user
+    ///
+    /// As `exec`, with bash (or sh) as the command. Where it is asked for at no terminal, the shell reads its commands from standard
+    /// input.
+    Shell(crate::command::ShellOptions),
     /// Show the running server: its sites, their users, processes and requests
     ///
     /// Needs root. Ends with status 1 if the server does not run.

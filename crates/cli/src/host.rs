@@ -111,6 +111,7 @@ fn programs() -> Vec<Finding> {
     [
         "hostel-monitor",
         "hostel-firewall",
+        "hostel-jobs",
         "hostel-resolver",
         "hostel-front",
         "hostel-keeper",

@@ -5,6 +5,7 @@
 //! bounded. It serves nothing itself: `serve` becomes the monitor.
 //!
 //! - `arguments`: what may be typed. `commands`: one file each. `host`: what this machine has and lacks.
+//! - `command`: `exec` and `shell`, which run a command in a site's sandbox.
 //! - `audit`: what weakens a site. `prove`: the attack suite.
 //! - `control`: questions to the running server. `processes`: the processes of a site, from /proc. `output`: the only place that prints.
 
@@ -12,6 +13,7 @@
 
 mod arguments;
 mod audit;
+mod command;
 mod commands;
 mod control;
 mod host;
@@ -42,12 +44,14 @@ fn main() -> ExitCode {
             audit::walk::run(&parents, project)
         }
         Command::Check { json } => commands::check::run(&arguments.config, json),
+        Command::Exec(options) => command::exec(&arguments.config, &options),
         Command::Firewall(options) => commands::firewall::run(&arguments.config, options),
         Command::Mail(options) => commands::mail::run(&arguments.config, &options),
         Command::Prove(options) => prove::run(&arguments.config, &options),
         Command::Reload { dry_run, json } => {
             commands::reload::run(&arguments.config, dry_run, json)
         }
+        Command::Shell(options) => command::shell(&arguments.config, &options),
         Command::Serve => commands::serve::run(&arguments.config),
         Command::Status { json } => commands::status::run(&arguments.config, json),
         Command::Upgrade { json } => commands::upgrade::run(&arguments.config, json),

@@ -41,7 +41,7 @@ use hostel_sys::cred::Uid;
 #[cfg(not(feature = "controls"))]
 use hostel_sys::layers::Layers;
 
-use crate::output;
+use crate::output::{self, with_causes};
 use attack::Attack;
 use canaries::ServerCanaries;
 use ground::{Ground, GroundError};
@@ -263,18 +263,4 @@ fn list() {
         ]);
     }
     output::table(&rows);
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        let more = source.to_string();
-        // A transparent error says the same twice.
-        if !text.ends_with(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = source.source();
-    }
-    text
 }

@@ -67,6 +67,7 @@ impl Loader {
             .iter()
             .map(|checked| Rc::clone(&checked.site))
             .collect();
+        server.jobs = sites.iter().filter_map(|checked| checked.jobs()).collect();
         Ok(server)
     }
 

@@ -49,6 +49,9 @@ pub(crate) const IDLE_SECONDS: u32 = 60;
 /// What leaks is bounded by a worker's memory and age too; a fork for each thousand requests would be some percent of small pages.
 pub(crate) const REQUESTS_PER_WORKER: u32 = 10_000;
 
+/// Long enough for every import; what hangs still ends.
+pub(crate) const JOB_TIMEOUT_SECONDS: u32 = 86_400;
+
 /// Debian gives its system users lower ones; the same bound for groups.
 pub(crate) const ID_MIN: u32 = 100;
 /// ssh: an administrator who applies the firewall must not lock himself out.

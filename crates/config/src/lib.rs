@@ -8,17 +8,19 @@
 //! - `raw`: what may be written; its doc comments are the reference manual. `read` turns TOML into it.
 //! - `check`: files → table, by way of `server`, `mail`, `site` and `between` (what two sites may not share); `names`, `paths`, `php`
 //!   and `users` know single values, `passwd` the system's users.
-//! - [`table`]: the result.
+//! - [`table`]: the result. [`jobs`] and [`calendar`]: what runs beside the web, and when.
 
 #![forbid(unsafe_code)]
 
 mod between;
+pub mod calendar;
 mod check;
 mod defaults;
 mod disk;
 mod egress;
 mod errors;
 mod files;
+pub mod jobs;
 mod mail;
 mod names;
 mod passwd;

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use crate::errors::Report;
-use crate::read::{At, Document, RawEgress, RawMail, RawPhp, RawSize};
+use crate::read::{At, Document, RawEgress, RawEntries, RawMail, RawPhp, RawSize};
 
 /// A key, for the manual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,8 +67,8 @@ keys! {
     /// The directory for what outlives a restart: each site's temporary files and sessions, and the answers that wait for
     /// slow clients.
     state: String = "\"/var/lib/hostel\"";
-    /// The directory of the logs: `server.log`, and for each site `NAME/access.log` and `NAME/error.log`, which the
-    /// site's group can read.
+    /// The directory of the logs: `server.log`, and for each site `NAME/access.log`, `NAME/error.log` and, of what runs beside the
+    /// web, `NAME/jobs.log`, which the site's group can read.
     logs: String = "\"/var/log/hostel\"";
     /// The directory of the status socket. At most 95 bytes long.
     run: String = "\"/run/hostel\"";
@@ -154,7 +154,7 @@ keys! {
     /// The most disk space for bodies of requests and for answers that wait for slow clients, all together, at least 64K.
     /// Beyond it bodies that do not fit into memory are refused with status 503, and workers wait for their clients.
     spill_bytes_max: RawSize = "\"4G\"";
-    /// The largest size of each of the site's two log files, at least 64K; beyond it nothing more is written until the log is
+    /// The largest size of each of the site's log files, at least 64K; beyond it nothing more is written until the log is
     /// rotated (move the file away, then SIGUSR1 to hostel-monitor).
     log_bytes_max: RawSize = "\"1G\"";
     /// The most disk space for the site's own temporary files, at least 1M: its /tmp, /var/tmp, sessions and OPcache's files together.
@@ -199,6 +199,21 @@ keys! {
     /// OPcache keeps what it has compiled in a directory of the site's own, so that a site that wakes does not compile it again;
     /// `"opcache.file_cache" = ""` switches that off. It is off, too, with `opcache.validate_timestamps` off, an `opcache.preload`, or the JIT on.
     php: RawPhp = "(none)";
+    /// Commands that run at times, at most 16, each begun by `[[cron]]`, with these keys:
+    ///
+    /// - `at`: when, in the host's time zone: `"hourly"`, `"daily"`, `"*:0/5"` (every five minutes), `"Mon *-*-* 04:00"` and the like, as
+    ///   systemd's OnCalendar without years and zones; or the five fields of cron, `"*/5 * * * *"`.
+    /// - `command`: what, for `sh -c`, as the site's user in a sandbox of its own, with home as its directory.
+    /// - `name`: letters, digits, `-`, `_` and `.`; by default `cron-1` and so on.
+    /// - `overlap`: what happens when the last run is still under way: `"skip"` (the default) leaves the new one out, `"wait"` lets it
+    ///   begin afterwards, `"kill"` ends the last one.
+    /// - `timeout_seconds`: after how long a run is ended, 1 to 604800; by default 86400.
+    ///
+    /// See jobs.md.
+    cron: RawEntries = "(none)";
+    /// Commands that always run, such as workers of a queue, at most 16, each begun by `[[daemon]]`, with `command` and `name` as for `cron`.
+    /// One that ends is started again, later and later if it ends soon.
+    daemon: RawEntries = "(none)";
 }
 
 #[cfg(test)]

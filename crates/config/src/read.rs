@@ -162,6 +162,50 @@ impl Kind for RawEgress {
     }
 }
 
+/// A list of tables such as `[[cron]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RawEntries(pub(crate) Vec<RawEntry>);
+
+/// One of them, and the line it begins on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RawEntry {
+    pub(crate) line: u32,
+    pub(crate) fields: Vec<RawField>,
+}
+
+/// A key with its value, where that is a string or a whole number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RawField {
+    pub(crate) key: String,
+    pub(crate) line: u32,
+    pub(crate) text: Option<String>,
+    pub(crate) number: Option<i64>,
+}
+
+impl Kind for RawEntries {
+    const WHAT: &'static str = "a list of tables, each begun by its name in [[ ]]";
+    fn from_toml(value: &DeValue<'_>, line_of: &dyn Fn(Range<usize>) -> u32) -> Option<Self> {
+        let entry = |item: &toml::Spanned<DeValue<'_>>| {
+            let table = item.get_ref().as_table()?;
+            let field = |(key, value): (
+                &toml::Spanned<std::borrow::Cow<'_, str>>,
+                &toml::Spanned<DeValue<'_>>,
+            )| RawField {
+                key: key.get_ref().to_string(),
+                line: line_of(key.span()),
+                text: value.get_ref().as_str().map(str::to_owned),
+                number: i64::from_toml(value.get_ref(), line_of),
+            };
+            Some(RawEntry {
+                line: line_of(item.span()),
+                fields: table.iter().map(field).collect(),
+            })
+        };
+        let entries = value.as_array()?.iter().map(entry);
+        entries.collect::<Option<Vec<_>>>().map(Self)
+    }
+}
+
 /// A number of bytes, as it was written; `php::size` understands it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RawSize {

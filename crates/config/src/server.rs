@@ -81,6 +81,7 @@ pub(crate) fn check(
             .mail
             .and_then(|given| mail::check(given, base, look_up, report)),
         sites: Vec::new(),
+        jobs: Vec::new(),
     })
 }
 

@@ -10,6 +10,7 @@ use crate::check::{at_most, fine};
 use crate::defaults;
 use crate::egress;
 use crate::errors::{Fault, Report};
+use crate::jobs::{self, Cron, Daemon, SiteJobs};
 use crate::mail;
 use crate::names;
 use crate::paths;
@@ -25,6 +26,8 @@ use crate::users::{self, IdBounds, UserLookUp};
 pub(crate) struct CheckedSite {
     pub(crate) file: PathBuf,
     pub(crate) site: Rc<Site>,
+    cron: Vec<Cron>,
+    daemons: Vec<Daemon>,
     /// As it was given, or the site's name.
     user: String,
     pub(crate) share_user: bool,
@@ -35,6 +38,16 @@ pub(crate) struct CheckedSite {
 }
 
 impl CheckedSite {
+    /// What runs beside the web, if anything does.
+    pub(crate) fn jobs(&self) -> Option<SiteJobs> {
+        let has_any = !self.cron.is_empty() || !self.daemons.is_empty();
+        has_any.then(|| SiteJobs {
+            site: Rc::clone(&self.site),
+            cron: self.cron.clone(),
+            daemons: self.daemons.clone(),
+        })
+    }
+
     /// Whether the database of users still has what was found in it.
     pub(crate) fn has_its_user(&self, bounds: IdBounds, look_up: &dyn UserLookUp) -> bool {
         let found = users::site(&self.user, self.user_line.is_none(), bounds, look_up);
@@ -85,6 +98,7 @@ pub(crate) fn check(
         .php
         .map(|php| php::settings(php.value, report))
         .unwrap_or_default();
+    let (cron, daemons) = jobs::check(raw.cron, raw.daemon, report);
     let site = Site {
         name,
         domains,
@@ -104,6 +118,8 @@ pub(crate) fn check(
     Some(CheckedSite {
         file: report.file.clone(),
         site: Rc::new(site),
+        cron,
+        daemons,
         user: user.value,
         share_user: raw.share_user.is_some_and(|share| share.value),
         domain_lines,

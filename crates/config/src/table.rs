@@ -11,6 +11,8 @@ use hostel_wire::egress::{Egress, Policy, SiteEgress};
 use hostel_wire::monitor_keeper::PhpValue;
 use hostel_wire::monitor_mail::{MailPolicy, MailSite, Relay};
 
+use crate::jobs::SiteJobs;
+
 /// A whole instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
@@ -40,6 +42,8 @@ pub struct Server {
     pub mail: Option<Mail>,
     /// By name. No two share a name, a domain or, unless both say so, a user; no home lies within another one.
     pub sites: Vec<Rc<Site>>,
+    /// What runs beside the web, of the sites that have such. Apart from them: a change of it is no change of a site.
+    pub jobs: Vec<SiteJobs>,
 }
 
 /// Where sites' mail goes.
@@ -74,6 +78,11 @@ impl Server {
             own: self.http.clone(),
             sites: self.sites.iter().map(|site| site.egress_entry()).collect(),
         }
+    }
+
+    /// Whether anything runs beside the web for a site.
+    pub fn has_jobs(&self, site: &Site) -> bool {
+        self.jobs.iter().any(|jobs| jobs.site.name == site.name)
     }
 
     /// The TCP ports that a site can do with; `None` where it may connect to the world.

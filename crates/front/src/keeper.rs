@@ -239,12 +239,12 @@ async fn copy_stderr(site: &Rc<Site>, stderr: OwnedFd) {
 
 /// Cuts bytes into lines; one that is too long is cut where it is.
 #[derive(Default)]
-struct Lines {
+pub(crate) struct Lines {
     begun: Vec<u8>,
 }
 
 impl Lines {
-    fn push(&mut self, bytes: &[u8], mut take: impl FnMut(&[u8])) {
+    pub(crate) fn push(&mut self, bytes: &[u8], mut take: impl FnMut(&[u8])) {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let room = limits::LOG_BYTES_MAX.saturating_sub(self.begun.len());
             self.begun

@@ -45,6 +45,7 @@ pub mod front;
 pub mod handoff;
 pub mod head;
 pub mod http1;
+pub mod jobs;
 pub mod keeper;
 mod link;
 mod log_file;

@@ -1,4 +1,4 @@
-//! The only writer of logs: the server's own, and access and error log of each site.
+//! The only writer of logs: the server's own, and access, error and jobs log of each site.
 //!
 //! Run by the front. The monitor opens the files; no site's process holds one. Text of sites and visitors is escaped and limited
 //! in [`crate::log_file`]. It does not rotate: SIGUSR1 makes the monitor send new files.
@@ -33,11 +33,14 @@ pub struct Logs {
     written: RefCell<Vec<Rc<SiteLog>>>,
 }
 
-/// The two log files of one site. Lines wait, within bounds, for files that are not there yet.
+/// The three log files of one site. Lines wait, within bounds, for files that are not there yet.
 pub struct SiteLog {
     name: String,
     access: RefCell<LogFile>,
     error: RefCell<LogFile>,
+    /// Of what runs beside the web; open while `jobs_running` is not 0.
+    jobs: RefCell<LogFile>,
+    jobs_running: Cell<u32>,
     is_written: Cell<bool>,
 }
 
@@ -72,8 +75,15 @@ impl SiteLog {
                 bytes_max,
             )),
             error: RefCell::new(LogFile::new(Rate::new(ERROR_LINES, ERROR_BYTES), bytes_max)),
+            jobs: RefCell::new(LogFile::new(Rate::new(ERROR_LINES, ERROR_BYTES), bytes_max)),
+            jobs_running: Cell::new(0),
             is_written: Cell::new(false),
         }
+    }
+
+    /// A job begins to write.
+    pub fn job_begins(&self) {
+        self.jobs_running.set(self.jobs_running.get() + 1);
     }
 }
 
@@ -116,6 +126,36 @@ impl Logs {
         self.report(log, "access", closed);
         let closed = log.error.borrow_mut().close();
         self.report(log, "error", closed);
+    }
+
+    /// A site's log of its jobs goes to this file from now on, as long as there are any.
+    pub fn set_jobs_file(&self, log: &Rc<SiteLog>, file: File) {
+        if log.jobs_running.get() == 0 {
+            return;
+        }
+        let replaced = log.jobs.borrow_mut().replace(file);
+        self.report(log, "jobs", replaced);
+        self.mark(log);
+    }
+
+    /// A job writes no more. After the last one the file is closed.
+    pub fn job_ends(&self, log: &SiteLog) {
+        let left = log.jobs_running.get().saturating_sub(1);
+        log.jobs_running.set(left);
+        if left == 0 {
+            let closed = log.jobs.borrow_mut().close();
+            self.report(log, "jobs", closed);
+        }
+    }
+
+    /// A line of one of a site's jobs. Escaped and limited in rate here.
+    pub fn job(&self, log: &Rc<SiteLog>, job: &str, text: &[u8]) {
+        let mut prefix = time_prefix();
+        prefix.extend_from_slice(job.as_bytes());
+        prefix.extend_from_slice(b": ");
+        let taken = log.jobs.borrow_mut().line(&prefix, text.trim_ascii_end());
+        self.report(log, "jobs", taken);
+        self.mark(log);
     }
 
     /// One line of a site's access log, without its end. Control characters are escaped here.
@@ -178,6 +218,8 @@ impl Logs {
             self.report(&log, "access", flushed);
             let flushed = log.error.borrow_mut().flush();
             self.report(&log, "error", flushed);
+            let flushed = log.jobs.borrow_mut().flush();
+            self.report(&log, "jobs", flushed);
         }
         drop(self.server.borrow_mut().flush());
     }

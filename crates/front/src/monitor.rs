@@ -18,6 +18,7 @@ use tokio::io::Interest;
 use tokio::net::UnixStream;
 
 use crate::front::{Front, Stage};
+use crate::jobs;
 use crate::keeper::{self, Keeper};
 use crate::logs::{Level, Logs};
 use crate::sites::Site;
@@ -165,6 +166,8 @@ pub async fn begin(monitor: &Monitor, logs: &Logs) -> Result<Beginning, MonitorE
             | ToFront::Gone(_)
             | ToFront::Leave { .. }
             | ToFront::Trial(_)
+            | ToFront::JobOutput { .. }
+            | ToFront::JobsLog { .. }
             | ToFront::Keeper { .. }
             | ToFront::SiteDown { .. }
             | ToFront::SiteLogs { .. }
@@ -229,6 +232,16 @@ pub async fn follow(
                 {
                     let (access, error) = (access.into(), error.into());
                     front.logs.set_site_files(&site.log, access, error);
+                }
+            }
+            ToFront::JobsLog { site } => {
+                if let Some(site) = front.sites.by_id(site) {
+                    jobs::log_to(&site, descriptors.next());
+                }
+            }
+            ToFront::JobOutput { site, job } => {
+                if let Some(site) = front.sites.by_id(site) {
+                    jobs::begin(&site, job, descriptors.next());
                 }
             }
             ToFront::SiteNotice { site, notice } => {

@@ -3,7 +3,7 @@
 //! Started by the monitor, as the site's user, inside the site's view. It opens static files for the front, starts PHP and
 //! reaps everything else of the site. It trusts the monitor, and the front with the site; its zygote, like any other process
 //! of the site, may be hostile and can harm nothing but the site. It runs no script, speaks no HTTP and writes no file. One
-//! thread, one poll loop.
+//! thread, one poll loop. Under other names it is the sweeper (`sweep`) and process 1 of a sandbox for one command (`runner`).
 
 #![forbid(unsafe_code)]
 
@@ -11,11 +11,13 @@ mod files;
 mod keeper;
 mod outbox;
 mod processes;
+mod runner;
 mod stderr;
 mod sweep;
 mod sweeper;
 mod zygote;
 
+use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
@@ -26,6 +28,7 @@ use hostel_wire::view;
 use rustix::process::{Pid, Signal};
 
 use keeper::{Keeper, KeeperError};
+use runner::RunError;
 use sweep::SweepError;
 
 /// Why the keeper could not begin.
@@ -47,17 +50,33 @@ enum StartError {
     Keeper(#[from] KeeperError),
     #[error(transparent)]
     Sweep(#[from] SweepError),
+    #[error(transparent)]
+    Run(#[from] RunError),
 }
 
 fn main() -> ExitCode {
-    let mut words = std::env::args();
-    let outcome = if words.next().as_deref() == Some(sweep::NAME) {
-        sweep::run(words).map_err(StartError::from)
-    } else {
-        start().and_then(|keeper| Ok(keeper.run()?))
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let (name, words) = match words.split_first() {
+        Some((name, words)) => (name.to_str().unwrap_or_default(), words),
+        None => ("", &[][..]),
+    };
+    let outcome = match name {
+        sweep::NAME => sweep::run(words)
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(StartError::from),
+        view::RUNNER => runner::run(words, is_alone())
+            .map(ExitCode::from)
+            .map_err(StartError::from),
+        runner::COMMAND => match runner::become_command(words) {
+            Ok(never) => match never {},
+            Err(error) => Err(error.into()),
+        },
+        _ => start()
+            .and_then(|keeper| Ok(keeper.run()?))
+            .map(|()| ExitCode::SUCCESS),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             let mut text = error.to_string();
             let mut cause = std::error::Error::source(&error);
@@ -66,9 +85,17 @@ fn main() -> ExitCode {
                 cause = source.source();
             }
             stderr::say(&text);
-            ExitCode::FAILURE
+            match error {
+                StartError::Run(error) => ExitCode::from(error.status()),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
+}
+
+/// Whether this process has a process namespace of its own, as it has but in tests.
+fn is_alone() -> bool {
+    Layers::of_process().has(Layer::ProcessNamespace)
 }
 
 fn start() -> Result<Keeper, StartError> {
@@ -79,8 +106,7 @@ fn start() -> Result<Keeper, StartError> {
     // 3: end with the monitor. Its id is 0 in here, since it is outside of the namespace.
     process::end_with_parent(process::parent()).map_err(StartError::Parent)?;
     // 4: the end of this process has to be the end of all others of the site.
-    let is_alone = Layers::of_process().has(Layer::ProcessNamespace);
-    if is_alone && rustix::process::getpid() != Pid::INIT {
+    if is_alone() && rustix::process::getpid() != Pid::INIT {
         return Err(StartError::NotFirst);
     }
     // 5: the one descriptor that the monitor gave.

@@ -6,7 +6,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -45,11 +45,11 @@ struct Place<'a> {
 }
 
 /// Sweep once, with the words that the keeper gave.
-pub(crate) fn run(mut words: impl Iterator<Item = String>) -> Result<(), SweepError> {
+pub(crate) fn run(words: &[OsString]) -> Result<(), SweepError> {
     process::set_non_dumpable().map_err(SweepError::Dumpable)?;
     let dropped = cred::prove_dropped().map_err(SweepError::Privileged)?;
     lease::ignore_breaks();
-    let bytes_max = words.next().and_then(|word| word.parse().ok());
+    let bytes_max = words.first().and_then(|word| word.to_str()?.parse().ok());
     let bytes_max: u64 = bytes_max.ok_or(SweepError::Usage)?;
     let place = |(path, days): (&'static str, Option<u64>)| Place {
         path: Path::new(path),

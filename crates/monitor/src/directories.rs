@@ -94,6 +94,16 @@ impl Directories {
         ])
     }
 
+    /// Open the log of what runs beside the web for a site, for appending; its group may read it.
+    ///
+    /// # Errors
+    /// It cannot be made, or is not root's.
+    pub fn jobs_log(&self, site: &str, gid: Gid) -> Result<OwnedFd, SecureError> {
+        let directory = self.logs.beneath(site, Uid::ROOT, gid, 0o750)?;
+        directory.set_group(gid)?;
+        directory.append_to("jobs.log", gid)
+    }
+
     /// Make and open a site's own directories: for /tmp, /var/tmp, sessions and OPcache's files.
     ///
     /// # Errors
@@ -149,10 +159,12 @@ impl Directories {
             let _ = unlinkat(&self.run, socket, AtFlags::empty());
         }
         let _ = unlinkat(&self.run, VIEW, AtFlags::REMOVEDIR);
+        let _ = unlinkat(&self.run, JOBS, AtFlags::empty());
     }
 }
 
 const VIEW: &str = "view";
 const MAIL: &str = "mail";
+const JOBS: &str = "jobs.json";
 const STATUS_SOCKET: &str = "status.sock";
 const CONTROL_SOCKET: &str = "control.sock";

@@ -1,6 +1,6 @@
 //! How the front and a site's keeper are started: what each finds on its descriptors and in its view.
 //!
-//! Used by the monitor and by `hostel prove`, as root. It turns a checked site into a plan for `hostel_sys::spawn`, which does the work; nothing
+//! Used by the monitor, by the command line and by `hostel-jobs`, as root. It turns a checked site into a plan for `hostel_sys::spawn`, which does the work; nothing
 //! here is decided by anybody but the configuration.
 
 use std::ffi::{CString, NulError};
@@ -68,7 +68,18 @@ pub enum LaunchError {
     Quota(#[source] io::Error),
 }
 
-/// In what a sandbox differs from the one that serves visitors: in nothing, but for those of `hostel prove`.
+/// A command that runs in the keeper's place, as the site's user: what an administrator has typed, or the site's file names.
+#[derive(Debug, Clone, Copy)]
+pub struct Command<'a> {
+    /// Its words, the program's name first.
+    pub words: &'a [CString],
+    /// Its standard input, output and error. `None`: nothing to read, and the pipe of [`Launched::errors`] for the two others.
+    pub streams: Option<[BorrowedFd<'a>; 3]>,
+    /// The file system of its terminal, where its streams are one.
+    pub terminals: Option<BorrowedFd<'a>>,
+}
+
+/// In what a sandbox differs from the one that serves visitors: in nothing, but for commands and those of `hostel prove`.
 #[derive(Debug, Clone, Copy)]
 pub struct Difference<'a> {
     /// Which layers are put in place.
@@ -79,6 +90,8 @@ pub struct Difference<'a> {
     pub environment: &'a [CString],
     /// A program of root's that is started in the keeper's place, with all its arguments: the walk of `hostel audit`.
     pub instead: Option<(BorrowedFd<'a>, &'a [CString])>,
+    /// A command of the site's own, which the keeper's program starts and reaps.
+    pub command: Option<Command<'a>>,
     /// More PHP settings.
     pub php_values: &'a [PhpValue],
     /// Another user and group than the site's: what it would be if sites shared one.
@@ -93,6 +106,7 @@ impl Difference<'_> {
         document_root: None,
         environment: &[],
         instead: None,
+        command: None,
         php_values: &[],
         #[cfg(feature = "controls")]
         identity: None,
@@ -281,28 +295,35 @@ impl Programs {
         send(&control, &settings.encode(), &[]).map_err(LaunchError::Settings)?;
         let (errors, writer) = errors_pipe().map_err(LaunchError::Sockets)?;
         let null = null()?;
-        let (program, arguments) = match difference.instead {
-            Some((_, arguments)) => (CString::new(view::INSTEAD)?, arguments.to_vec()),
-            None => (
-                CString::new(format!("{}/{KEEPER}", view::PROGRAMS))?,
-                vec![c"hostel-keeper".into(), CString::new(site.name.as_str())?],
-            ),
-        };
+        let (program, arguments) = program(site, difference)?;
         let mut environment = vec![
             c"PATH=/usr/local/bin:/usr/bin:/bin".into(),
             CString::new(format!("HOME={}", site.home))?,
             CString::new(format!("USER={}", site.user.name))?,
         ];
+        if difference.command.is_some() {
+            environment.push(CString::new(format!("LOGNAME={}", site.user.name))?);
+            environment.push(c"LANG=C.UTF-8".into());
+        }
         environment.extend_from_slice(difference.environment);
         let group = resources.site_group(site)?;
         let user = difference.user(site);
+        let streams = match difference.command {
+            Some(command) => {
+                own_pipe(&writer, &user).map_err(LaunchError::Sockets)?;
+                command.streams
+            }
+            None => None,
+        };
+        let [input, output, errors_out] =
+            streams.unwrap_or([null.as_fd(), writer.as_fd(), writer.as_fd()]);
         let child = spawn(Plan {
             program: Program::InView(&program),
             arguments: &arguments,
             environment: &environment,
             uid: user.uid,
             gid: user.gid,
-            descriptors: [null.as_fd(), writer.as_fd(), writer.as_fd(), far.as_fd()],
+            descriptors: [input, output, errors_out, far.as_fd()],
             limits: resources.process_limits(site),
             group: group.as_ref().map(AsFd::as_fd),
             view: Some(view),
@@ -370,12 +391,35 @@ impl Programs {
             programs: &read_only,
             locks: view::LOCKS,
             php_ini_directory: Path::new(&server.php_ini_directory),
+            terminals: difference.command.and_then(|command| command.terminals),
             is_site,
             layers: difference.layers,
             mount_point: &directories.mount_point(),
         })?;
         Ok((view, bounded, file_cache.err()))
     }
+}
+
+/// What is started as process 1, and its arguments.
+fn program(
+    site: &Site,
+    difference: &Difference<'_>,
+) -> Result<(CString, Vec<CString>), LaunchError> {
+    if let Some((_, arguments)) = difference.instead {
+        return Ok((CString::new(view::INSTEAD)?, arguments.to_vec()));
+    }
+    let keeper = CString::new(format!("{}/{KEEPER}", view::PROGRAMS))?;
+    let Some(command) = difference.command else {
+        let name = CString::new(site.name.as_str())?;
+        return Ok((keeper, vec![c"hostel-keeper".into(), name]));
+    };
+    let how = match command.terminals {
+        Some(_) => view::WITH_TERMINAL,
+        None => view::WITHOUT_TERMINAL,
+    };
+    let mut arguments = vec![CString::new(view::RUNNER)?, CString::new(how)?];
+    arguments.extend_from_slice(command.words);
+    Ok((keeper, arguments))
 }
 
 /// Opened for each process anew: what is open once has status flags once, and with those one site could tell another something.
@@ -389,6 +433,16 @@ fn errors_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(&reader, true)?;
     Ok((reader, writer))
+}
+
+/// Let a site's user open a pipe of its command again, as `/dev/stderr` does.
+///
+/// # Errors
+/// The kernel's.
+pub fn own_pipe(pipe: impl AsFd, user: &User) -> io::Result<()> {
+    let uid = rustix::process::Uid::from_raw(user.uid.0);
+    let gid = rustix::process::Gid::from_raw(user.gid.0);
+    Ok(rustix::fs::fchown(pipe, Some(uid), Some(gid))?)
 }
 
 /// Whether no user of another site is in the site's group, by its entry or as a member: then what the group may write is the site's.

@@ -156,6 +156,7 @@ mod tests {
             open_ports: Vec::new(),
             mail: None,
             sites: sites.into_iter().map(Rc::new).collect(),
+            jobs: Vec::new(),
         }
     }
 

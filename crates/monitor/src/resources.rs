@@ -41,6 +41,14 @@ impl Resources {
         }
     }
 
+    /// The control groups that the monitor has made for the instance with this `run` directory, for a program that it has started.
+    pub fn join(run: &Path) -> Self {
+        Self {
+            groups: Groups::join(run),
+            memory_max_default: memory_max_default(),
+        }
+    }
+
     /// What [`resume`](Self::resume) takes.
     pub fn state(&self) -> Option<takeover::Groups> {
         let groups = self.groups.as_ref().ok()?;

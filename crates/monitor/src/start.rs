@@ -30,7 +30,7 @@ use crate::log::{Log, say};
 use crate::notify::Notify;
 use crate::requests::Phase;
 use crate::sites::Sites;
-use crate::supervise::{CHECK, Fatal, Firewall, Mail, Monitor, TAKE_OVER};
+use crate::supervise::{CHECK, Fatal, Firewall, Jobs, Mail, Monitor, TAKE_OVER};
 use crate::takeover::{self, Taken};
 use hostel_monitor::directories::Directories;
 use hostel_monitor::launch::{Difference, LaunchError, Programs};
@@ -122,6 +122,7 @@ pub(crate) fn start() -> Result<Option<Monitor>, StartError> {
         loader,
         firewall: Firewall::new(&server.egress(), now),
         mail: Mail::new(now),
+        jobs: Jobs::new(now),
         server,
         directories,
         listeners,

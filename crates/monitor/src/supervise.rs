@@ -18,6 +18,7 @@ use hostel_sys::wait::wait;
 use hostel_sys::watch::Watch;
 use hostel_wire::admin::Question;
 use hostel_wire::front_monitor::{Opened, SiteId, ToFront};
+use hostel_wire::monitor_jobs::ToJobs;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::Signal;
 
@@ -34,6 +35,7 @@ use hostel_sys::back_off::BackOff;
 
 mod firewall;
 mod front;
+mod jobs;
 mod mail;
 mod reload;
 mod sites;
@@ -41,6 +43,7 @@ mod upgrade;
 mod watch;
 
 pub(crate) use firewall::Firewall;
+pub(crate) use jobs::Jobs;
 pub(crate) use mail::Mail;
 pub(crate) use reload::Reload;
 pub(crate) use upgrade::{CHECK, TAKE_OVER, Upgrade};
@@ -91,6 +94,7 @@ pub(crate) struct Monitor {
     pub(crate) sites: Sites,
     pub(crate) firewall: Firewall,
     pub(crate) mail: Mail,
+    pub(crate) jobs: Jobs,
     pub(crate) front: Option<Front>,
     /// The front of the program that this one took the place of, while it serves or finishes.
     pub(crate) former: Option<Front>,
@@ -112,6 +116,7 @@ enum Event {
     /// Of the present one, or the former.
     FrontSpeaks(bool),
     FrontEnded(bool),
+    Jobs,
     SiteAtBound(SiteId),
     SiteEnded(SiteId),
 }
@@ -121,6 +126,8 @@ impl Monitor {
     pub(crate) fn run(mut self) -> Result<(), Fatal> {
         let outcome = self.turns();
         self.dismiss_mail();
+        // Whose rules hold jobs too.
+        self.dismiss_jobs();
         self.dismiss_firewall();
         self.directories.remove_run_files();
         match &outcome {
@@ -148,6 +155,7 @@ impl Monitor {
                     }
                     Event::HostChanged => self.take_changes(Instant::now()),
                     Event::Firewall => self.hear_firewall(),
+                    Event::Jobs => self.hear_jobs(),
                     Event::MailEnded => self.mail_ended()?,
                     Event::Upgrade => self.hear_upgrade(Instant::now()),
                     Event::FrontSpeaks(is_former) => self.hear_front(is_former),
@@ -177,6 +185,10 @@ impl Monitor {
         if let Some(file) = self.mail.polled() {
             polled.push(PollFd::from_borrowed_fd(file, PollFlags::IN));
             events.push(Event::MailEnded);
+        }
+        for file in self.jobs.helper.iter().flat_map(Helper::polled) {
+            polled.push(PollFd::from_borrowed_fd(file, PollFlags::IN));
+            events.push(Event::Jobs);
         }
         let upgrade = self.upgrade.iter();
         for file in upgrade.flat_map(|upgrade| upgrade.helper.polled()) {
@@ -226,13 +238,15 @@ impl Monitor {
         let watch = self.watch.as_ref().and_then(Watch::due);
         let serves = self.phase == Phase::Serving;
         let firewall = self.firewall.next_deadline().filter(|_| serves);
-        let mail = self.next_mail_start();
+        let (jobs, mail) = (self.jobs_deadline(), self.next_mail_start());
         let control = self.control.next_deadline();
         let former = self.former.as_ref().and_then(|front| front.deadline);
         let upgrade = self.upgrade.as_ref().map(|upgrade| upgrade.until);
         let reload = self.reload_deadline();
-        let own = [front, former, watch, firewall, mail, control, reload, upgrade];
-        sites.chain(own.into_iter().flatten()).min()
+        let helpers = [firewall, jobs, mail];
+        let own = [front, former, watch, control, reload, upgrade];
+        let own = own.into_iter().chain(helpers);
+        sites.chain(own.flatten()).min()
     }
 
     /// Everything whose time has come.
@@ -256,6 +270,7 @@ impl Monitor {
         self.go_on_with_reload(now);
         self.firewall_is_due(now);
         self.mail_is_due(now);
+        self.jobs_are_due(now);
         let may_start = !self.firewall.is_pending();
         for id in self.sites.ids(|site| is_due(site.next_deadline(may_start))) {
             self.site_is_due(id, now);
@@ -287,6 +302,8 @@ impl Monitor {
             .information(format_args!("stopping: running requests are finished"));
         self.notify.stopping();
         self.listeners.clear();
+        let seconds = u32::try_from(STOP_LIMIT.as_secs()).unwrap_or(u32::MAX);
+        self.jobs.say(ToJobs::Stop { seconds });
         let seconds = u32::try_from(DRAIN_LIMIT.as_secs()).unwrap_or(u32::MAX);
         let fronts = self.front.iter_mut().chain(&mut self.former);
         for front in fronts {
@@ -311,6 +328,9 @@ impl Monitor {
     }
 
     fn kill_all(&mut self, now: Instant) {
+        if let Some(helper) = &self.jobs.helper {
+            helper.kill();
+        }
         for front in self.front.iter_mut().chain(&mut self.former) {
             front.kill();
         }
@@ -339,6 +359,9 @@ impl Monitor {
         self.tell_mail_log();
         for id in self.sites.ids(|site| site.sandbox.is_some()) {
             self.tell_logs(id);
+        }
+        for id in self.sites.ids(|site| self.server.has_jobs(&site.config)) {
+            self.tell_jobs_log(id);
         }
         self.log.information(format_args!("logs reopened"));
     }

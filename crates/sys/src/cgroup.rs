@@ -101,6 +101,8 @@ pub struct Groups {
     controllers: Vec<Controller>,
     /// How many sandboxes there have been, for names that are used once.
     count: Cell<u64>,
+    /// Whether another process has made them and will remove them.
+    is_joined: bool,
 }
 
 impl Groups {
@@ -129,6 +131,7 @@ impl Groups {
             is_own,
             controllers: Vec::new(),
             count: Cell::new(0),
+            is_joined: false,
         };
         make(&groups.base)?;
         groups.clear();
@@ -158,6 +161,7 @@ impl Groups {
             base,
             is_own,
             count: Cell::new(count),
+            is_joined: false,
         })
     }
 
@@ -172,6 +176,35 @@ impl Groups {
     /// See [`CgroupError`].
     pub fn resume_site(&self, path: PathBuf) -> Result<SiteGroup, CgroupError> {
         SiteGroup::resume(path, &self.controllers)
+    }
+
+    /// The groups of the instance whose monitor has started this process, for more sandboxes beside the monitor's. Nothing is removed
+    /// when this is dropped: the monitor does that.
+    ///
+    /// # Errors
+    /// See [`CgroupError`].
+    pub fn join(run: &Path) -> Result<Self, CgroupError> {
+        if !is_version_2() {
+            return Err(CgroupError::NotVersion2);
+        }
+        let instance = Path::new(TOP).join(instance_name(run));
+        let own = own_group()?;
+        // Where the monitor had to leave a group of its own, this process was born where it stands now.
+        let base = match own.parent() {
+            Some(parent) if own.ends_with("server") && !instance.exists() => parent,
+            _ => &instance,
+        };
+        let controllers = listed(base, SUBTREE)?;
+        if controllers.is_empty() {
+            return Err(CgroupError::NoController(base.to_owned()));
+        }
+        Ok(Self {
+            base: base.to_owned(),
+            is_own: false,
+            controllers,
+            count: Cell::new(0),
+            is_joined: true,
+        })
     }
 
     /// Whether this controller is there.
@@ -200,7 +233,12 @@ impl Groups {
     /// See [`CgroupError`].
     pub fn site(&self, name: &str, bounds: &Bounds) -> Result<SiteGroup, CgroupError> {
         self.count.set(self.count.get() + 1);
-        let name = format!("{SITE}{name}.{}", self.count.get());
+        // Nobody else makes groups whose names end so.
+        let kind = match self.is_joined {
+            true => format!("{}-", std::process::id()),
+            false => String::new(),
+        };
+        let name = format!("{SITE}{name}.{kind}{}", self.count.get());
         let path = self.base.join(name);
         make(&path)?;
         SiteGroup::new(path, bounds, &self.controllers)
@@ -231,6 +269,9 @@ impl Groups {
 
 impl Drop for Groups {
     fn drop(&mut self) {
+        if self.is_joined {
+            return;
+        }
         self.clear();
         // What cannot be removed is empty and harmless, and is used again by the next start.
         if self.is_own {

@@ -1,12 +1,14 @@
 //! Start a program of this process's own user with exactly the descriptors that it is to have, and find them on its side.
 //!
-//! The keeper starts the PHP zygote with it. It gives no privilege up (that is what the monitor's spawn does) and takes none.
+//! The keeper starts the PHP zygote with it, and [`become_program`] is how the program of a command is begun. It gives no privilege up (that is what the monitor's spawn does) and takes none.
 //! It forks only while the process has one thread; all that the child needs is made before, and between fork and exec only
 //! system calls are made.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::process::{Pid, WaitOptions, waitpid};
@@ -190,6 +192,12 @@ impl Plan<'_> {
         // SAFETY: ends the process without running anything of the parent's.
         unsafe { libc::_exit(127) }
     }
+}
+
+/// Become another program, found by PATH where its name holds no `/`, with these words and this process's environment and directory.
+/// Its signal mask is empty and SIGPIPE has its default action. Returns only if that failed, with why.
+pub fn become_program(name: &OsStr, arguments: &[OsString]) -> io::Error {
+    Command::new(name).args(arguments).exec()
 }
 
 /// Take over a descriptor that this process was started with, close-on-exec from now on. Each number can be taken once.

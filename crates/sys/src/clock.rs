@@ -1,6 +1,6 @@
 //! The time of day as logs have it.
 //!
-//! Used by whoever writes a log. Pure but for the look at the clock; no time zones, no locale.
+//! Used by whoever writes a log, and as the host's clocks show it, by hostel-jobs. No locale.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,7 +9,54 @@ pub fn timestamp() -> String {
     text(SystemTime::now())
 }
 
-fn text(time: SystemTime) -> String {
+/// What the host's clocks show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Civil {
+    /// 1 to 12.
+    pub month: u8,
+    /// 1 to 31.
+    pub day: u8,
+    /// 0 is Sunday.
+    pub weekday: u8,
+    /// 0 to 23.
+    pub hour: u8,
+    /// 0 to 59.
+    pub minute: u8,
+    /// 0 to 59; 60 where a second was put in.
+    pub second: u8,
+}
+
+/// What they show at a time, in seconds since 1970, in the time zone of the host as [`read_zone`] has found it.
+pub fn local(time: i64) -> Civil {
+    let mut broken = std::mem::MaybeUninit::<libc::tm>::zeroed();
+    // SAFETY: reads a number, and writes to a valid place of the right size.
+    unsafe { libc::localtime_r(&raw const time, broken.as_mut_ptr()) };
+    // SAFETY: zeros are a valid value of this struct of numbers and a pointer, which the call has at most replaced.
+    let broken = unsafe { broken.assume_init() };
+    let small = |number: libc::c_int| u8::try_from(number).unwrap_or(0);
+    Civil {
+        month: small(broken.tm_mon + 1),
+        day: small(broken.tm_mday),
+        weekday: small(broken.tm_wday),
+        hour: small(broken.tm_hour),
+        minute: small(broken.tm_min),
+        second: small(broken.tm_sec),
+    }
+}
+
+/// Read the host's time zone, which may have changed: /etc/localtime, or the variable TZ.
+pub fn read_zone() {
+    // SAFETY: reads a file and the environment, which no other thread changes: who uses this has one thread.
+    unsafe { tzset() };
+}
+
+unsafe extern "C" {
+    /// time.h
+    fn tzset();
+}
+
+/// A time, in UTC, as RFC 3339 has it.
+pub fn text(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     // Count from 1 March of the year 0, so that the leap day is the last of its year; 400 years have 146,097 days.
@@ -32,6 +79,13 @@ fn text(time: SystemTime) -> String {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn the_clocks_show_a_time() {
+        let shown = local(1_000_000_000);
+        assert_eq!((shown.month, shown.second), (9, 40));
+        assert!((8..=9).contains(&shown.day) && shown.weekday == (shown.day - 2) % 7);
+    }
 
     #[test]
     fn times_are_those_of_the_calendar() {

@@ -72,6 +72,13 @@ impl Helper {
         }
     }
 
+    /// Send a message by itself. A helper that does not take it is killed.
+    pub fn say(&self, message: &[u8]) {
+        if send(&self.socket, message, &[]).is_err() {
+            self.kill();
+        }
+    }
+
     fn send(&self, message: &[u8], content: &[u8]) -> io::Result<()> {
         let file = memory_file::write(content)?;
         send(&self.socket, message, &[file.as_fd()])
@@ -86,6 +93,21 @@ impl Helper {
             Ok(received) => Ok(buffer
                 .get(..received.bytes)
                 .filter(|bytes| !bytes.is_empty())),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The next message with what came with it, `None` when there is none now, or no more.
+    ///
+    /// # Errors
+    /// The kernel's; `InvalidData` when it is longer than the buffer.
+    pub fn take<'b>(&self, buffer: &'b mut [u8]) -> io::Result<Option<(&'b [u8], Vec<OwnedFd>)>> {
+        match receive(&self.socket, buffer) {
+            Ok(received) if received.bytes == 0 => Ok(None),
+            Ok(received) => Ok(buffer
+                .get(..received.bytes)
+                .map(|bytes| (bytes, received.descriptors))),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
         }

@@ -24,6 +24,7 @@
 //! - [`secure`]: directories that root alone can change; monitor.
 //! - [`signal`]: signals as events, reaping; monitor, keeper, zygote.
 //! - [`spawn`]: from fork to exec, in numbered steps; monitor.
+//! - [`terminal`]: a pseudo-terminal for a site, the administrator's own in raw mode; command line, keeper.
 //! - [`view`]: the file system that a site sees; monitor.
 //! - [`wait`]: for descriptors and times; monitor, firewall.
 //! - [`watch`]: whether what a view was made of was replaced; monitor.
@@ -60,6 +61,7 @@ pub mod sandbox;
 pub mod secure;
 pub mod signal;
 pub mod spawn;
+pub mod terminal;
 pub mod view;
 pub mod wait;
 pub mod watch;

@@ -27,6 +27,8 @@ pub(crate) enum Access {
     ReadData,
     /// A device.
     Device,
+    /// Terminals, which are read, written and set.
+    Terminal,
     /// All that the host has: what stands in for a view where a test leaves it out.
     #[cfg(feature = "controls")]
     Host,
@@ -44,6 +46,7 @@ impl Access {
             Self::Read => read_only | no_dev,
             Self::ReadData => read_only | no_exec | no_dev,
             Self::Device => read_only | no_exec,
+            Self::Terminal => no_exec,
             #[cfg(feature = "controls")]
             Self::Host => return MountAttrFlags::empty(),
         };
@@ -99,6 +102,20 @@ pub(crate) fn memory(
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
         | MountAttrFlags::MOUNT_ATTR_NODEV
         | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    Ok(fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
+}
+
+/// A file system of terminals, for one terminal that belongs to `owner`; none but root can make another one in it.
+pub(crate) fn terminals(owner: (Uid, Gid)) -> io::Result<OwnedFd> {
+    let context = fsopen(c"devpts", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    let set = |key: &CStr, value: &str| fsconfig_set_string(context.as_fd(), key, value);
+    set(c"uid", owner.0.0.to_string().as_str())?;
+    set(c"gid", owner.1.0.to_string().as_str())?;
+    set(c"mode", "0600")?;
+    set(c"ptmxmode", "0600")?;
+    set(c"max", "1")?;
+    fsconfig_create(context.as_fd())?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     Ok(fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
 }
 

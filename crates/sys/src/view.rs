@@ -40,6 +40,8 @@ pub struct ViewPlan<'a> {
     pub locks: &'a str,
     /// The directory of php.ini; that file and `conf.d` appear at the same path.
     pub php_ini_directory: &'a Path,
+    /// The site's own terminals, from [`terminal::pair`](crate::terminal::pair), where it has one.
+    pub terminals: Option<BorrowedFd<'a>>,
     /// Whether a user's or group's number belongs to a site.
     pub is_site: &'a dyn Fn(u32) -> bool,
     /// Which layers there are; what the view is without its own, docs/spawn.md says.
@@ -200,6 +202,15 @@ impl Builder {
             ("/dev/stderr", "/proc/self/fd/2"),
         ] {
             self.link(Path::new(name), Path::new(target))?;
+        }
+        if let Some(terminals) = plan.terminals {
+            self.attach(
+                Path::new("/dev/pts"),
+                Access::Terminal,
+                terminals.try_clone_to_owned(),
+            )?;
+            // Whichever terminal is the one of who opens it.
+            self.host("/dev/tty", Access::Terminal, Depth::One)?;
         }
         self.memory("/dev/shm", SHARED_MEMORY_BYTES, SHARED_MEMORY_INODES, plan)
     }

@@ -32,6 +32,18 @@ pub enum ToFront {
         /// Process id of the keeper as the host sees it, to be shown in the status.
         pid: u32,
     },
+    /// The site's log of its jobs, opened after one of them has begun and again on SIGUSR1. One descriptor.
+    JobsLog {
+        /// Which site.
+        site: SiteId,
+    },
+    /// What a job of the site writes is to go into that log. One descriptor: the read end of a pipe.
+    JobOutput {
+        /// Which site.
+        site: SiteId,
+        /// The job's name.
+        job: String,
+    },
     /// Host-wide settings; the first message.
     Settings(FrontSettings),
     /// Sites that the table has from now on.
@@ -207,7 +219,7 @@ impl ToFront {
     /// How many descriptors come with this message.
     pub fn descriptors(&self) -> usize {
         match self {
-            Self::Descriptor(_) => 1,
+            Self::Descriptor(_) | Self::JobsLog { .. } | Self::JobOutput { .. } => 1,
             Self::Keeper { .. } | Self::SiteLogs { .. } => 2,
             Self::Drain { .. }
             | Self::Settings(_)
@@ -257,6 +269,8 @@ impl ToFront {
                 })
                 .u32(*retry_ms),
             Self::SiteLogs { site } => w.u8(7).u32(site.0),
+            Self::JobsLog { site } => w.u8(14).u32(site.0),
+            Self::JobOutput { site, job } => w.u8(15).u32(site.0).text(job),
             Self::TableBegin => w.u8(8),
             Self::TableEnd => w.u8(9),
             Self::Leave { seconds } => w.u8(12).u32(*seconds),
@@ -337,6 +351,13 @@ impl ToFront {
                 seconds: r.u32("seconds")?,
             },
             13 => Self::Trial(read_sites(&mut r)?),
+            14 => Self::JobsLog {
+                site: SiteId(r.u32("site")?),
+            },
+            15 => Self::JobOutput {
+                site: SiteId(r.u32("site")?),
+                job: r.text(limits::JOB_NAME_BYTES_MAX, "job")?.to_owned(),
+            },
             _ => return Err(Malformed::Value("kind of message to the front")),
         };
         r.end("message to the front")?;
@@ -503,6 +524,11 @@ mod tests {
                 retry_ms: 250,
             },
             ToFront::SiteLogs { site },
+            ToFront::JobsLog { site },
+            ToFront::JobOutput {
+                site,
+                job: "queue".to_owned(),
+            },
             ToFront::SiteNotice {
                 site,
                 notice: Notice::MemoryUsedUp {

@@ -17,6 +17,7 @@
 //! monitor ◀─monitor_firewall▶ firewall     where sites may connect to; it is in force
 //! hostel  ◀──────admin─────▶ monitor      reload, upgrade; what came of it
 //! monitor ───takeover─────▶ monitor        what one program of it hands to the next
+//! monitor ◀──monitor_jobs──▶ jobs          run what the configuration says; what a job writes
 //! firewall ◀firewall_resolver▶ resolver    which addresses has this name
 //! monitor ──monitor_mail───▶ mail          where mail goes, who may send how much; one way
 //! site    ◀─────mail───────▶ mail          a message; accepted, or why not
@@ -35,6 +36,7 @@ pub mod keeper_zygote;
 pub mod limits;
 pub mod mail;
 pub mod monitor_firewall;
+pub mod monitor_jobs;
 pub mod monitor_keeper;
 pub mod monitor_mail;
 pub mod takeover;

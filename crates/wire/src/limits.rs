@@ -25,6 +25,14 @@ pub const LIST_MAX: usize = 16;
 pub const LIST_NAME_BYTES_MAX: usize = 64;
 /// Places that one site may connect to, in each of its lists.
 pub const DESTINATIONS_MAX: usize = 256;
+/// Entries of `[[cron]]`, and of `[[daemon]]`, of one site: each may be a running sandbox.
+pub const JOBS_MAX: usize = 16;
+/// Runs of all of them at the same time, on the whole server: the front holds two descriptors for each, of its budget.
+pub const JOBS_RUNNING_MAX: usize = 2000;
+/// The name of such an entry.
+pub const JOB_NAME_BYTES_MAX: usize = 64;
+/// Its command.
+pub const COMMAND_BYTES_MAX: usize = 8 * 1024;
 /// PHP settings of one site.
 pub const PHP_VALUES_MAX: usize = 200;
 /// The name of a PHP setting.

@@ -6,6 +6,12 @@
 pub const PROGRAMS: &str = "/run/hostel/bin";
 /// The program that `hostel audit` starts in the keeper's place, in its own instances of a sandbox alone.
 pub const INSTEAD: &str = "/run/hostel/bin/hostel";
+/// The name by which `hostel-keeper` runs a command as process 1: `hostel-runner WITH_TERMINAL|WITHOUT_TERMINAL COMMAND ARGUMENTS…`.
+pub const RUNNER: &str = "hostel-runner";
+/// The command's standard input is a terminal, which becomes that of its session.
+pub const WITH_TERMINAL: &str = "terminal";
+/// It is not.
+pub const WITHOUT_TERMINAL: &str = "pipes";
 /// A tiny tmpfs of the site's own for OPcache's lock file: with a full /tmp PHP would not start.
 pub const LOCKS: &str = "/run/hostel/lock";
 /// PHP sessions of this site alone, at Debian's usual path.

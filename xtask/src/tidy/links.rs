@@ -7,7 +7,7 @@ use super::read;
 use crate::run::{Result, cargo, output};
 
 /// Each crate, and which of ours it may depend on.
-const TABLE: [(&str, &[&str]); 13] = [
+const TABLE: [(&str, &[&str]); 14] = [
     ("hostel-wire", &[]),
     ("hostel-sys", &[]),
     ("hostel-config", &["hostel-sys", "hostel-wire"]),
@@ -17,6 +17,16 @@ const TABLE: [(&str, &[&str]); 13] = [
     ),
     ("hostel-firewall", &["hostel-sys", "hostel-wire"]),
     ("hostel-front", &["hostel-sys", "hostel-wire"]),
+    // It starts sandboxes at times, by the monitor's own code.
+    (
+        "hostel-jobs",
+        &[
+            "hostel-config",
+            "hostel-monitor",
+            "hostel-sys",
+            "hostel-wire",
+        ],
+    ),
     ("hostel-keeper", &["hostel-sys", "hostel-wire"]),
     ("hostel-mail", &["hostel-sys", "hostel-wire"]),
     ("hostel-php", &["hostel-sys", "hostel-wire"]),
@@ -48,6 +58,16 @@ const NOT_ROOTS: [&str; 10] = [
     "rustls",
     "serde",
     "serde_json",
+    "tokio",
+];
+
+/// Neither in what starts jobs, which is root too. It writes JSON for `hostel status` and reads none.
+const NOT_JOBS: [&str; 6] = [
+    "clap",
+    "h2",
+    "hickory-resolver",
+    "httparse",
+    "rustls",
     "tokio",
 ];
 
@@ -86,6 +106,7 @@ pub(super) fn check(root: &Path) -> Result<Vec<String>> {
     for (program, forbidden) in [
         ("hostel-monitor", &NOT_ROOTS[..]),
         ("hostel-firewall", &NOT_FIREWALLS),
+        ("hostel-jobs", &NOT_JOBS),
     ] {
         for name in tree(program, &[])? {
             if forbidden.contains(&name.as_str()) {

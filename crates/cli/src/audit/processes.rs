@@ -85,14 +85,14 @@ pub(super) fn examine(config: &Path, server: &Server) -> Running {
                 .or_default()
                 .extend(findings);
         } else {
-            found.host.extend(helper(child, &tree));
+            found.host.extend(helper(child, &tree, server, &host));
         }
     }
     found
 }
 
-/// Neither front nor keeper: the firewall with what it starts, or a child of the monitor on its way to be something else.
-fn helper(child: &Process, tree: &[Process]) -> Vec<Finding> {
+/// Neither front nor keeper: the firewall with what it starts, hostel-jobs with its sandboxes, or a child of the monitor on its way to be something else.
+fn helper(child: &Process, tree: &[Process], server: &Server, host: &Namespaces) -> Vec<Finding> {
     let program = fs::read_link(format!("/proc/{}/exe", child.pid)).unwrap_or_default();
     let program = program.file_name().unwrap_or_default().to_string_lossy();
     match program.trim_end_matches(" (deleted)") {
@@ -108,6 +108,17 @@ fn helper(child: &Process, tree: &[Process]) -> Vec<Finding> {
             tree.iter()
                 .filter_map(|one| judge(one, role(one), None))
                 .collect()
+        }
+        "hostel-jobs" => {
+            let judge_one = |one: &Process| {
+                let mut sites = server.sites.iter();
+                match sites.find(|site| site.user.uid.0 == one.uid) {
+                    Some(site) => judge(one, Role::User(&site.user), Some(host)),
+                    // Itself; on their way to a sandbox its children are as it is.
+                    None => judge(one, Role::Root, None),
+                }
+            };
+            tree.iter().filter_map(judge_one).collect()
         }
         _ => {
             let what = format!(

@@ -23,7 +23,7 @@ use super::accounts;
 use super::disk;
 use super::record::{End, Kind, Record, Seen};
 use super::walk::{Others, SENT_MAX, TIME_MAX};
-use crate::output;
+use crate::output::{self, with_causes};
 
 /// What is needed to start sandboxes, or why that cannot be done.
 pub(super) struct Sandboxes {
@@ -211,16 +211,6 @@ fn parents(site: &Site) -> Others {
             Err(_) => others,
         }
     })
-}
-
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text = format!("{text}: {source}");
-        cause = source.source();
-    }
-    text
 }
 
 /// Records of one walk.

@@ -2,6 +2,7 @@
 //!
 //! The front writes one JSON document to whoever connects to its socket. It is shown, never acted upon.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -42,6 +43,7 @@ pub(crate) fn run(config: &Path, as_json: bool) -> ExitCode {
         }
     };
     add_processes(&mut document, &processes::all());
+    add_jobs(&mut document, config);
     if as_json {
         output::json(&document);
     } else {
@@ -93,6 +95,30 @@ fn add_processes(document: &mut Value, all: &[Process]) {
                 "usage".to_owned(),
                 usage.map_or(Value::Null, usage_document),
             );
+        }
+    }
+}
+
+/// Give each site that has them its cron entries and daemons, as hostel-jobs has written them down.
+fn add_jobs(document: &mut Value, config: &Path) {
+    // Without entries there is no such file.
+    let Some(jobs) = hostel_config::run_directory(config).ok().and_then(|run| {
+        let file = File::open(run.join("jobs.json")).ok()?;
+        let mut bytes = Vec::new();
+        file.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+        serde_json::from_slice::<Value>(&bytes).ok()
+    }) else {
+        return;
+    };
+    let jobs = jobs.get("jobs").and_then(Value::as_array);
+    let jobs = jobs.map(Vec::as_slice).unwrap_or_default();
+    let sites = document.get_mut("sites").and_then(Value::as_array_mut);
+    for site in sites.into_iter().flatten() {
+        let name = site.get("name").cloned();
+        let own = jobs.iter().filter(|job| job.get("site") == name.as_ref());
+        let own: Vec<Value> = own.cloned().collect();
+        if let Some(site) = site.as_object_mut() {
+            site.insert("jobs".to_owned(), own.into());
         }
     }
 }
@@ -149,6 +175,7 @@ fn print(document: &Value) {
         );
     }
     output::table(&rows);
+    print_jobs(sites);
     let mut rows = vec![PROCESS_COLUMNS.map(|(head, _)| head.to_owned()).to_vec()];
     for site in sites {
         let processes = site.get("processes").and_then(Value::as_array);
@@ -161,6 +188,20 @@ fn print(document: &Value) {
                 }
             };
             rows.push(PROCESS_COLUMNS.map(|(_, pointer)| of(pointer)).to_vec());
+        }
+    }
+    if rows.len() > 1 {
+        output::line("");
+        output::table(&rows);
+    }
+}
+
+fn print_jobs(sites: &[Value]) {
+    let mut rows = vec![JOB_COLUMNS.map(|(head, _)| head.to_owned()).to_vec()];
+    for site in sites {
+        let jobs = site.get("jobs").and_then(Value::as_array);
+        for job in jobs.into_iter().flatten() {
+            rows.push(JOB_COLUMNS.map(|(_, pointer)| text(job, pointer)).to_vec());
         }
     }
     if rows.len() > 1 {
@@ -192,6 +233,20 @@ const SITE_COLUMNS: [(&str, &str); 12] = [
     ("KIB", "/usage/memory_kib"),
     ("PROCESSES", "/usage/processes"),
     ("CPU MS", "/usage/cpu_ms"),
+];
+/// Columns of the table of what runs beside the web; times are in UTC.
+const JOB_COLUMNS: [(&str, &str); 11] = [
+    ("SITE", "/site"),
+    ("JOB", "/name"),
+    ("KIND", "/kind"),
+    ("STATE", "/state"),
+    ("SINCE", "/since"),
+    ("LAST", "/last/started"),
+    ("MS", "/last/ms"),
+    ("STATUS", "/last/status"),
+    ("RESULT", "/last/result"),
+    ("NEXT", "/next"),
+    ("RUNS", "/runs"),
 ];
 /// Columns of the processes' table.
 const PROCESS_COLUMNS: [(&str, &str); 5] = [

@@ -110,6 +110,7 @@ impl Sandbox {
                 document_root: Some(ground.stage.document_root()),
                 environment: sort.environment,
                 instead: None,
+                command: None,
                 php_values: &[sort.php_values, &[no_file_cache]].concat(),
                 #[cfg(feature = "controls")]
                 identity: sort.identity,

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use hostel_config::jobs::Overlap;
 use hostel_config::{Destination, Egress, Host, LogLevel};
 use hostel_wire::monitor_keeper::PhpValue;
 use hostel_wire::monitor_mail::Security;
@@ -57,6 +58,45 @@ fn nothing_but_domains_must_be_written() {
         (server.mail.is_none(), site.mail.per_hour, site.mail.burst),
         (true, 200, 50)
     );
+}
+
+#[test]
+fn jobs_have_names_and_defaults() {
+    let instance = Instance::of_case(
+        "# file: sites.d/alice.toml\ndomains = ['a.example']\n[[cron]]\nat = 'daily'\ncommand = 'true'\n[[cron]]\nname = 'import'\n\
+         at = '*/5 * * * *'\ncommand = 'php import.php'\noverlap = 'wait'\ntimeout_seconds = 60\n[[daemon]]\ncommand = 'php work.php'\n\
+         # file: sites.d/bob.toml\ndomains = ['b.example']\n",
+    );
+    let server = instance.load().unwrap();
+    let [jobs] = &server.jobs[..] else {
+        panic!("one site has jobs: {:?}", server.jobs);
+    };
+    assert!(server.has_jobs(&jobs.site) && !server.has_jobs(&server.sites[1]));
+    assert_eq!(jobs.site.name, "alice");
+    let [first, second] = &jobs.cron[..] else {
+        panic!("two entries: {:?}", jobs.cron);
+    };
+    let day = Duration::from_secs(86_400);
+    assert_eq!(
+        (first.name.as_str(), first.overlap, first.timeout),
+        ("cron-1", Overlap::Skip, day)
+    );
+    assert_eq!(
+        (
+            second.name.as_str(),
+            second.command.as_str(),
+            second.overlap,
+            second.timeout
+        ),
+        (
+            "import",
+            "php import.php",
+            Overlap::Wait,
+            Duration::from_secs(60)
+        )
+    );
+    assert_eq!(jobs.daemons[0].name, "daemon-1");
+    assert_eq!(jobs.daemons[0].command, "php work.php");
 }
 
 #[test]

@@ -53,7 +53,12 @@ impl Firewall {
 
     /// Whether nothing would hold a site to this setting.
     pub(super) fn fails(&self, egress: &Egress) -> bool {
-        self.state == State::Failed && egress.is_bounded()
+        self.has_failed() && egress.is_bounded()
+    }
+
+    /// Whether nothing holds any site to its setting.
+    pub(super) fn has_failed(&self) -> bool {
+        self.state == State::Failed
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
@@ -136,6 +141,7 @@ impl Monitor {
                 Ok(said) if said.generation != self.firewall.generation => {}
                 Ok(said) if !said.is_in_force => self.rules_failed(&said.text),
                 Ok(said) => {
+                    self.jobs.is_stale |= self.firewall.state != State::InForce;
                     self.firewall.state = State::InForce;
                     if !said.text.is_empty() {
                         self.log.warning(format_args!("firewall: {}", said.text));
@@ -167,6 +173,7 @@ impl Monitor {
     fn rules_failed(&mut self, why: &str) {
         if self.firewall.is_pending() {
             self.firewall.state = State::Failed;
+            self.jobs.is_stale = true;
             say(&format!(
                 "hostel: warning: sites may connect anywhere: {why}"
             ));

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use hostel_config::Site;
 use hostel_sys::spawn::Progress;
 use hostel_wire::front_monitor::{Down, FrontSettings, Opened, SiteId, ToFront, ToMonitor};
+use hostel_wire::monitor_jobs::ToJobs;
 
 use super::reload::PHP_FAILED;
 use super::{END_WITHIN, Fatal, Monitor};
@@ -59,6 +60,7 @@ impl Monitor {
             self.tell_logs(id);
             self.connect(id);
         }
+        self.jobs.say(ToJobs::Front);
         Ok(())
     }
 

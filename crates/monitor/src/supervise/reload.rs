@@ -132,6 +132,8 @@ impl Monitor {
         self.change_rules(next.egress(), now);
         // What is tried starts by it.
         self.server.sites = next.sites;
+        self.server.jobs = next.jobs;
+        self.jobs.is_stale = true;
         self.server.sites_directory = next.sites_directory;
         self.server.php_ini_directory = next.php_ini_directory;
         self.change_mail(next.mail);

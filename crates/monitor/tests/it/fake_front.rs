@@ -102,6 +102,8 @@ impl FakeFront {
                 reason,
                 retry_ms,
             } => self.note(format!("down {} {reason:?} {retry_ms}", site.0)),
+            ToFront::JobsLog { site } => self.note(format!("jobs log {}", site.0)),
+            ToFront::JobOutput { site, job } => self.note(format!("job {} {job}", site.0)),
             ToFront::SiteNotice { site, notice } => {
                 self.note(format!("notice {} {notice:?}", site.0));
             }

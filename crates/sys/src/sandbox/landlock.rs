@@ -67,6 +67,8 @@ pub(crate) enum Allowed {
     Write,
     /// Read and write, for a device.
     Device,
+    /// Besides: set, for a terminal.
+    Terminal,
 }
 
 impl Allowed {
@@ -80,6 +82,7 @@ impl Allowed {
                 })
             }
             Self::Device => make_bitflags!(AccessFs::{ReadFile | WriteFile}),
+            Self::Terminal => make_bitflags!(AccessFs::{ReadFile | WriteFile | IoctlDev}),
         }
     }
 }
@@ -90,6 +93,7 @@ impl From<Access> for Allowed {
             Access::Write => Self::Write,
             Access::Read | Access::ReadData => Self::Read,
             Access::Device => Self::Device,
+            Access::Terminal => Self::Terminal,
             #[cfg(feature = "controls")]
             Access::Host => Self::Read,
         }

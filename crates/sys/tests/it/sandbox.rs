@@ -97,6 +97,7 @@ impl Scene {
             programs: &[(self.program.as_fd(), "/run/hostel/bin/probe")],
             locks: "/run/hostel/lock",
             php_ini_directory: Path::new("/etc/php/8.2/embed"),
+            terminals: None,
             is_site: &|number| number == UID || number == OTHER,
             layers: self.layers,
             mount_point: Path::new(&self.path(mount_point)),
