@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use hostel_config::{Destination, Egress, Host, LogLevel};
+use hostel_config::{Destination, Egress, Host, LogLevel, Server};
 use hostel_wire::monitor_keeper::PhpValue;
 
-use crate::system::Instance;
+use crate::system::{Instance, Users};
 
 #[test]
 fn nothing_but_domains_must_be_written() {
@@ -153,6 +153,36 @@ fn a_site_without_php_has_no_front_controller() {
         "# file: sites.d/alice.toml\ndomains = ['a.example']\nscript_extensions = []\n",
     );
     assert_eq!(instance.load().unwrap().sites[0].front_controller, "");
+}
+
+#[test]
+fn a_change_is_checked_before_it_is_made() {
+    let site = |domain: &str| format!("domains = ['{domain}']\n");
+    let instance = Instance::of_case(&format!(
+        "# file: sites.d/alice.toml\n{}",
+        site("a.example")
+    ));
+    let changed = |changes: &[(&str, Option<String>)]| {
+        let named = |(name, text): &(&str, Option<String>)| ((*name).to_owned(), text.clone());
+        let changes = changes.iter().map(named).collect();
+        hostel_config::load_changed(&instance.path("hostel.toml"), &Users::new(), &changes)
+    };
+    let names = |server: Server| -> Vec<String> {
+        server.sites.iter().map(|site| site.name.clone()).collect()
+    };
+    assert_eq!(names(changed(&[]).unwrap()), ["alice"]);
+    let bob = ("users", Some(site("b.example")));
+    assert_eq!(names(changed(&[bob]).unwrap()), ["alice", "users"]);
+    assert!(names(changed(&[("alice", None)]).unwrap()).is_empty());
+    let taken = ("users", Some(site("a.example")));
+    let errors = changed(std::slice::from_ref(&taken))
+        .unwrap_err()
+        .to_string();
+    assert!(errors.contains("belongs to alice.toml:1"), "{errors}");
+    assert_eq!(
+        names(changed(&[taken, ("alice", None)]).unwrap()),
+        ["users"]
+    );
 }
 
 #[test]
