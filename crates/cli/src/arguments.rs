@@ -86,6 +86,23 @@ pub(crate) enum Command {
     /// Needs root. This process becomes the monitor. SIGTERM finishes running requests and ends everything; SIGHUP reads the
     /// configuration again (a broken one changes nothing); SIGUSR1 opens the logs again.
     Serve,
+    /// Add, show, change and remove sites, while the server runs
+    ///
+    /// Needs root. What changes something shows with --dry-run what it would do; interrupted at any point, the same command completes what was begun.
+    Site {
+        /// What to do
+        #[command(subcommand)]
+        command: crate::site::options::Command,
+    },
+    /// What `site` has done with the files of a site, in its sandbox
+    #[command(hide = true)]
+    SiteWork {
+        /// What is done
+        work: crate::site::options::Work,
+        /// Put a page into an empty document root
+        #[arg(long)]
+        welcome: bool,
+    },
     /// Show the running server: its sites, their users, processes and requests
     ///
     /// Needs root. Ends with status 1 if the server does not run.

@@ -5,7 +5,8 @@
 //! bounded. It serves nothing itself: `serve` becomes the monitor.
 //!
 //! - `arguments`: what may be typed. `commands`: one file each. `host`: what this machine has and lacks.
-//! - `audit`: what weakens a site. `prove`: the attack suite.
+//! - `audit`: what weakens a site. `prove`: the attack suite. `site`: sites are added, changed and removed.
+//! - `inside`: starts this program in a site's sandbox, as the site's user.
 //! - `processes`: the processes of a site, from /proc. `output`: the only place that prints.
 
 #![forbid(unsafe_code)]
@@ -14,9 +15,11 @@ mod arguments;
 mod audit;
 mod commands;
 mod host;
+mod inside;
 mod output;
 mod processes;
 mod prove;
+mod site;
 
 use std::process::ExitCode;
 
@@ -44,6 +47,8 @@ fn main() -> ExitCode {
         Command::Firewall(options) => commands::firewall::run(&arguments.config, options),
         Command::Prove(options) => prove::run(&arguments.config, &options),
         Command::Serve => commands::serve::run(&arguments.config),
+        Command::Site { command } => site::run(&arguments.config, &command),
+        Command::SiteWork { work, welcome } => site::work::run(work, welcome),
         Command::Status { json } => commands::status::run(&arguments.config, json),
     }
 }
