@@ -4,7 +4,7 @@
 
 /// Where `hostel-keeper` and `hostel-php` stand, read-only.
 pub const PROGRAMS: &str = "/run/hostel/bin";
-/// The program that `hostel audit` starts in the keeper's place, in its own instances of a sandbox alone.
+/// The program that `hostel audit` and `hostel site` start in the keeper's place, in their own instances of a sandbox alone.
 pub const INSTEAD: &str = "/run/hostel/bin/hostel";
 /// A tiny tmpfs of the site's own for OPcache's lock file: with a full /tmp PHP would not start.
 pub const LOCKS: &str = "/run/hostel/lock";

@@ -116,7 +116,12 @@ pub(super) fn make(
 /// Make the group that a user lacks whose making was interrupted.
 pub(super) fn make_group(user: &User) -> Result<(), Trouble> {
     let gid = user.gid.to_string();
-    about_users(GROUPADD, &["--gid", &gid, "--", &user.name])
+    let made = about_users(GROUPADD, &["--gid", &gid, "--", &user.name]);
+    // A useradd that outlived its interrupted run may have made it meanwhile.
+    match group(user.gid) {
+        Ok(Some(group)) if group.name == user.name => Ok(()),
+        Ok(_) | Err(_) => made,
+    }
 }
 
 /// Delete a user, and its group.

@@ -3,7 +3,6 @@
 //! Run as root, which looks at users, at the home directory itself, and at what is root's. What is in the home is said by a
 //! child in the site's sandbox, where everything that a sandbox needs is there.
 
-use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -100,7 +99,7 @@ pub(crate) fn outside(host: &Host, records: &Records, site: &Site) -> Result<Fou
         others_of_user: others.iter().map(|(name, _)| name.clone()).collect(),
         is_home_shared: others.iter().any(|(_, home)| *home == site.home),
         home,
-        has_state: OF_STATE.iter().all(|name| is_own(name)),
+        has_state: OF_STATE.iter().all(is_own),
         has_logs: logs.is_ok_and(|logs| logs.uid() == 0 && Some(logs.gid()) == gid),
         file: host.find(&site.name)?,
         content: None,
@@ -121,7 +120,7 @@ fn others(host: &Host, site: &Site) -> Vec<(String, String)> {
         if name == site.name {
             continue;
         }
-        let text = fs::read_to_string(host.file(&name, state)).unwrap_or_default();
+        let text = hostel_config::read_text(&host.file(&name, state)).unwrap_or_default();
         match host.alone(MayMiss::Everybody, &name, &text) {
             Ok(other) if other.user.name == site.user.name => {
                 others.push((name, other.home.clone()));

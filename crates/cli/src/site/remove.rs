@@ -7,7 +7,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -217,8 +217,8 @@ impl Remover<'_> {
             Step::RemoveState => self.remove_state(report),
             Step::KeepFiles { .. } => self.keep_files(),
             Step::RemoveLogs => {
-                // Root's own directory, which no site can write.
                 let logs = expect::logs(&self.host.server, name);
+                refuse_foreign(&logs)?;
                 fs::remove_dir_all(&logs).map_err(Trouble::at("remove", &logs))
             }
             Step::DeleteUser { name } => self.delete_user(name, report),
@@ -380,7 +380,7 @@ impl Remover<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(Trouble::at("read", &from)(error)),
         };
-        // Root's own files in root's own directory, which no site can write.
+        refuse_foreign(&from)?;
         for entry in entries {
             let entry = entry.map_err(Trouble::at("read", &from))?;
             let to = directory.join(entry.file_name());
@@ -439,6 +439,18 @@ fn wait(
         }
         std::thread::sleep(PAUSE);
     }
+}
+
+/// A directory of logs is root's own and nobody else can write it, or root touches nothing in it.
+fn refuse_foreign(directory: &Path) -> Result<(), Trouble> {
+    let metadata = directory
+        .symlink_metadata()
+        .map_err(Trouble::at("look at", directory))?;
+    if metadata.is_dir() && metadata.uid() == 0 && metadata.mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    let text = format!("{} is not a directory of root's alone", directory.display());
+    Err(Trouble::new(text).hint("look at it, and move it away"))
 }
 
 /// The directories of a site's state, if there is nothing in them: rmdir follows no link and removes nothing that is not empty.

@@ -242,8 +242,16 @@ impl Inside {
             self.tell(0);
         };
         if !status.success() {
+            // What tar says of it depends on where in a file it ran out of it.
+            let free = rustix::fs::statvfs(home.as_str())
+                .map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+            let full = if free < FREE_BYTES_MIN {
+                format!("No space left on device at {home}: ")
+            } else {
+                String::new()
+            };
             return Ok(Said::Failed {
-                words: format!("tar ended with {status}: {}", tar.words()),
+                words: format!("{full}tar ended with {status}: {}", tar.words()),
             });
         }
         // The stream came from another site, which may have made it itself.
@@ -290,6 +298,8 @@ fn is_draft(entry: &fs::DirEntry) -> bool {
 const DRAFT: &str = ".hostel-welcome";
 const EMPTY_ATTEMPTS_MAX: usize = 3;
 const BUFFER_BYTES: usize = 128 * 1024;
+/// With less a disk is full for everybody but root.
+const FREE_BYTES_MIN: u64 = 64 * 1024;
 const TELL_EVERY: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(2);
 const WELCOME_HTML: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head><title>SITE</title></head>\n<body>\n\

@@ -9,6 +9,9 @@ use super::*;
 use crate::site::inspect::Content;
 use crate::site::record::Record;
 
+/// How the host is other than expected.
+type Change = fn(&mut Found);
+
 fn user(uid: u32) -> User {
     User {
         name: "blog".into(),
@@ -157,8 +160,7 @@ fn where_nothing_is_everything_is_made_and_then_nothing() {
 
 #[test]
 fn what_is_left_after_an_interruption_is_done() {
-    type Undo = fn(&mut Found);
-    let cases: [(Undo, &[&str]); 7] = [
+    let cases: [(Change, &[&str]); 7] = [
         (|found| found.file = None, &["WriteFile"]),
         (
             |found| found.content = Some(content(Root::Empty)),
@@ -239,7 +241,8 @@ fn a_user_of_somebody_else_is_refused_unless_named() {
     let other = |found: &mut Found| found.others_of_user = vec!["shop".into()];
     // Made by hand, with a record of a run that was interrupted before it made a user of this name.
     let record = |found: &mut Found| found.record.user_made = Some("blog".into());
-    let cases: [(fn(&mut Found), &str); 5] = [
+
+    let cases: [(Change, &str); 5] = [
         (|_| {}, "was not made for this site"),
         (person, "a person's, who logs in with /bin/bash"),
         (system, "it is the system's"),
