@@ -211,10 +211,14 @@ fn contents(expected: &Expected, found: &Found) -> Result<Vec<Step>, Trouble> {
 }
 
 fn refuse_file(expected: &Expected, found: &Found) -> Result<(), Trouble> {
+    let name = &expected.site.name;
+    // What is on record of a site that goes must not be taken for what was made for the new one.
+    if expected.file.is_some() && found.record.removing.is_some() {
+        return Err(is_being_removed(name));
+    }
     let (Some(wanted), Some((state, text))) = (&expected.file, &found.file) else {
         return Ok(());
     };
-    let name = &expected.site.name;
     match state {
         FileState::Serving if text == wanted => Ok(()),
         FileState::Serving => Err(Trouble::new(format!(
@@ -227,13 +231,17 @@ fn refuse_file(expected: &Expected, found: &Found) -> Result<(), Trouble> {
             "the site '{name}' exists already and is disabled"
         ))
         .hint(format!("hostel site enable {name}"))),
-        FileState::Removing => Err(Trouble::new(format!(
-            "the site '{name}' is being removed, which was interrupted"
-        ))
-        .hint(format!(
-            "hostel site remove {name} completes it; then add it anew"
-        ))),
+        FileState::Removing => Err(is_being_removed(name)),
     }
+}
+
+fn is_being_removed(name: &str) -> Trouble {
+    Trouble::new(format!(
+        "the site '{name}' is being removed, which was interrupted"
+    ))
+    .hint(format!(
+        "hostel site remove {name} completes it; then add it anew"
+    ))
 }
 
 fn refuse_user(expected: &Expected, found: &Found) -> Result<(), Trouble> {

@@ -59,7 +59,12 @@ pub(crate) fn reload(
     };
     tell(&before)?;
     let begun = Instant::now();
+    let mut told = begun;
     while begun.elapsed() < TAKEN_WITHIN {
+        if told.elapsed() >= Duration::from_secs(1) {
+            told = Instant::now();
+            report.progress("waiting until the server has taken the change");
+        }
         if status(&host.config)?.as_ref().is_some_and(&has_taken) {
             report.value("server", "reloaded");
             return Ok(true);

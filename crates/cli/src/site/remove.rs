@@ -53,6 +53,10 @@ pub(super) fn remove(
     };
     let site = host.alone(MayMiss::Everybody, name, &text)?;
     let found = inspect::outside(&host, &records, &site)?;
+    // A site that is served, or was put back by hand, is archived as it is now.
+    if !matches!(file, Some((FileState::Removing, _)) | None) {
+        record.removing = None;
+    }
     let removing = plan(name, &record, purge, with_home);
     let steps = to_remove(&host, &site, &found, &removing);
     if report.is_dry() {

@@ -29,7 +29,8 @@ pub(super) fn list(config: &Path, as_json: bool) -> Result<ExitCode, Trouble> {
         });
     }
     let known = |name: &String| sites.iter().any(|site| site["name"] == **name);
-    let begun: Vec<String> = Records::look(&host.server).names();
+    let records = Records::look(&host.server);
+    let begun: Vec<String> = records.names();
     let begun: Vec<String> = begun.into_iter().filter(|name| !known(name)).collect();
     if as_json {
         output::json(&json!({ "sites": sites, "interrupted": begun }));
@@ -43,9 +44,17 @@ pub(super) fn list(config: &Path, as_json: bool) -> Result<ExitCode, Trouble> {
     );
     output::table(&rows);
     for name in begun {
-        output::line(&format!(
-            "{name}: was begun and not finished: 'hostel site add' again, or 'hostel site remove {name}'"
-        ));
+        let record = records.of(&name)?.unwrap_or_default();
+        let next = match record.renaming {
+            Some(new_name) => format!("'hostel site rename {name} {new_name}' completes it"),
+            None if record.removing.is_some() => {
+                format!("'hostel site remove {name}' completes it")
+            }
+            None => format!(
+                "the same 'hostel site add' completes it, 'hostel site remove {name}' undoes it"
+            ),
+        };
+        output::line(&format!("{name}: was begun and not finished: {next}"));
     }
     Ok(ExitCode::SUCCESS)
 }

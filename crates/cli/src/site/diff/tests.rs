@@ -308,6 +308,19 @@ fn a_site_that_is_there_is_not_made_over() {
 }
 
 #[test]
+fn what_was_made_for_a_site_that_goes_is_not_taken_for_a_new_one() {
+    let mut found = everything();
+    found.file = None;
+    found.record.removing = Some(crate::site::record::Removing {
+        archive: "blog-1".into(),
+        purge: false,
+        with_home: false,
+        archived: true,
+    });
+    assert!(refusal(found, &add()).contains("is being removed"));
+}
+
+#[test]
 fn a_copy_is_made_once_and_only_into_what_is_its_own() {
     let copy = Expected {
         contents: Contents::CopyOf("shop".into()),
