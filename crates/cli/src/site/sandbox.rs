@@ -107,6 +107,7 @@ impl Drop for Worker {
 pub(super) fn finish(workers: &mut [Worker], report: &Report) -> Result<Vec<Said>, Trouble> {
     let until = Instant::now() + TIME_MAX;
     let mut told = Instant::now();
+    let mut failed_at = None;
     while let Some(next) = workers.iter().position(|worker| worker.last.is_none()) {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -129,9 +130,16 @@ pub(super) fn finish(workers: &mut [Worker], report: &Report) -> Result<Vec<Said
         for worker in workers.iter_mut().filter(|worker| worker.last.is_none()) {
             worker.hear(report, &mut told);
         }
-        if let Some(trouble) = workers.iter().find_map(failure) {
-            return Err(trouble);
+        // One that fails takes the other with it, whose words may be the better ones.
+        if failed_at.is_none() && workers.iter().any(has_failed) {
+            failed_at = Some(Instant::now());
         }
+        if failed_at.is_some_and(|at| at.elapsed() >= LAST_WORDS_WITHIN) {
+            break;
+        }
+    }
+    if let Some(trouble) = failure(workers) {
+        return Err(trouble);
     }
     Ok(workers
         .iter()
@@ -139,19 +147,28 @@ pub(super) fn finish(workers: &mut [Worker], report: &Report) -> Result<Vec<Said
         .collect())
 }
 
-fn failure(worker: &Worker) -> Option<Trouble> {
-    match &worker.last {
+fn has_failed(worker: &Worker) -> bool {
+    matches!(worker.last, Some(Said::Failed { .. }))
+}
+
+/// What those that failed said, all of them.
+fn failure(workers: &[Worker]) -> Option<Trouble> {
+    let said = workers.iter().filter_map(|worker| match &worker.last {
         Some(Said::Failed { words }) => {
-            let words = output::escape(words);
-            let trouble = Trouble::new(format!("cannot {}: {words}", worker.what));
-            Some(trouble.hint(
-                "nothing is lost: once the reason is gone, run the same command again and it goes on where this one ended",
-            ))
+            Some(format!("cannot {}: {}", worker.what, output::escape(words)))
         }
         Some(Said::Progress { .. } | Said::Looked { .. } | Said::Done { .. }) | None => None,
-    }
+    });
+    let said: Vec<String> = said.collect();
+    (!said.is_empty()).then(|| {
+        Trouble::new(said.join("; ")).hint(
+            "nothing is lost: once the reason is gone, run the same command again and it goes on where this one ended",
+        )
+    })
 }
 
 /// Beyond any home that is worth copying.
 const TIME_MAX: Duration = Duration::from_secs(24 * 3600);
+/// What one child still has to say when another has failed.
+const LAST_WORDS_WITHIN: Duration = Duration::from_secs(2);
 const TELL_EVERY: Duration = Duration::from_secs(1);
