@@ -116,6 +116,23 @@ pub(crate) enum Command {
     /// As `exec`, with bash (or sh) as the command. Where it is asked for at no terminal, the shell reads its commands from standard
     /// input.
     Shell(crate::command::ShellOptions),
+    /// Add, show, change and remove sites, while the server runs
+    ///
+    /// Needs root. What changes something shows with --dry-run what it would do; interrupted at any point, the same command completes what was begun.
+    Site {
+        /// What to do
+        #[command(subcommand)]
+        command: crate::site::options::Command,
+    },
+    /// What `site` has done with the files of a site, in its sandbox
+    #[command(hide = true)]
+    SiteWork {
+        /// What is done
+        work: crate::site::options::Work,
+        /// Put a page into an empty document root
+        #[arg(long)]
+        welcome: bool,
+    },
     /// Show the running server: its sites, their users, processes and requests
     ///
     /// Needs root. Ends with status 1 if the server does not run.

@@ -6,7 +6,8 @@
 //!
 //! - `arguments`: what may be typed. `commands`: one file each. `host`: what this machine has and lacks.
 //! - `command`: `exec` and `shell`, which run a command in a site's sandbox.
-//! - `audit`: what weakens a site. `prove`: the attack suite.
+//! - `audit`: what weakens a site. `prove`: the attack suite. `site`: sites are added, changed and removed.
+//! - `inside`: starts this program in a site's sandbox, as the site's user.
 //! - `control`: questions to the running server. `processes`: the processes of a site, from /proc. `output`: the only place that prints.
 
 #![forbid(unsafe_code)]
@@ -17,9 +18,11 @@ mod command;
 mod commands;
 mod control;
 mod host;
+mod inside;
 mod output;
 mod processes;
 mod prove;
+mod site;
 
 use std::process::ExitCode;
 
@@ -51,8 +54,10 @@ fn main() -> ExitCode {
         Command::Reload { dry_run, json } => {
             commands::reload::run(&arguments.config, dry_run, json)
         }
-        Command::Shell(options) => command::shell(&arguments.config, &options),
         Command::Serve => commands::serve::run(&arguments.config),
+        Command::Shell(options) => command::shell(&arguments.config, &options),
+        Command::Site { command } => site::run(&arguments.config, &command),
+        Command::SiteWork { work, welcome } => site::work::run(work, welcome),
         Command::Status { json } => commands::status::run(&arguments.config, json),
         Command::Upgrade { json } => commands::upgrade::run(&arguments.config, json),
     }

@@ -1,6 +1,6 @@
 //! From files to the table: every error is collected, and nothing half right is handed out.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -11,6 +11,7 @@ use hostel_wire::limits;
 use crate::between;
 use crate::errors::{Error, Errors, Fault, Report};
 use crate::files::{self, Print};
+use crate::names;
 use crate::raw::{RawServer, RawSite};
 use crate::server;
 use crate::site::{self, CheckedSite};
@@ -25,6 +26,45 @@ pub fn load(path: &Path, users: &dyn UserLookUp) -> Result<Server, Errors> {
     Loader::default().load(path, users)
 }
 
+/// What [`load`] would say if sites' files were other than they are: each name with its text, or with `None` for a file that is
+/// not there. So a change is checked before it is made.
+///
+/// # Errors
+/// Everything that would be wrong, in all files.
+pub fn load_changed(
+    path: &Path,
+    users: &dyn UserLookUp,
+    changes: &BTreeMap<String, Option<String>>,
+) -> Result<Server, Errors> {
+    let changes = changes.iter().map(|(site, text)| {
+        let file = OsString::from(format!("{site}.toml"));
+        (file, text.clone())
+    });
+    let mut loader = Loader {
+        changes: changes.collect(),
+        ..Loader::default()
+    };
+    loader.load(path, users)
+}
+
+/// The text of a file of the configuration, where it is one that may count.
+///
+/// # Errors
+/// It is not there, or somebody else than root could have written it.
+pub fn read_text(path: &Path) -> Result<String, Error> {
+    Ok(files::read(path)?.0)
+}
+
+/// Whether a site may have this name.
+///
+/// # Errors
+/// Why not, and what may be.
+pub fn check_site_name(name: &str) -> Result<(), Error> {
+    names::site(name)
+        .map(drop)
+        .map_err(|fault| fault.of(Path::new(name)))
+}
+
 /// Reads a configuration again and again. A site's file that is as it was is not parsed a second time; its user is looked up, and all sites
 /// are compared with each other, as often as it is loaded, so that the answer is that of [`load`].
 #[derive(Debug, Default)]
@@ -32,6 +72,8 @@ pub struct Loader {
     /// By the names of their files, all in one directory.
     known: HashMap<OsString, Known>,
     directory: PathBuf,
+    /// What stands in the place of files, by their names.
+    changes: BTreeMap<OsString, Option<String>>,
 }
 
 /// A file without an error.
@@ -78,13 +120,19 @@ impl Loader {
         users: &dyn UserLookUp,
         errors: &mut Vec<Error>,
     ) -> Vec<Rc<CheckedSite>> {
-        let (opened, names) = match files::list(directory) {
+        let (opened, mut names) = match files::list(directory) {
             Ok(listed) => listed,
             Err(error) => {
                 errors.push(error);
                 return Vec::new();
             }
         };
+        if !self.changes.is_empty() {
+            names.retain(|name| !self.changes.contains_key(name));
+            let new = self.changes.iter().filter(|(_, text)| text.is_some());
+            names.extend(new.map(|(name, _)| name.clone()));
+            names.sort();
+        }
         if names.len() > limits::SITES_MAX {
             let (count, max) = (names.len(), limits::SITES_MAX);
             errors.push(
@@ -121,12 +169,15 @@ impl Loader {
     ) -> Option<Rc<CheckedSite>> {
         let file = self.directory.join(&name);
         let now = SystemTime::now();
-        let (text, print) = match files::read(&file) {
-            Ok(read) => read,
-            Err(error) => {
-                errors.push(error);
-                return None;
-            }
+        let (text, print) = match self.changes.get(&name) {
+            Some(text) => (text.clone().unwrap_or_default(), None),
+            None => match files::read(&file) {
+                Ok((text, print)) => (text, Some(print)),
+                Err(error) => {
+                    errors.push(error);
+                    return None;
+                }
+            },
         };
         let (raw, mut report) = RawSite::read(&file, &text);
         let checked = raw.and_then(|raw| site::check(raw, bounds, users, &mut report));
@@ -137,7 +188,7 @@ impl Loader {
         };
         if let Some(checked) = checked.as_ref().filter(|_| report.errors.is_empty()) {
             let known = Known {
-                print: Some(print).filter(|print| print.is_settled(now)),
+                print: print.filter(|print| print.is_settled(now)),
                 checked: Rc::clone(checked),
             };
             self.known.insert(name, known);

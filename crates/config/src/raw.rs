@@ -122,6 +122,9 @@ keys! {
     /// Whether files that belong to somebody else than the site's user and root are served and run too. Then whoever can
     /// put a file or a hard link beneath the root, such as a member of its group, decides what visitors see.
     foreign_owners: bool = "false";
+    /// Whether the site is suspended: every visitor is answered with status 503 and a page that says so, no file is served and
+    /// nothing of the site runs. `hostel site suspend` writes it.
+    suspended: bool = "false";
     /// Where the site may connect to. `"usual"`: the world but for mail servers (port 25) and cloud metadata addresses; on this
     /// host DNS, databases (ports 3306, 5432, 6379, 11211), Hostel's own ports and `services`. `"all"`: mail servers too.
     /// `"none"`: Hostel's own ports and `services` only. A list of at most 256 places, such as

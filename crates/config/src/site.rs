@@ -38,10 +38,10 @@ pub(crate) struct CheckedSite {
 }
 
 impl CheckedSite {
-    /// What runs beside the web, if anything does.
+    /// What runs beside the web, if anything does: nothing of a site that is suspended.
     pub(crate) fn jobs(&self) -> Option<SiteJobs> {
         let has_any = !self.cron.is_empty() || !self.daemons.is_empty();
-        has_any.then(|| SiteJobs {
+        (has_any && !self.site.suspended).then(|| SiteJobs {
             site: Rc::clone(&self.site),
             cron: self.cron.clone(),
             daemons: self.daemons.clone(),
@@ -109,6 +109,7 @@ pub(crate) fn check(
         script_extensions,
         front_controller,
         foreign_owners: raw.foreign_owners.is_some_and(|allow| allow.value),
+        suspended: raw.suspended.is_some_and(|suspended| suspended.value),
         egress: egress::egress(raw.egress, report),
         services: egress::services(raw.services, report),
         limits,

@@ -148,6 +148,8 @@ pub struct Site {
     pub front_controller: String,
     /// Whether files of owners other than its user and root are served and run; off unless said.
     pub foreign_owners: bool,
+    /// Whether visitors are told that it is suspended, and nothing of it runs.
+    pub suspended: bool,
     /// Where it may connect to.
     pub egress: Egress,
     /// Services on this host that it may connect to whatever `egress` says; an unspecified address means every address of

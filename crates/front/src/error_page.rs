@@ -17,11 +17,17 @@ pub(crate) struct Refusal {
     pub(crate) status: u16,
     /// A header line with its end, such as `Allow`; or empty.
     pub(crate) line: &'static [u8],
+    /// What is said instead of what the status says by itself.
+    pub(crate) advice: Option<&'static str>,
 }
 
 impl From<u16> for Refusal {
     fn from(status: u16) -> Self {
-        Self { status, line: b"" }
+        Self {
+            status,
+            line: b"",
+            advice: None,
+        }
     }
 }
 
@@ -80,7 +86,7 @@ pub(crate) async fn send(
     incident: Option<Incident>,
     keep_alive: bool,
 ) -> Result<(), SendError> {
-    let page = page(refusal.status, incident);
+    let page = page(refusal, incident);
     let lines = [&b"Content-Type: text/html\r\n"[..], refusal.line];
     reply::append_head(
         &mut connection.output,
@@ -94,9 +100,10 @@ pub(crate) async fn send(
     connection.send(body.as_bytes(), b"").await
 }
 
-fn page(status: u16, incident: Option<Incident>) -> String {
+fn page(refusal: Refusal, incident: Option<Incident>) -> String {
+    let status = refusal.status;
     let reason = reply::reason(status);
-    let advice = advice(status);
+    let advice = refusal.advice.unwrap_or_else(|| advice(status));
     let incident = incident.map_or_else(String::new, |incident| {
         format!("<p>Request {incident}</p>\n")
     });
@@ -155,7 +162,7 @@ mod tests {
     #[test]
     fn a_page_says_what_happened_and_carries_its_number() {
         let incident = Incident::new();
-        let page = page(502, Some(incident));
+        let page = page(502.into(), Some(incident));
         assert!(page.contains("<h1>502 Bad Gateway</h1>"));
         assert!(page.contains(&incident.to_string()));
         assert_eq!(incident.to_string().len(), 16);

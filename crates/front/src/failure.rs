@@ -92,4 +92,12 @@ impl From<SendError> for Failure {
 const RETRY: Refusal = Refusal {
     status: 503,
     line: b"Retry-After: 5\r\n",
+    advice: None,
+};
+
+/// For every visitor of a site that its administrator has suspended.
+pub(crate) const SUSPENDED: Refusal = Refusal {
+    status: 503,
+    line: b"Retry-After: 3600\r\n",
+    advice: Some("This site is suspended. Its owner can ask the administrator why."),
 };

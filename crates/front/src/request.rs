@@ -16,7 +16,7 @@ use crate::body::{self, BodyError, Places};
 use crate::connection::Connection;
 use crate::deliver::{self, DeliverError, End};
 use crate::error_page::{self, Incident, Refusal};
-use crate::failure::Failure;
+use crate::failure::{Failure, SUSPENDED};
 use crate::front::Front;
 use crate::handoff::{self, Answer, Outcome};
 use crate::head::{BodyLength, Head};
@@ -54,6 +54,7 @@ pub(crate) async fn serve(
         let refusal = Refusal {
             status: 405,
             line: ALLOW_ANY,
+            advice: None,
         };
         return refuse_without_site(connection, head, refusal).await;
     }
@@ -121,6 +122,10 @@ impl Request<'_> {
 
     /// Steps 3 to 8.
     async fn answer(&mut self) -> Result<After, Failure> {
+        // Before anything could wake the site.
+        if self.site.entry.suspended {
+            return Err(Failure::Refused(SUSPENDED));
+        }
         // 3. A body that the site does not take is refused before the client sends it.
         if let BodyLength::Sized(length) = self.head.body()
             && length > self.site.entry.body_bytes_max
@@ -291,6 +296,7 @@ impl Request<'_> {
             return Err(Failure::Refused(Refusal {
                 status: 405,
                 line: b"Allow: GET, HEAD\r\n",
+                advice: None,
             }));
         }
         let keep_alive = self.keep_alive();
@@ -312,6 +318,7 @@ impl Request<'_> {
             return Err(Failure::Refused(Refusal {
                 status: 405,
                 line: b"Allow: GET, HEAD, POST\r\n",
+                advice: None,
             }));
         }
         let mut location = b"Location: ".to_vec();

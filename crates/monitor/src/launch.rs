@@ -88,7 +88,7 @@ pub struct Difference<'a> {
     pub document_root: Option<BorrowedFd<'a>>,
     /// More variables of the keeper's environment, as `NAME=value`.
     pub environment: &'a [CString],
-    /// A program of root's that is started in the keeper's place, with all its arguments: the walk of `hostel audit`.
+    /// A program of root's that is started in the keeper's place, with all its arguments: the walk of `hostel audit`, the work of `hostel site`.
     pub instead: Option<(BorrowedFd<'a>, &'a [CString])>,
     /// A command of the site's own, which the keeper's program starts and reaps.
     pub command: Option<Command<'a>>,

@@ -112,6 +112,7 @@ mod tests {
             script_extensions: Vec::new(),
             front_controller: String::new(),
             foreign_owners: false,
+            suspended: false,
             egress: Egress::Usual,
             services: Vec::new(),
             limits: Limits {

@@ -262,6 +262,7 @@ impl Site {
             log_bytes_max: limits.log_bytes_max,
             idle_ms: milliseconds(limits.idle_time),
             cpu_weight: limits.cpu_weight,
+            suspended: config.suspended,
         }
     }
 }

@@ -4,14 +4,17 @@
 //! home must belong to root and be closed to other writers, and none may be a symbolic link. What is inside of a home is
 //! never looked at here: that is for the site's own processes, after the drop.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, fstat, open, openat2};
+use rustix::fs::{
+    AtFlags, Mode, OFlags, RenameFlags, ResolveFlags, fchmod, fchown, fstat, fsync, mkdirat, open,
+    openat, openat2, renameat_with, unlinkat,
+};
 
-use crate::cred::Uid;
+use crate::cred::{Gid, Uid};
 
 /// Why a home is refused, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +42,22 @@ pub enum HomeError {
         home: PathBuf,
         /// The directory at which it ended.
         directory: PathBuf,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// It could not be made.
+    #[error("home {home}: cannot be made")]
+    Make {
+        /// The home as configured.
+        home: PathBuf,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// It could not be removed.
+    #[error("home {home}: cannot be removed")]
+    Remove {
+        /// The home as configured.
+        home: PathBuf,
         /// The kernel's answer.
         source: io::Error,
     },
@@ -78,6 +97,14 @@ pub enum HomeError {
     },
 }
 
+impl HomeError {
+    /// Whether nothing but the home itself is missing.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Open { home, directory, source }
+            if home == directory && source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
 fn link_hint(source: &io::Error) -> &'static str {
     match source.raw_os_error() {
         Some(libc::ELOOP) => {
@@ -95,32 +122,142 @@ fn link_hint(source: &io::Error) -> &'static str {
 /// # Errors
 /// See [`HomeError`]; each says which directory and what to do.
 pub fn open_home(home: &Path, uid: Uid, reserved: &[&Path]) -> Result<OwnedFd, HomeError> {
+    let (parent, name) = open_parent(home, reserved)?;
+    open_in(home, &parent, name, uid)
+}
+
+/// Open the directory in which a home is or is to be, with the home's name in it: root's, and nobody else can write it.
+///
+/// # Errors
+/// See [`HomeError`]; that the home is not there is none.
+pub fn open_parent<'h>(
+    home: &'h Path,
+    reserved: &[&Path],
+) -> Result<(OwnedFd, &'h OsStr), HomeError> {
     let names = names(home)?;
     not_reserved(home, reserved)?;
-    let cannot_open = |directory: &Path, source: io::Error| HomeError::Open {
-        home: home.to_owned(),
-        directory: directory.to_owned(),
-        source,
+    let Some((last, above)) = names.split_last() else {
+        let home = home.to_owned();
+        return Err(HomeError::NotAbsolute { home });
     };
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut path = PathBuf::from("/");
-    let mut directory =
-        open(c"/", flags, Mode::empty()).map_err(|e| cannot_open(&path, e.into()))?;
-    for name in names {
+    let mut directory = open(c"/", DIRECTORY, Mode::empty())
+        .map_err(|error| cannot_open(home, &path, error.into()))?;
+    for name in above {
         check_parent(home, &path, &directory)?;
         path.push(name);
-        let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH;
-        directory = openat2(&directory, name, flags, Mode::empty(), resolve)
-            .map_err(|e| cannot_open(&path, e.into()))?;
+        directory = openat2(&directory, *name, DIRECTORY, Mode::empty(), RESOLVE)
+            .map_err(|error| cannot_open(home, &path, error.into()))?;
     }
-    let owner = fstat(&directory)
-        .map_err(|e| cannot_open(home, e.into()))?
+    check_parent(home, &path, &directory)?;
+    Ok((directory, last))
+}
+
+/// Make a home that is not there, closed to all but its user. It appears under its name all at once, with its owner: who is
+/// killed on the way leaves a hidden empty directory of root's beside it, which the next call removes.
+///
+/// # Errors
+/// The kernel's; that there is something of this name is one.
+pub fn make_home(home: &Path, uid: Uid, gid: Gid, reserved: &[&Path]) -> Result<(), HomeError> {
+    let (parent, name) = open_parent(home, reserved)?;
+    let failed = |errno: rustix::io::Errno| HomeError::Make {
+        home: home.to_owned(),
+        source: errno.into(),
+    };
+    let mut draft = OsString::from(".");
+    draft.push(name);
+    draft.push(".hostel-new");
+    match unlinkat(&parent, &draft, AtFlags::REMOVEDIR) {
+        Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+        Err(errno) => return Err(failed(errno)),
+    }
+    mkdirat(&parent, &draft, Mode::RWXU).map_err(failed)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let made = openat(&parent, &draft, flags, Mode::empty()).map_err(failed)?;
+    // The mode while it is root's own: what the caller's mask took away is given.
+    fchmod(&made, Mode::RWXU).map_err(failed)?;
+    let (uid, gid) = (
+        rustix::fs::Uid::from_raw(uid.0),
+        rustix::fs::Gid::from_raw(gid.0),
+    );
+    fchown(&made, Some(uid), Some(gid)).map_err(failed)?;
+    renameat_with(&parent, &draft, &parent, name, RenameFlags::NOREPLACE).map_err(failed)?;
+    fsync(&made).map_err(failed)
+}
+
+/// Take bits from the mode of a home, and nothing of what is in it.
+///
+/// # Errors
+/// The kernel's, and those of [`open_home`].
+pub fn close_home(home: &Path, uid: Uid, bits: u32, reserved: &[&Path]) -> Result<(), HomeError> {
+    let (parent, name) = open_parent(home, reserved)?;
+    let seen = open_in(home, &parent, name, uid)?;
+    let changed = || {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = openat(&seen, c".", flags, Mode::empty())?;
+        let mode = fstat(&opened)?.st_mode & 0o7777;
+        fchmod(&opened, Mode::from_raw_mode(mode & !bits))
+    };
+    changed().map_err(|errno| cannot_open(home, home, errno.into()))
+}
+
+/// Remove an empty home. Whether there was one.
+///
+/// # Errors
+/// The kernel's, `ENOTEMPTY` above all, and those of [`open_home`].
+pub fn remove_home(home: &Path, uid: Uid, reserved: &[&Path]) -> Result<bool, HomeError> {
+    let (parent, name) = open_parent(home, reserved)?;
+    match open_in(home, &parent, name, uid) {
+        Ok(_) => {}
+        Err(error) if error.is_missing() => return Ok(false),
+        Err(error) => return Err(error),
+    }
+    // Nobody but root could have put something else there meanwhile.
+    unlinkat(&parent, name, AtFlags::REMOVEDIR).map_err(|errno| HomeError::Remove {
+        home: home.to_owned(),
+        source: errno.into(),
+    })?;
+    Ok(true)
+}
+
+/// Who owns a home and its mode, `None` where it is not there.
+///
+/// # Errors
+/// Those of [`open_parent`].
+pub fn look_at_home(home: &Path, reserved: &[&Path]) -> Result<Option<(Uid, Gid, u32)>, HomeError> {
+    let (parent, name) = open_parent(home, reserved)?;
+    let opened = match openat2(&parent, name, DIRECTORY, Mode::empty(), RESOLVE) {
+        Ok(opened) => opened,
+        Err(rustix::io::Errno::NOENT) => return Ok(None),
+        Err(errno) => return Err(cannot_open(home, home, errno.into())),
+    };
+    let status = fstat(&opened).map_err(|errno| cannot_open(home, home, errno.into()))?;
+    Ok(Some((
+        Uid(status.st_uid),
+        Gid(status.st_gid),
+        status.st_mode & 0o7777,
+    )))
+}
+
+fn open_in(home: &Path, parent: &OwnedFd, name: &OsStr, uid: Uid) -> Result<OwnedFd, HomeError> {
+    let opened = openat2(parent, name, DIRECTORY, Mode::empty(), RESOLVE)
+        .map_err(|error| cannot_open(home, home, error.into()))?;
+    let owner = fstat(&opened)
+        .map_err(|error| cannot_open(home, home, error.into()))?
         .st_uid;
     if owner != uid.0 && owner != 0 {
         let home = home.to_owned();
         return Err(HomeError::ForeignHome { home, owner, uid });
     }
-    Ok(directory)
+    Ok(opened)
+}
+
+fn cannot_open(home: &Path, directory: &Path, source: io::Error) -> HomeError {
+    HomeError::Open {
+        home: home.to_owned(),
+        directory: directory.to_owned(),
+        source,
+    }
 }
 
 /// Whether a home may be at this path, by the path alone: nothing is looked at. [`open_home`] does it too.
@@ -192,6 +329,8 @@ fn check_parent(home: &Path, path: &Path, directory: &OwnedFd) -> Result<(), Hom
     Ok(())
 }
 
+const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+const RESOLVE: ResolveFlags = ResolveFlags::NO_SYMLINKS.union(ResolveFlags::BENEATH);
 /// No home is one of these, above one or beneath one: they are the system's, or the view has something else there.
 const CLOSED: [&str; 17] = [
     "/bin",

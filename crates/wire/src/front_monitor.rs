@@ -168,6 +168,8 @@ pub struct SiteEntry {
     pub idle_ms: u32,
     /// Its share of workers and queue beside other sites, 1 to 10000; 100 is the usual share.
     pub cpu_weight: u32,
+    /// Whether every visitor is answered with status 503, and nothing of the site runs.
+    pub suspended: bool,
 }
 
 /// What the front asks of the monitor. Fixed size: see [`ToMonitor::BYTES`].
@@ -380,6 +382,7 @@ impl SiteEntry {
             .u64(self.log_bytes_max)
             .u32(self.idle_ms)
             .u32(self.cpu_weight)
+            .bool(self.suspended)
     }
 
     fn decode(r: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -404,6 +407,7 @@ impl SiteEntry {
             log_bytes_max: r.u64("log_bytes_max")?,
             idle_ms: r.u32("idle_ms")?,
             cpu_weight: r.u32("cpu_weight")?,
+            suspended: r.bool("suspended")?,
         })
     }
 }
@@ -502,6 +506,7 @@ mod tests {
             log_bytes_max: 1 << 30,
             idle_ms: 60_000,
             cpu_weight: 100,
+            suspended: true,
         }
     }
 

@@ -4,7 +4,7 @@
 
 /// Where `hostel-keeper` and `hostel-php` stand, read-only.
 pub const PROGRAMS: &str = "/run/hostel/bin";
-/// The program that `hostel audit` starts in the keeper's place, in its own instances of a sandbox alone.
+/// The program that `hostel audit` and `hostel site` start in the keeper's place, in their own instances of a sandbox alone.
 pub const INSTEAD: &str = "/run/hostel/bin/hostel";
 /// The name by which `hostel-keeper` runs a command as process 1: `hostel-runner WITH_TERMINAL|WITHOUT_TERMINAL COMMAND ARGUMENTS…`.
 pub const RUNNER: &str = "hostel-runner";

@@ -53,14 +53,6 @@ pub(super) fn other_members(site: &Site) -> BTreeSet<String> {
     members(&passwd, &group, site.user.gid.0, &site.user.name)
 }
 
-/// Whether a user's or group's number belongs to a site.
-pub(super) fn is_of_a_site(server: &Server, number: u32) -> bool {
-    let users = server.sites.iter().map(|site| &site.user);
-    users
-        .into_iter()
-        .any(|user| user.uid.0 == number || user.gid.0 == number)
-}
-
 fn members(passwd: &str, group: &str, gid: u32, own: &str) -> BTreeSet<String> {
     let field = |line: &str, place| line.split(':').nth(place).map(str::to_owned);
     let has_group = |line: &&str, place| field(line, place) == Some(gid.to_string());

@@ -4,7 +4,6 @@
 //! bounded in number, and all of it in time; at the end the child is killed, whatever it does.
 
 use std::ffi::CString;
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
@@ -12,9 +11,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use hostel_config::{Server, Site};
-use hostel_monitor::directories::Directories;
-use hostel_monitor::launch::{Difference, Launched, Programs};
-use hostel_monitor::resources::Resources;
 use hostel_sys::fdpass;
 use hostel_wire::limits::MESSAGE_BYTES_MAX;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -23,19 +19,12 @@ use super::accounts;
 use super::disk;
 use super::record::{End, Kind, Record, Seen};
 use super::walk::{Others, SENT_MAX, TIME_MAX};
-use crate::output::{self, with_causes};
+use crate::inside::{self, Inside};
+use crate::output;
 
 /// What is needed to start sandboxes, or why that cannot be done.
 pub(super) struct Sandboxes {
-    opened: Result<Opened, String>,
-}
-
-struct Opened {
-    directories: Directories,
-    programs: Programs,
-    resources: Resources,
-    /// This program, which does the walk.
-    own: File,
+    opened: Result<Inside, String>,
 }
 
 /// What a walk has brought.
@@ -55,39 +44,15 @@ impl Walked {
 
 impl Sandboxes {
     pub(super) fn open(server: &Server) -> Self {
-        let directories = Directories::open(server).map_err(|error| with_causes(&error));
-        let programs = Programs::open().map_err(|error| with_causes(&error));
-        let own = File::open("/proc/self/exe").map_err(|error| error.to_string());
-        let opened = directories.and_then(|directories| {
-            Ok(Opened {
-                directories,
-                programs: programs?,
-                // Beside those of a server that runs with the same configuration.
-                resources: Resources::begin(
-                    &server.run.join(format!("audit-{}", std::process::id())),
-                ),
-                own: own?,
-            })
-        });
-        Self { opened }
+        Self {
+            opened: Inside::open(server, "audit"),
+        }
     }
 
     /// Walk through the home of a site.
     pub(super) fn walk(&self, server: &Server, site: &Site) -> Walked {
         let launched = self.opened.as_ref().map_err(Clone::clone);
-        let launched = launched.and_then(|opened| {
-            let arguments = arguments(site);
-            let difference = Difference {
-                instead: Some((opened.own.as_fd(), &arguments)),
-                ..Difference::NONE
-            };
-            let is_site = |number| accounts::is_of_a_site(server, number);
-            let (directories, resources) = (&opened.directories, &opened.resources);
-            opened
-                .programs
-                .keeper(site, server, directories, resources, &is_site, &difference)
-                .map_err(|error| with_causes(&error))
-        });
+        let launched = launched.and_then(|opened| opened.start(server, site, &arguments(site)));
         let mut walked = Walked {
             seen: Vec::new(),
             end: Err(String::new()),
@@ -97,13 +62,8 @@ impl Sandboxes {
                 let until = Instant::now() + TIME_MAX + GRACE;
                 let (control, ended) = (launched.control.as_fd(), launched.child.pidfd.as_fd());
                 walked.end = hear(&site.name, control, ended, until, &mut walked.seen)
-                    .unwrap_or_else(|| Err(last_words(&launched)));
-                launched.child.kill();
-                // It was killed, so this is a matter of milliseconds; the kernel may need longer for a process on a slow disk.
-                let until = Instant::now() + END_WITHIN;
-                while matches!(launched.child.ended(), Ok(None)) && Instant::now() < until {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
+                    .unwrap_or_else(|| Err(inside::last_words(&launched)));
+                inside::end(&launched);
             }
             Err(error) => walked.end = Err(error),
         }
@@ -159,18 +119,6 @@ fn hear(
     }
 }
 
-/// Why a child has ended: the step of its start that failed, or what it said.
-fn last_words(launched: &Launched) -> String {
-    if let Ok(hostel_sys::spawn::Progress::Failed(step)) = launched.child.progress() {
-        return step.to_string();
-    }
-    let mut text = vec![0; WORDS_BYTES_MAX];
-    let read = rustix::io::read(&*launched.errors, &mut text[..]).unwrap_or(0);
-    text.truncate(read);
-    let text = String::from_utf8_lossy(&text);
-    format!("it ended too early: {}", text.trim().escape_debug())
-}
-
 fn arguments(site: &Site) -> Vec<CString> {
     let others = parents(site);
     let mut words = vec!["hostel".to_owned(), "audit-walk".to_owned()];
@@ -217,8 +165,6 @@ fn parents(site: &Site) -> Others {
 const SEEN_MAX: usize = Kind::ALL.len() * SENT_MAX;
 /// What a walk may take longer than it allows itself.
 const GRACE: Duration = Duration::from_secs(10);
-const END_WITHIN: Duration = Duration::from_secs(5);
-const WORDS_BYTES_MAX: usize = 1024;
 
 #[cfg(test)]
 mod tests {

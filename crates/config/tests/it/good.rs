@@ -4,11 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use hostel_config::jobs::Overlap;
-use hostel_config::{Destination, Egress, Host, LogLevel};
+use hostel_config::{Destination, Egress, Host, LogLevel, Server};
 use hostel_wire::monitor_keeper::PhpValue;
 use hostel_wire::monitor_mail::Security;
 
-use crate::system::Instance;
+use crate::system::{Instance, Users};
 
 #[test]
 fn nothing_but_domains_must_be_written() {
@@ -65,9 +65,10 @@ fn jobs_have_names_and_defaults() {
     let instance = Instance::of_case(
         "# file: sites.d/alice.toml\ndomains = ['a.example']\n[[cron]]\nat = 'daily'\ncommand = 'true'\n[[cron]]\nname = 'import'\n\
          at = '*/5 * * * *'\ncommand = 'php import.php'\noverlap = 'wait'\ntimeout_seconds = 60\n[[daemon]]\ncommand = 'php work.php'\n\
-         # file: sites.d/bob.toml\ndomains = ['b.example']\n",
+         # file: sites.d/bob.toml\ndomains = ['b.example']\nsuspended = true\n[[daemon]]\ncommand = 'php work.php'\n",
     );
     let server = instance.load().unwrap();
+    // Nothing runs of a site that is suspended.
     let [jobs] = &server.jobs[..] else {
         panic!("one site has jobs: {:?}", server.jobs);
     };
@@ -222,6 +223,36 @@ fn a_site_without_php_has_no_front_controller() {
         "# file: sites.d/alice.toml\ndomains = ['a.example']\nscript_extensions = []\n",
     );
     assert_eq!(instance.load().unwrap().sites[0].front_controller, "");
+}
+
+#[test]
+fn a_change_is_checked_before_it_is_made() {
+    let site = |domain: &str| format!("domains = ['{domain}']\n");
+    let instance = Instance::of_case(&format!(
+        "# file: sites.d/alice.toml\n{}",
+        site("a.example")
+    ));
+    let changed = |changes: &[(&str, Option<String>)]| {
+        let named = |(name, text): &(&str, Option<String>)| ((*name).to_owned(), text.clone());
+        let changes = changes.iter().map(named).collect();
+        hostel_config::load_changed(&instance.path("hostel.toml"), &Users::new(), &changes)
+    };
+    let names = |server: Server| -> Vec<String> {
+        server.sites.iter().map(|site| site.name.clone()).collect()
+    };
+    assert_eq!(names(changed(&[]).unwrap()), ["alice"]);
+    let bob = ("users", Some(site("b.example")));
+    assert_eq!(names(changed(&[bob]).unwrap()), ["alice", "users"]);
+    assert!(names(changed(&[("alice", None)]).unwrap()).is_empty());
+    let taken = ("users", Some(site("a.example")));
+    let errors = changed(std::slice::from_ref(&taken))
+        .unwrap_err()
+        .to_string();
+    assert!(errors.contains("belongs to alice.toml:1"), "{errors}");
+    assert_eq!(
+        names(changed(&[taken, ("alice", None)]).unwrap()),
+        ["users"]
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::rc::Rc;
+use std::time::Duration;
 
 use hostel_front::accept;
 use hostel_wire::front_keeper::{FileIdentity, KeeperToFront, Resolution};
@@ -83,6 +84,25 @@ async fn say_missing(worker: &mut Player) {
     let mut bytes = worker.make(from_worker::MISSING, &[0]);
     bytes.extend(worker.make(from_worker::END, &end(false)));
     worker.write(&bytes).await;
+}
+
+#[test]
+fn a_suspended_site_answers_by_itself_and_is_not_woken() {
+    play(async {
+        let entry = SiteEntry {
+            suspended: true,
+            ..patient_entry()
+        };
+        let (stage, address) = listen_with(entry).await;
+        for (method, target) in [("GET", "/"), ("POST", "/a.php"), ("GET", "/style.css")] {
+            let answer = ask(address, method, target).await.unwrap();
+            assert_eq!(answer.status, 503, "{method} {target}");
+            let body = String::from_utf8_lossy(&answer.body).into_owned();
+            assert!(body.contains("suspended"), "{body}");
+        }
+        let asked = tokio::time::timeout(Duration::from_millis(50), stage.asked());
+        assert!(asked.await.is_err());
+    });
 }
 
 #[test]

@@ -93,5 +93,6 @@ pub(crate) fn entry() -> SiteEntry {
         log_bytes_max: 1_000_000,
         idle_ms: 60_000,
         cpu_weight: 100,
+        suspended: false,
     }
 }

@@ -37,6 +37,7 @@ fn site(home: &str) -> Rc<Site> {
         script_extensions: Vec::new(),
         front_controller: String::new(),
         foreign_owners: false,
+        suspended: false,
         egress: Egress::Usual,
         services: Vec::new(),
         limits: Limits {

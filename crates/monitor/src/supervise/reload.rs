@@ -119,7 +119,9 @@ impl Monitor {
         }
         let (mut gone, mut new, mut trials) = (Vec::new(), Vec::new(), Vec::new());
         for (id, site) in found.changed {
-            if self.sites.of(id).is_some_and(|old| old.sandbox.is_some()) {
+            let is_awake = self.sites.of(id).is_some_and(|old| old.sandbox.is_some());
+            // Of a site that is suspended nothing is started that could fail.
+            if is_awake && !site.suspended {
                 let state = State::Waiting;
                 trials.push(Trial { site, state });
             } else {

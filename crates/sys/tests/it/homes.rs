@@ -3,8 +3,8 @@
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
-use hostel_sys::cred::Uid;
-use hostel_sys::home::open_home;
+use hostel_sys::cred::{Gid, Uid};
+use hostel_sys::home::{close_home, look_at_home, make_home, open_home, remove_home};
 
 /// A directory of root's beneath /srv that vanishes with its value.
 pub(crate) struct Place(PathBuf);
@@ -89,4 +89,36 @@ pub(crate) fn belongs_to_its_user() {
             .to_string()
             .contains("server's own")
     );
+}
+
+pub(crate) fn made_closed_and_removed() {
+    let place = Place::new("made");
+    let home = place.path().join("home");
+    let mode = || look_at_home(&home, &[]).unwrap();
+    assert_eq!(mode(), None);
+    // What a killed call has left does not stand in the way.
+    std::fs::create_dir(place.path().join(".home.hostel-new")).unwrap();
+    make_home(&home, Uid(USER), Gid(USER), &[]).unwrap();
+    assert_eq!(mode(), Some((Uid(USER), Gid(USER), 0o700)));
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1);
+    let again = make_home(&home, Uid(USER), Gid(USER), &[]).unwrap_err();
+    assert!(again.to_string().contains("cannot be made"), "{again}");
+
+    std::fs::set_permissions(&home, PermissionsExt::from_mode(0o755)).unwrap();
+    close_home(&home, Uid(USER), 0o077, &[]).unwrap();
+    assert_eq!(mode(), Some((Uid(USER), Gid(USER), 0o700)));
+    let foreign = close_home(&home, Uid(61002), 0o077, &[]).unwrap_err();
+    assert!(foreign.to_string().contains("belongs to user"), "{foreign}");
+
+    std::fs::write(home.join("file"), "").unwrap();
+    assert!(remove_home(&home, Uid(USER), &[]).is_err());
+    std::fs::remove_file(home.join("file")).unwrap();
+    assert!(remove_home(&home, Uid(61002), &[]).is_err());
+    assert!(remove_home(&home, Uid(USER), &[]).unwrap());
+    assert!(!remove_home(&home, Uid(USER), &[]).unwrap());
+    // A link is neither made over nor followed.
+    symlink("elsewhere", &home).unwrap();
+    assert!(make_home(&home, Uid(USER), Gid(USER), &[]).is_err());
+    assert!(remove_home(&home, Uid(USER), &[]).is_err());
+    assert!(home.symlink_metadata().is_ok());
 }

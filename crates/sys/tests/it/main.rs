@@ -54,7 +54,7 @@ fn main() {
 }
 
 /// What is tried, by name.
-const CASES: [(&str, fn()); 26] = [
+const CASES: [(&str, fn()); 27] = [
     (
         "a home's parents are root's alone",
         homes::parents_are_roots,
@@ -64,6 +64,10 @@ const CASES: [(&str, fn()); 26] = [
         homes::no_link_on_the_way,
     ),
     ("a home belongs to its user", homes::belongs_to_its_user),
+    (
+        "a home is made, closed and removed",
+        homes::made_closed_and_removed,
+    ),
     ("directories are made as asked", secure::made_as_asked),
     ("what others can change is refused", secure::refused),
     ("a directory has one lock", secure::one_lock),

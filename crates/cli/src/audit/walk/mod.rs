@@ -19,13 +19,13 @@ use std::time::{Duration, Instant};
 
 use hostel_sys::beneath::{self, Links};
 use hostel_sys::cred::{self, Dropped, Uid};
-use hostel_sys::{child, fdpass, process, quota};
-use hostel_wire::limits::{MESSAGE_BYTES_MAX, PATH_BYTES_MAX};
-use hostel_wire::monitor_keeper::{SiteSettings, ToKeeper};
-use hostel_wire::view;
+use hostel_sys::{fdpass, process, quota};
+use hostel_wire::limits::PATH_BYTES_MAX;
+use hostel_wire::monitor_keeper::SiteSettings;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, openat, statat};
 
 use super::record::{End, Kind, Record, Seen};
+use crate::inside;
 use crate::output;
 pub(crate) use reach::Others;
 use reach::Reach;
@@ -63,7 +63,7 @@ fn walk(parents: &Others, project: Option<u32>) -> Result<(), WalkError> {
     // 2: the proof that whatever follows is done without privileges.
     let dropped = cred::prove_dropped()?;
     // 3: which home.
-    let (control, settings) = settings().map_err(WalkError::Settings)?;
+    let (control, settings) = inside::settings().map_err(WalkError::Settings)?;
     let home = beneath::look_at(settings.home.as_bytes(), Links::Refused)
         .and_then(|handle| Ok((beneath::place(&handle)?, directory(&handle, b".")?)));
     let (place, home) = home.map_err(|error| WalkError::Home(settings.home.clone(), error))?;
@@ -77,21 +77,6 @@ fn walk(parents: &Others, project: Option<u32>) -> Result<(), WalkError> {
     let beneath = walk.step(&reach, &status, &home);
     walk.directory(home, &mut Vec::new(), &beneath, 0)?;
     walk.finish()
-}
-
-fn settings() -> io::Result<(OwnedFd, SiteSettings)> {
-    let number = u8::try_from(view::CONTROL_DESCRIPTOR).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let control = child::inherited_descriptor(number)?;
-    rustix::io::ioctl_fionbio(&control, false)?;
-    let mut buffer = vec![0; MESSAGE_BYTES_MAX];
-    let received = fdpass::receive(&control, &mut buffer)?;
-    let bytes = buffer.get(..received.bytes).unwrap_or_default();
-    match ToKeeper::decode(bytes) {
-        Ok(ToKeeper::Settings(settings)) => Ok((control, *settings)),
-        Ok(ToKeeper::Front | ToKeeper::Stop { .. }) | Err(_) => {
-            Err(io::ErrorKind::InvalidData.into())
-        }
-    }
 }
 
 /// A walk under way.

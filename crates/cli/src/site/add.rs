@@ -1,0 +1,277 @@
+//! `hostel site add`, `clone` and `apply`: a site gets what it must have.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use hostel_config::Server;
+use serde_json::Value;
+
+use super::apply::Hands;
+use super::diff::{self, Step};
+use super::expect::{Contents, Expected, is_default_home};
+use super::file::{self, Settings};
+use super::host::{Host, MayMiss, site_of};
+use super::live;
+use super::options::{Add, Clone, Place};
+use super::record::Records;
+use super::report::Report;
+use super::trouble::Trouble;
+
+pub(super) fn add(config: &Path, options: &Add, report: &mut Report) -> Result<(), Trouble> {
+    let (host, user) = load(config, &options.name, &options.place)?;
+    let home = home(&options.place)?;
+    let settings = Settings {
+        domains: &options.domains,
+        user: options
+            .place
+            .user
+            .as_deref()
+            .filter(|user| *user != options.name),
+        share_user: is_shared(&host, &options.name, &user, &options.place),
+        home: home
+            .as_deref()
+            .filter(|home| !is_default_home(home, &options.name)),
+        root: options.root.as_deref(),
+        php_value: &options.php_value,
+        php_admin_value: &options.php_admin_value,
+    };
+    let text = file::new(&settings)?;
+    let expected = expected(
+        &host,
+        (&options.name, &user),
+        &options.place,
+        text,
+        Contents::Welcome,
+    )?;
+    make(&host, &expected, report)
+}
+
+pub(super) fn clone(config: &Path, options: &Clone, report: &mut Report) -> Result<(), Trouble> {
+    let (host, user) = load(config, &options.name, &options.place)?;
+    if options.from == options.name {
+        return Err(Trouble::new("a site cannot be a copy of itself"));
+    }
+    let (_, text) = host.must_find(&options.from)?;
+    let original = host.alone(MayMiss::Nobody, &options.from, &text)?;
+    let home = home(&options.place)?;
+    let settings = Settings {
+        domains: &options.domains,
+        user: options
+            .place
+            .user
+            .as_deref()
+            .filter(|user| *user != options.name),
+        share_user: is_shared(&host, &options.name, &user, &options.place),
+        home: home
+            .as_deref()
+            .filter(|home| !is_default_home(home, &options.name)),
+        ..Settings::default()
+    };
+    let text = file::copy(&text, &original.home, &settings)?;
+    let expected = expected(
+        &host,
+        (&options.name, &user),
+        &options.place,
+        text,
+        Contents::CopyOf(options.from.clone()),
+    )?;
+    make(&host, &expected, report)?;
+    report.note(
+        "databases are not copied: what the copy's files say of a database, and of the original's domains and paths, still stands"
+            .to_owned(),
+    );
+    Ok(())
+}
+
+pub(super) fn apply(config: &Path, only: Option<&str>, report: &mut Report) -> Result<(), Trouble> {
+    let host = Host::load(config, MayMiss::Everybody)?;
+    if let Some(name) = only {
+        site_of(&host.server, name)?;
+    }
+    let records = records(&host, report)?;
+    let mut failed = Vec::new();
+    for site in &host.server.sites {
+        if only.is_some_and(|only| only != site.name) {
+            continue;
+        }
+        report.about(Some(&site.name));
+        let expected = Expected::of_site(site);
+        let mut hands = Hands {
+            host: &host,
+            records: &records,
+            inside: None,
+            report,
+        };
+        let done = hands.inspect(&expected).and_then(|found| {
+            let steps = diff::to_have(&expected, &found)?;
+            hands.have(&expected, &found, &steps)
+        });
+        if let Err(trouble) = done {
+            failed.push(format!("{}: {}", site.name, trouble.what));
+            report.note(format!("not done: {}", trouble.what));
+        }
+    }
+    report.about(None);
+    if failed.is_empty() {
+        return load_into_server(&host, report);
+    }
+    Err(Trouble::new(failed.join("\n")))
+}
+
+/// Let a running server have the sites of the configuration, if it has others.
+fn load_into_server(host: &Host, report: &mut Report) -> Result<(), Trouble> {
+    let wanted = host.server.sites.iter();
+    let mut wanted: Vec<_> = wanted
+        .map(|site| {
+            (
+                site.name.clone(),
+                site.user.name.clone(),
+                site.domains.clone(),
+            )
+        })
+        .collect();
+    wanted.sort();
+    let is_loaded = |document: &Value| in_server(document) == wanted;
+    match live::status(&host.config)? {
+        Some(document) if is_loaded(&document) => Ok(()),
+        Some(_) if report.is_dry() => {
+            report.step("let the running server read its configuration again".to_owned());
+            Ok(())
+        }
+        Some(_) => {
+            live::reload(host, report, is_loaded)?;
+            report.step("let the running server read its configuration again".to_owned());
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+fn in_server(document: &Value) -> Vec<(String, String, Vec<String>)> {
+    let sites = document.get("sites").and_then(Value::as_array);
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut sites: Vec<_> = sites
+        .into_iter()
+        .flatten()
+        .map(|site| {
+            let domains = site.get("domains").and_then(Value::as_array);
+            let domains = domains.into_iter().flatten();
+            (
+                text(site.get("name")),
+                text(site.get("user")),
+                domains.map(|domain| text(Some(domain))).collect(),
+            )
+        })
+        .collect();
+    sites.sort();
+    sites
+}
+
+/// Look, show the difference, make it so, load it, visit it.
+fn make(host: &Host, expected: &Expected, report: &mut Report) -> Result<(), Trouble> {
+    let name = expected.site.name.as_str();
+    let records = records(host, report)?;
+    let mut hands = Hands {
+        host,
+        records: &records,
+        inside: None,
+        report,
+    };
+    let mut found = hands.inspect(expected)?;
+    let mut steps = diff::to_have(expected, &found)?;
+    if found.content.is_none() && !hands.report.is_dry() {
+        // What a home that was there holds is seen once a sandbox can be made, and before anything is written in it.
+        steps.retain(Step::is_outside);
+        hands.have(expected, &found, &steps)?;
+        found = hands.inspect(expected)?;
+        steps = diff::to_have(expected, &found)?;
+    }
+    hands.have(expected, &found, &steps)?;
+    if hands.report.is_dry() {
+        return Ok(());
+    }
+    let is_there = |document: &Value| live::site(document, name).is_some();
+    let is_loaded = live::status(&host.config)?.as_ref().is_some_and(is_there);
+    if !is_loaded && !live::reload(host, report, is_there)? {
+        return Ok(());
+    }
+    let server = host.changed(MayMiss::Nobody, &[])?;
+    live::visit(host, &*site_of(&server, name)?, report);
+    Ok(())
+}
+
+/// The configuration in which the site's user may be missing, and the user's name.
+fn load(config: &Path, name: &str, place: &Place) -> Result<(Host, String), Trouble> {
+    hostel_config::check_site_name(name).map_err(|error| {
+        let trouble = Trouble::new(error.message.clone());
+        match &error.hint {
+            Some(hint) => trouble.hint(hint.replacen("name the file with", "use", 1)),
+            None => trouble,
+        }
+    })?;
+    let user = place.user.clone().unwrap_or_else(|| name.to_owned());
+    let host = Host::load(config, MayMiss::One(&user))?;
+    Ok((host, user))
+}
+
+/// Whether the user is another site's, named on purpose.
+fn is_shared(host: &Host, name: &str, user: &str, place: &Place) -> bool {
+    let mut sites = host.server.sites.iter();
+    place.user.is_some() && sites.any(|site| site.user.name == user && site.name != name)
+}
+
+fn home(place: &Place) -> Result<Option<String>, Trouble> {
+    let Some(home) = &place.home else {
+        return Ok(None);
+    };
+    match home.to_str() {
+        Some(home) => Ok(Some(home.to_owned())),
+        None => Err(Trouble::new("the home's path is not UTF-8")),
+    }
+}
+
+/// The site as it would be checked, in the configuration with it.
+fn expected(
+    host: &Host,
+    (name, user): (&str, &str),
+    place: &Place,
+    text: String,
+    contents: Contents,
+) -> Result<Expected, Trouble> {
+    let alone = host.alone(MayMiss::One(user), name, &text)?;
+    for domain in &alone.domains {
+        refuse_taken(&host.server, name, domain)?;
+    }
+    let server = host.changed(MayMiss::One(user), &[(name, Some(&text))])?;
+    Ok(Expected {
+        site: Rc::clone(&site_of(&server, name)?),
+        file: Some(text),
+        is_user_named: place.user.is_some(),
+        shell: place.shell.clone(),
+        contents,
+    })
+}
+
+fn refuse_taken(server: &Server, name: &str, domain: &str) -> Result<(), Trouble> {
+    let mut others = server.sites.iter().filter(|site| site.name != name);
+    match others.find(|site| site.domains.iter().any(|one| one == domain)) {
+        Some(owner) => Err(Trouble::new(format!(
+            "the domain '{domain}' belongs to the site '{}'",
+            owner.name
+        ))
+        .hint(format!(
+            "hostel site edit {} --remove-domain {domain}",
+            owner.name
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Locked, unless nothing is to be changed.
+fn records(host: &Host, report: &Report) -> Result<Records, Trouble> {
+    if report.is_dry() {
+        Ok(Records::look(&host.server))
+    } else {
+        Records::open(&host.server)
+    }
+}

@@ -1,0 +1,238 @@
+//! Does the steps that a site needs, in their order.
+//!
+//! Run as root. What is done beneath a home is done by a child in the site's sandbox. Each step leaves the host such that the next look finds what is
+//! left to do: files are replaced whole, a home appears with its owner, and what is made is on record before it is made.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::rc::Rc;
+
+use hostel_config::{Server, Site};
+use hostel_sys::home::{close_home, make_home};
+use hostel_sys::secure::Directory;
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::accounts;
+use super::diff::Step;
+use super::expect::{Contents, Expected};
+use super::host::{FileState, Host, MayMiss, site_of};
+use super::inspect::{self, Found, open};
+use super::options::Work;
+use super::record::{Record, Records, replace};
+use super::report::Report;
+use super::said::Said;
+use super::sandbox::{self, Worker};
+use super::trouble::Trouble;
+use crate::inside::Inside;
+
+/// What every change works with.
+pub(crate) struct Hands<'a> {
+    pub(crate) host: &'a Host,
+    pub(crate) records: &'a Records,
+    pub(crate) inside: Option<Inside>,
+    pub(crate) report: &'a mut Report,
+}
+
+impl Hands<'_> {
+    /// Look at what is there of a site.
+    pub(crate) fn inspect(&mut self, expected: &Expected) -> Result<Found, Trouble> {
+        let (host, records) = (self.host, self.records);
+        inspect::inspect(host, records, expected, &mut self.inside, self.report)
+    }
+
+    /// Do all steps; with a dry run only tell them.
+    pub(crate) fn have(
+        &mut self,
+        expected: &Expected,
+        found: &Found,
+        steps: &[Step],
+    ) -> Result<(), Trouble> {
+        if self.report.is_dry() {
+            for step in steps {
+                self.report.step(step.in_words());
+            }
+            return Ok(());
+        }
+        let mut record = found.record.clone();
+        if note_down(&mut record, expected, steps) {
+            self.records.write(&expected.site.name, &record)?;
+        }
+        for step in steps {
+            self.do_one(expected, step, &mut record)?;
+            self.report.step(step.in_words());
+        }
+        Ok(())
+    }
+
+    fn do_one(
+        &mut self,
+        expected: &Expected,
+        step: &Step,
+        record: &mut Record,
+    ) -> Result<(), Trouble> {
+        let name = expected.site.name.as_str();
+        match step {
+            Step::MakeUser {
+                name: user,
+                home,
+                shell,
+            } => accounts::make(&self.host.server, name, user, home, shell.as_deref()),
+            Step::MakeGroup { .. } => {
+                let (_, site) = self.real(expected)?;
+                accounts::make_group(&site.user)
+            }
+            Step::MakeHome { path } => {
+                let (_, site) = self.real(expected)?;
+                let reserved = self.host.reserved();
+                make_home(Path::new(path), site.user.uid, site.user.gid, &reserved)
+                    .map_err(|error| Trouble::of(&error))
+            }
+            Step::CloseHome { path, bits } => {
+                let (_, site) = self.real(expected)?;
+                close_home(Path::new(path), site.user.uid, *bits, &self.host.reserved())
+                    .map_err(|error| Trouble::of(&error))
+            }
+            Step::MakeState => {
+                let (_, site) = self.real(expected)?;
+                let inside = open(&mut self.inside, &self.host.server)?;
+                let state = inside.directories.site_state(name, &site.user);
+                let state = state.map_err(|error| Trouble::of(&error))?;
+                for directory in state {
+                    directory.map_err(|error| Trouble::of(&error))?;
+                }
+                Ok(())
+            }
+            Step::MakeLogs => {
+                let (_, site) = self.real(expected)?;
+                let logs = Directory::open(&self.host.server.logs);
+                let logs = logs.map_err(|error| Trouble::of(&error))?;
+                let root = hostel_sys::cred::Uid::ROOT;
+                let own = logs.beneath(name, root, site.user.gid, 0o750);
+                own.and_then(|own| own.set_group(site.user.gid))
+                    .map_err(|error| Trouble::of(&error))
+            }
+            Step::EmptyHome { .. } => self.work(expected, (Work::Empty, false)),
+            Step::FillRoot { welcome, .. } => self.work(expected, (Work::Fill, *welcome)),
+            Step::Copy { from } => {
+                self.copy(expected, from)?;
+                record.copied = true;
+                self.records.write(name, record)
+            }
+            Step::WriteFile { .. } => {
+                let text = expected.file.as_deref().unwrap_or_default();
+                // Checked again, now that its user exists: only what a server would load counts.
+                self.host.changed(MayMiss::Nobody, &[(name, Some(text))])?;
+                let path = self.host.file(name, FileState::Serving);
+                replace(&path, text.as_bytes(), 0o644)
+            }
+            Step::Disable
+            | Step::WaitForEnd
+            | Step::Archive { .. }
+            | Step::KeepFiles { .. }
+            | Step::RemoveHome { .. }
+            | Step::RemoveState
+            | Step::RemoveLogs
+            | Step::DeleteUser { .. }
+            | Step::RemoveFile => Err(Trouble::new("this is a step of removing, not of making")),
+        }
+    }
+
+    /// The site with the numbers that its user has by now, and the table that it is in.
+    fn real(&self, expected: &Expected) -> Result<(Server, Rc<Site>), Trouble> {
+        let name = expected.site.name.as_str();
+        let may_miss = match expected.file {
+            Some(_) => MayMiss::Nobody,
+            // Other sites' users may be made later.
+            None => MayMiss::Everybody,
+        };
+        let changes = [(name, expected.file.as_deref())];
+        let changes = if expected.file.is_some() {
+            &changes[..]
+        } else {
+            &[]
+        };
+        let server = self.host.changed(may_miss, changes)?;
+        let site = site_of(&server, name)?;
+        if super::host::is_planned(site.user.uid) {
+            return Err(Trouble::new(format!(
+                "there is no user '{}'",
+                site.user.name
+            )));
+        }
+        Ok((server, site))
+    }
+
+    fn work(&mut self, expected: &Expected, work: (Work, bool)) -> Result<(), Trouble> {
+        let (server, site) = self.real(expected)?;
+        let inside = open(&mut self.inside, &self.host.server)?;
+        let mut workers = [Worker::start(inside, &server, &site, work, None)?];
+        sandbox::finish(&mut workers, self.report)?;
+        Ok(())
+    }
+
+    /// Two children, one as each user, and a pipe between them of which this process keeps neither end.
+    fn copy(&mut self, expected: &Expected, from: &str) -> Result<(), Trouble> {
+        let (server, site) = self.real(expected)?;
+        let original = site_of(&server, from).or_else(|_| {
+            let (_, text) = self.host.must_find(from)?;
+            self.host.alone(MayMiss::Nobody, from, &text)
+        })?;
+        let (read, write) = pipe().map_err(Trouble::at("make", Path::new("a pipe")))?;
+        let inside = open(&mut self.inside, &self.host.server)?;
+        let start = |site, work, end: &OwnedFd| {
+            Worker::start(inside, &server, site, (work, false), Some(end.as_fd()))
+        };
+        let mut workers = [
+            start(&original, Work::Send, &write)?,
+            start(&site, Work::Receive, &read)?,
+        ];
+        drop((read, write));
+        let said = sandbox::finish(&mut workers, self.report)?;
+        for one in said {
+            if let Said::Done { words, .. } = one
+                && !words.is_empty()
+            {
+                self.report.note(format!("while copying: {words}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn pipe() -> std::io::Result<(OwnedFd, OwnedFd)> {
+    Ok(pipe_with(PipeFlags::CLOEXEC)?)
+}
+
+/// What the steps are about to make, and whether that was not on record.
+fn note_down(record: &mut Record, expected: &Expected, steps: &[Step]) -> bool {
+    let before = record.clone();
+    for step in steps {
+        match step {
+            Step::MakeUser { name, .. } => record.user_made = Some(name.clone()),
+            Step::MakeHome { path } => record.home_made = Some(path.clone()),
+            Step::MakeGroup { .. }
+            | Step::CloseHome { .. }
+            | Step::MakeState
+            | Step::MakeLogs
+            | Step::EmptyHome { .. }
+            | Step::FillRoot { .. }
+            | Step::Copy { .. }
+            | Step::WriteFile { .. }
+            | Step::Disable
+            | Step::WaitForEnd
+            | Step::Archive { .. }
+            | Step::KeepFiles { .. }
+            | Step::RemoveHome { .. }
+            | Step::RemoveState
+            | Step::RemoveLogs
+            | Step::DeleteUser { .. }
+            | Step::RemoveFile => {}
+        }
+    }
+    if let Contents::CopyOf(from) = &expected.contents
+        && !record.copied
+    {
+        record.copy_of = Some(from.clone());
+    }
+    *record != before
+}

@@ -1,0 +1,67 @@
+//! What a site must have on its host: its user, home, document root, state, logs, and its file. Nothing is looked at here.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use hostel_config::{Server, Site};
+
+/// What must be beneath the home.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Contents {
+    /// A document root, whatever is in it.
+    Root,
+    /// A document root that visitors find something in.
+    Welcome,
+    /// What this other site has.
+    CopyOf(String),
+}
+
+/// What one site must have.
+#[derive(Debug, Clone)]
+pub(crate) struct Expected {
+    /// As the checked configuration has it. The numbers of a user who does not exist yet stand for nothing.
+    pub(crate) site: Rc<Site>,
+    /// The text of its file; `None`: whatever it is.
+    pub(crate) file: Option<String>,
+    /// Whether a user who exists was named on purpose.
+    pub(crate) is_user_named: bool,
+    /// The login shell of a user that is made.
+    pub(crate) shell: Option<PathBuf>,
+    pub(crate) contents: Contents,
+}
+
+impl Expected {
+    /// What a site of the configuration must have.
+    pub(crate) fn of_site(site: &Rc<Site>) -> Self {
+        Self {
+            site: Rc::clone(site),
+            file: None,
+            is_user_named: true,
+            shell: None,
+            contents: Contents::Root,
+        }
+    }
+}
+
+/// The site's own directories in `state`, which the monitor makes too.
+pub(crate) fn state(server: &Server, name: &str) -> PathBuf {
+    server.state.join("sites").join(name)
+}
+
+/// Their names; each is the site's user's, mode 0700.
+pub(crate) const OF_STATE: [&str; 4] = ["tmp", "var-tmp", "sessions", "opcache"];
+
+/// The directory of the site's logs: root's, and its group's to read.
+pub(crate) fn logs(server: &Server, name: &str) -> PathBuf {
+    server.logs.join(name)
+}
+
+/// Whether a home may only be entered by its user: these bits of its mode are others'.
+pub(crate) fn open_bits(has_own_group: bool) -> u32 {
+    if has_own_group { 0o007 } else { 0o077 }
+}
+
+/// Where a site's home is when nothing else is said.
+pub(crate) fn is_default_home(home: &str, name: &str) -> bool {
+    Path::new(home) == Path::new("/srv").join(name)
+}

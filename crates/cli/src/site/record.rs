@@ -1,0 +1,235 @@
+//! What `hostel site` remembers of a site: what it made for it, and what it was doing when it was interrupted.
+//!
+//! One file for each site in `state`/records, a directory of root's that nobody else can read. It is written before what it says is done,
+//! so that whatever was made is known to have been made; whether it is there is looked at each time.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use hostel_config::Server;
+use hostel_sys::cred::{Gid, Uid};
+use hostel_sys::secure::Directory;
+use rustix::fs::{FlockOperation, flock};
+use serde_json::{Value, json};
+
+use super::trouble::Trouble;
+use crate::output;
+
+/// What is remembered of one site.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Record {
+    /// The user that was made for it.
+    pub(crate) user_made: Option<String>,
+    /// The home that was made for it.
+    pub(crate) home_made: Option<String>,
+    /// The site that it is, or is to be, a copy of.
+    pub(crate) copy_of: Option<String>,
+    /// Whether that copy is whole.
+    pub(crate) copied: bool,
+    /// The name that it is being given.
+    pub(crate) renaming: Option<String>,
+    /// How it is being removed.
+    pub(crate) removing: Option<Removing>,
+}
+
+/// How a site is being removed, so that the next run does the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Removing {
+    /// The name of its archive, a directory in `state`/removed.
+    pub(crate) archive: String,
+    pub(crate) purge: bool,
+    pub(crate) with_home: bool,
+    /// Whether the home's content is in the archive, or is not to be.
+    pub(crate) archived: bool,
+}
+
+/// The records of an instance. Held locked: no two commands change sites at the same time.
+pub(crate) struct Records {
+    path: PathBuf,
+    _lock: Option<Directory>,
+}
+
+impl Records {
+    /// To look only.
+    pub(crate) fn look(server: &Server) -> Self {
+        Self {
+            path: server.state.join(RECORDS),
+            _lock: None,
+        }
+    }
+
+    /// To change something: made where it is missing, and locked.
+    pub(crate) fn open(server: &Server) -> Result<Self, Trouble> {
+        let state = Directory::open(&server.state).map_err(|error| Trouble::of(&error))?;
+        let directory = state.beneath(RECORDS, Uid::ROOT, Gid(0), 0o700);
+        let directory = directory.map_err(|error| Trouble::of(&error))?;
+        if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_err() {
+            output::error("hostel site: waiting for another 'hostel site' that changes something");
+            flock(&directory, FlockOperation::LockExclusive)
+                .map_err(io::Error::from)
+                .map_err(Trouble::at("lock", directory.path()))?;
+        }
+        Ok(Self {
+            path: server.state.join(RECORDS),
+            _lock: Some(directory),
+        })
+    }
+
+    /// The record of a site, if there is one.
+    pub(crate) fn of(&self, site: &str) -> Result<Option<Record>, Trouble> {
+        let path = self.file(site);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Trouble::at("read", &path)(error)),
+        };
+        let document: Value = serde_json::from_slice(&text)
+            .map_err(io::Error::from)
+            .map_err(Trouble::at("read", &path))?;
+        Ok(Some(Record::from_document(&document)))
+    }
+
+    /// All sites of which there is a record.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        let name = |entry: fs::DirEntry| {
+            let name = entry.file_name().into_string().ok()?;
+            let name = name.strip_suffix(".json")?;
+            (!name.starts_with('.')).then(|| name.to_owned())
+        };
+        let mut names: Vec<String> = entries.filter_map(name).collect();
+        names.sort();
+        names
+    }
+
+    pub(crate) fn write(&self, site: &str, record: &Record) -> Result<(), Trouble> {
+        let text = format!("{:#}\n", record.document());
+        replace(&self.file(site), text.as_bytes(), 0o600)
+    }
+
+    pub(crate) fn remove(&self, site: &str) -> Result<(), Trouble> {
+        let path = self.file(site);
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(Trouble::at("remove", &path)(error)),
+        }
+    }
+
+    fn file(&self, site: &str) -> PathBuf {
+        self.path.join(format!("{site}.json"))
+    }
+}
+
+impl Record {
+    fn document(&self) -> Value {
+        json!({
+            "user_made": self.user_made,
+            "home_made": self.home_made,
+            "copy_of": self.copy_of,
+            "copied": self.copied,
+            "renaming": self.renaming,
+            "removing": self.removing.as_ref().map(|removing| json!({
+                "archive": removing.archive,
+                "purge": removing.purge,
+                "with_home": removing.with_home,
+                "archived": removing.archived,
+            })),
+        })
+    }
+
+    fn from_document(document: &Value) -> Self {
+        let text = |key: &str| document.get(key)?.as_str().map(str::to_owned);
+        let removing = document.get("removing").filter(|value| value.is_object());
+        Self {
+            user_made: text("user_made"),
+            home_made: text("home_made"),
+            copy_of: text("copy_of"),
+            copied: document["copied"].as_bool().unwrap_or(false),
+            renaming: text("renaming"),
+            removing: removing.map(|removing| Removing {
+                archive: removing["archive"].as_str().unwrap_or_default().to_owned(),
+                purge: removing["purge"].as_bool().unwrap_or(false),
+                with_home: removing["with_home"].as_bool().unwrap_or(false),
+                archived: removing["archived"].as_bool().unwrap_or(false),
+            }),
+        }
+    }
+}
+
+/// Put a file of root's in its place all at once: whoever reads it finds the old or the new one, whatever happens meanwhile.
+pub(crate) fn replace(path: &Path, text: &[u8], mode: u32) -> Result<(), Trouble> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let draft = path.with_file_name(format!(".{name}.new"));
+    let write = || {
+        // What an interrupted run has left.
+        match fs::remove_file(&draft) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let mut options = File::options();
+        let mut file = options
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&draft)?;
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+        file.write_all(text)?;
+        file.sync_all()?;
+        fs::rename(&draft, path)?;
+        sync_directory_of(path)
+    };
+    write().map_err(|error| {
+        // So that a full disk is not made fuller.
+        let _ = fs::remove_file(&draft);
+        Trouble::at("write", path)(error)
+    })
+}
+
+/// What was renamed in the directory of this file stays renamed.
+pub(crate) fn sync_directory_of(path: &Path) -> io::Result<()> {
+    File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
+}
+
+const RECORDS: &str = "records";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_survives() {
+        let record = Record {
+            user_made: Some("blog".into()),
+            home_made: Some("/srv/blog".into()),
+            copy_of: Some("shop".into()),
+            copied: true,
+            renaming: Some("news".into()),
+            removing: Some(Removing {
+                archive: "blog-1".into(),
+                purge: true,
+                with_home: true,
+                archived: true,
+            }),
+        };
+        assert_eq!(Record::from_document(&record.document()), record);
+        let none = Record::default();
+        assert_eq!(Record::from_document(&none.document()), none);
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_leaves_nothing_beside_it() {
+        let directory = std::env::temp_dir().join(format!("hostel-replace-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("x.toml");
+        fs::write(directory.join(".x.toml.new"), "left by one who was killed").unwrap();
+        replace(&path, b"one", 0o644).unwrap();
+        replace(&path, b"two", 0o600).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
+        fs::remove_dir_all(&directory).unwrap();
+    }
+}
