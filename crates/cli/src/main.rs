@@ -5,7 +5,7 @@
 //! bounded. It serves nothing itself: `serve` becomes the monitor.
 //!
 //! - `arguments`: what may be typed. `commands`: one file each. `host`: what this machine has and lacks.
-//! - `audit`: what weakens a site. `prove`: the attack suite.
+//! - `audit`: what weakens a site. `prove`: the attack suite. `import`: what other servers' configurations become.
 //! - `processes`: the processes of a site, from /proc. `output`: the only place that prints.
 
 #![forbid(unsafe_code)]
@@ -14,6 +14,7 @@ mod arguments;
 mod audit;
 mod commands;
 mod host;
+mod import;
 mod output;
 mod processes;
 mod prove;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         }
         Command::Check { json } => commands::check::run(&arguments.config, json),
         Command::Firewall(options) => commands::firewall::run(&arguments.config, options),
+        Command::Import(options) => commands::import::run(options),
         Command::Prove(options) => prove::run(&arguments.config, &options),
         Command::Serve => commands::serve::run(&arguments.config),
         Command::Status { json } => commands::status::run(&arguments.config, json),

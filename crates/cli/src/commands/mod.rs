@@ -2,5 +2,6 @@
 
 pub(crate) mod check;
 pub(crate) mod firewall;
+pub(crate) mod import;
 pub(crate) mod serve;
 pub(crate) mod status;
