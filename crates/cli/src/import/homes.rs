@@ -24,7 +24,7 @@ pub(crate) fn homes(wishes: &[Wish]) -> Vec<Option<String>> {
     for (number, wish) in wishes.iter().enumerate() {
         by_user.entry(&wish.user).or_default().push(number);
     }
-    let mut found: Vec<Option<String>> = wishes.iter().map(|wish| around(wish)).collect();
+    let mut found: Vec<Option<String>> = wishes.iter().map(around).collect();
     for numbers in by_user.values().filter(|numbers| numbers.len() > 1) {
         let own: Vec<String> = numbers
             .iter()

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::super::draft::{Draft, From};
-use super::super::ledger::{Ledger, List};
+use super::super::ledger::Ledger;
 use super::super::nginx::script;
-use super::super::pattern;
 use super::super::php_fpm::{self, Pools};
 use super::super::redirect::Redirect;
 use super::super::source::{Place, whole};
 use super::super::tree::{Directive, first};
-use super::known;
+use super::known::{self, NO_SITE};
 use super::rewrite::{self, Rule};
 
 /// What stands around virtual hosts.
@@ -33,18 +32,17 @@ pub(crate) enum Outcome {
 }
 
 /// A site while its virtual host is read.
-struct Reading<'r, 't> {
-    draft: Draft,
-    ledger: &'r mut Ledger,
-    pools: &'r mut Pools,
-    around: &'r Around<'t>,
+pub(super) struct Reading<'r, 't> {
+    pub(super) draft: Draft,
+    pub(super) ledger: &'r mut Ledger,
+    pub(super) pools: &'r mut Pools,
+    pub(super) around: &'r Around<'t>,
     conditions: Vec<&'t Directive>,
-    extensions: Vec<String>,
+    pub(super) extensions: Vec<String>,
     engine_is_off: bool,
     /// `.htaccess` may say more.
     is_overridden: bool,
-    pool: Option<String>,
-    user_place: Option<Place>,
+    pub(super) pool: Option<String>,
 }
 
 /// Read one.
@@ -102,7 +100,6 @@ impl<'r, 't> Reading<'r, 't> {
             engine_is_off: false,
             is_overridden: false,
             pool: None,
-            user_place: None,
         }
     }
 
@@ -150,7 +147,7 @@ impl<'r, 't> Reading<'r, 't> {
         }
     }
 
-    fn settings(&mut self, directives: &'t [Directive]) {
+    pub(super) fn settings(&mut self, directives: &'t [Directive]) {
         for directive in directives {
             self.setting(directive);
         }
@@ -161,7 +158,7 @@ impl<'r, 't> Reading<'r, 't> {
         }
     }
 
-    fn setting(&mut self, directive: &'t Directive) {
+    pub(super) fn setting(&mut self, directive: &'t Directive) {
         let place = &directive.place;
         let name = directive.name.to_ascii_lowercase();
         match name.as_str() {
@@ -203,7 +200,7 @@ impl<'r, 't> Reading<'r, 't> {
         }
     }
 
-    fn other(&mut self, directive: &Directive) {
+    pub(super) fn other(&mut self, directive: &Directive) {
         if let Some((list, text)) = known::verdict(directive) {
             self.ledger.note(&directive.place, list, text);
         }
@@ -293,20 +290,31 @@ impl<'r, 't> Reading<'r, 't> {
                 format!("user is set; a site has the primary group of its user alone: where files need the group {}, give them to the user's own", group.escape_debug()),
             );
         }
-        if let Some(known) = self
-            .draft
-            .user
-            .as_ref()
-            .filter(|known| known.value != user && self.user_place.is_some())
-        {
-            let text = format!(
-                "another line says {}, and this one counts: a site has one user",
-                user.escape_debug()
-            );
-            self.ledger.not_supported(&known.place, text);
+        match self.draft.user.take().filter(|known| known.place != *place) {
+            Some(known) if known.value == user => {
+                // The pool's line, if there is one, is what counts.
+                self.ledger.not_needed(place, "another line says the same");
+                self.draft.user = Some(known);
+            }
+            Some(known) if self.pool.is_some() => {
+                let text = format!(
+                    "PHP ran as {}, which is the site's one user",
+                    known.value.escape_debug()
+                );
+                self.ledger.not_supported(place, text);
+                self.draft.user = Some(known);
+            }
+            before => {
+                if let Some(known) = before {
+                    let text = format!(
+                        "another line says {}, and that one counts: a site has one user",
+                        user.escape_debug()
+                    );
+                    self.ledger.not_supported(&known.place, text);
+                }
+                self.draft.user = Some(From::new(user.to_owned(), place));
+            }
         }
-        self.user_place = Some(place.clone());
-        self.draft.user = Some(From::new(user.to_owned(), place));
     }
 
     fn php(&mut self, directive: &Directive, kind: &str) {
@@ -327,154 +335,6 @@ impl<'r, 't> Reading<'r, 't> {
             return;
         }
         php_fpm::setting(name, value, kind, place, &mut self.draft, self.ledger);
-    }
-
-    /// `SetHandler`, for the files of this pattern or for all.
-    fn handler(&mut self, directive: &Directive, files: Option<&str>) {
-        let place = &directive.place;
-        let handler = directive.arg().unwrap_or_default();
-        if let Some(address) = handler.strip_prefix("proxy:") {
-            self.scripts(files, place);
-            self.pass(address, place);
-        } else if ["php", "fcgid-script", "fastcgi-script"]
-            .iter()
-            .any(|word| handler.contains(word))
-        {
-            self.scripts(files, place);
-            self.ledger.carried(place, "script_extensions");
-        } else {
-            self.ledger.not_supported(place, "nothing but PHP is run");
-        }
-    }
-
-    /// Files of this pattern are scripts.
-    fn scripts(&mut self, files: Option<&str>, place: &Place) {
-        let Some(files) = files else {
-            if self.extensions.is_empty() {
-                self.extensions.push("php".to_owned());
-            }
-            return;
-        };
-        let found = pattern::extensions(files).or_else(|| {
-            let extension = files
-                .rsplit_once("*.")
-                .map(|(_, extension)| extension.trim_end_matches('$'))?;
-            let is_plain =
-                !extension.is_empty() && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
-            is_plain.then(|| vec![extension.to_ascii_lowercase()])
-        });
-        match found {
-            Some(names) => self.add_extensions(names),
-            None => self.ledger.not_supported(
-                place,
-                "which files it runs by PHP is not known from its pattern; see 'script_extensions'",
-            ),
-        }
-    }
-
-    fn add_extensions(&mut self, names: Vec<String>) {
-        for name in names {
-            let is_plain =
-                !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
-            if is_plain && !self.extensions.contains(&name) && self.extensions.len() < 16 {
-                self.extensions.push(name);
-            }
-        }
-    }
-
-    fn add_handler(&mut self, directive: &Directive) {
-        let kind = directive.arg().unwrap_or_default();
-        let is_php = ["php", "fcgid-script", "fastcgi-script"]
-            .iter()
-            .any(|word| kind.contains(word))
-            && !kind.contains("source");
-        if !is_php {
-            self.other(directive);
-            return;
-        }
-        self.ledger.carried(&directive.place, "script_extensions");
-        let names = directive
-            .args
-            .iter()
-            .skip(1)
-            .map(|name| name.trim_start_matches('.').to_ascii_lowercase());
-        self.add_extensions(names.collect());
-    }
-
-    /// `ProxyPassMatch` to a pool; to anything else Hostel passes nothing.
-    fn proxy(&mut self, directive: &Directive) {
-        let place = &directive.place;
-        let (path, target) = match &directive.args[..] {
-            [path, target, ..] => (path.as_str(), target.as_str()),
-            _ => ("", directive.arg().unwrap_or_default()),
-        };
-        if target == "!" {
-            self.ledger
-                .not_needed(place, "Hostel passes no requests on");
-        } else if target.contains("fcgi://") {
-            let is_regex = directive.is("ProxyPassMatch");
-            if is_regex && pattern::names_scripts(path) {
-                self.ledger.not_supported(place, "only these scripts ran there; here every file runs that has an extension of 'script_extensions'");
-            }
-            self.scripts(Some(path).filter(|_| is_regex), place);
-            self.pass(target, place);
-        } else {
-            self.ledger
-                .not_supported(place, "Hostel passes no requests on; keep Apache for this");
-        }
-    }
-
-    fn external(&mut self, directive: &Directive) {
-        let value = |option: &str| {
-            let at = directive.args.iter().position(|arg| arg == option)?;
-            directive.args.get(at + 1)
-        };
-        match value("-socket").or_else(|| value("-host")) {
-            Some(address) => self.pass(&address.clone(), &directive.place),
-            None => self.other(directive),
-        }
-    }
-
-    /// `unix:/run/x.sock|fcgi://localhost`, `fcgi://127.0.0.1:9000/srv/x/$1`, or the name of a `<Proxy>`: the pool.
-    fn pass(&mut self, written: &str, place: &Place) {
-        let address = match written.split_once('|') {
-            Some((socket, _)) => socket.to_owned(),
-            None => match self.around.proxies.get(written.trim_end_matches('/')) {
-                Some(socket) => socket.clone(),
-                None => {
-                    let behind = written.strip_prefix("fcgi://").unwrap_or(written);
-                    let is_socket = behind.starts_with('/') || behind.starts_with("unix:");
-                    if is_socket {
-                        behind
-                    } else {
-                        behind.split('/').next().unwrap_or_default()
-                    }
-                    .to_owned()
-                }
-            },
-        };
-        if self.pool.as_ref().is_some_and(|known| *known != address) {
-            self.ledger.not_supported(
-                place,
-                "a site has one user and one PHP; make a site of its own for the other pool",
-            );
-            return;
-        }
-        self.pool = Some(address.clone());
-        if let Some(number) = self.pools.listening(&address) {
-            self.ledger.carried(
-                place,
-                "user and PHP settings of the pool that listens there",
-            );
-            self.pools.apply(number, &mut self.draft, self.ledger);
-        } else if self.pools.were_given {
-            self.ledger.not_supported(
-                place,
-                "no pool that was read listens there; the site gets a user of its own",
-            );
-        } else {
-            self.ledger.not_supported(place, "which user this is, a pool's file says: give it by --php-fpm; the site gets a user of its own");
-        }
     }
 
     fn fallback(&mut self, directive: &Directive) {
@@ -498,22 +358,15 @@ impl<'r, 't> Reading<'r, 't> {
         rewrite::note(directive, &conditions, &what, self.ledger);
         let Rule::Front(script) = what else { return };
         if let Some(difference) = script.difference() {
-            let is_usable = script.is_usable();
-            let verb = if is_usable {
-                "front_controller is set, but"
-            } else {
-                "no front_controller is set:"
-            };
-            self.ledger
-                .not_supported(&directive.place, format!("{verb} {difference}"));
-            if !is_usable {
-                return;
-            }
+            self.ledger.not_supported(&directive.place, difference);
+        }
+        if !script.is_usable() {
+            return;
         }
         self.draft.front = Some(From::new(script.path, &directive.place));
     }
 
-    fn allow_override(&mut self, directive: &Directive) {
+    pub(super) fn allow_override(&mut self, directive: &Directive) {
         let place = &directive.place;
         let has = |word: &str| {
             directive
@@ -549,155 +402,6 @@ impl<'r, 't> Reading<'r, 't> {
             None => self
                 .ledger
                 .not_supported(place, "this is no number of bytes"),
-        }
-    }
-
-    /// Settings for a directory: the site's, if it holds the document root.
-    fn directory(&mut self, directive: &'t Directive) {
-        let place = &directive.place;
-        let path = directive.args.last().map_or("", String::as_str);
-        let root = self
-            .draft
-            .root
-            .as_ref()
-            .map(|root| root.value.clone())
-            .unwrap_or_default();
-        let is_regex = directive.is("DirectoryMatch") || directive.arg() == Some("~");
-        let whole_path = whole("/", path.trim_end_matches('*'));
-        if whole_path == "/" && !is_regex {
-            self.ledger.not_needed(place, "a site sees its home alone");
-            let settings = directive
-                .children()
-                .iter()
-                .filter(|one| one.is("AllowOverride"));
-            for one in settings.filter(|one| {
-                one.arg()
-                    .is_some_and(|arg| !arg.eq_ignore_ascii_case("none"))
-            }) {
-                self.allow_override(one);
-            }
-            return;
-        }
-        let holds = !is_regex && holds(&whole_path, &root);
-        if holds {
-            self.ledger.carried(place, "its settings are the site's");
-            self.settings(directive.children());
-        } else if is_regex || holds_path(&root, &whole_path) {
-            self.for_one_path(directive);
-        } else {
-            let text = "about a directory outside of the document root";
-            self.quietly(directive, text);
-        }
-    }
-
-    /// Settings for one path alone.
-    fn for_one_path(&mut self, directive: &'t Directive) {
-        let is_hidden = directive
-            .args
-            .last()
-            .is_some_and(|path| path.contains("/.") || pattern::is_hidden(path));
-        if is_hidden && refuses(directive) {
-            self.quietly(
-                directive,
-                "hidden files and editors' backups are never served",
-            );
-            return;
-        }
-        self.ledger.not_supported(
-            &directive.place,
-            "settings for one path alone: a site has the same everywhere",
-        );
-        self.one_by_one(directive, "for one path alone");
-    }
-
-    /// Say of each directive in it what is known, or else this.
-    fn one_by_one(&mut self, directive: &Directive, otherwise: &str) {
-        for child in directive.children() {
-            match known::verdict(child) {
-                Some((List::NotNeeded, text)) if text != NO_SITE => {
-                    self.ledger.not_needed(&child.place, text)
-                }
-                Some((List::NotSupported, text)) => self.ledger.not_supported(&child.place, text),
-                _ => self.ledger.not_supported(&child.place, otherwise),
-            }
-            self.one_by_one(child, otherwise);
-        }
-    }
-
-    fn quietly(&mut self, directive: &Directive, text: &str) {
-        self.ledger.not_needed(&directive.place, text);
-        for child in directive.children() {
-            self.quietly(child, text);
-        }
-    }
-
-    fn files(&mut self, directive: &'t Directive) {
-        let place = &directive.place;
-        let files = directive.args.last().map_or("", String::as_str);
-        let is_hidden =
-            files.starts_with('.') && !directive.is("FilesMatch") && !files.starts_with(".+")
-                || pattern::is_hidden(files);
-        if is_hidden && refuses(directive) {
-            self.quietly(
-                directive,
-                "hidden files and editors' backups are never served",
-            );
-            return;
-        }
-        let runs = find_deep(directive, "SetHandler");
-        if runs.is_none() && !refuses(directive) {
-            self.ledger.not_supported(
-                place,
-                "settings for some files alone: a site has the same for all",
-            );
-            self.one_by_one(directive, "for some files alone");
-            return;
-        }
-        if runs.is_none() {
-            self.ledger.not_supported(place, "OPEN HERE: there are no rules for files; move what nobody may see out of the document root");
-            self.one_by_one(directive, "for some files alone");
-            return;
-        }
-        self.ledger.carried(place, "script_extensions");
-        self.of_files(directive, files);
-    }
-
-    /// Handlers in a section of files, within conditions too.
-    fn of_files(&mut self, directive: &'t Directive, files: &str) {
-        for child in directive.children() {
-            if child.is("SetHandler") {
-                self.handler(child, Some(files));
-            } else if child.is("If") && child.args.join(" ").contains("-f") {
-                self.ledger.not_needed(
-                    &child.place,
-                    "whether a script exists is found out when it is asked for",
-                );
-                self.of_files(child, files);
-            } else {
-                self.setting(child);
-            }
-        }
-    }
-
-    fn limit(&mut self, directive: &Directive) {
-        if refuses(directive)
-            || !directive.children().iter().all(|one| {
-                one.is("Order")
-                    || known::verdict(one).is_some_and(|(list, _)| list == List::NotNeeded)
-            })
-        {
-            self.ledger.not_supported(
-                &directive.place,
-                "OPEN HERE: methods are not told apart; the application decides",
-            );
-        } else {
-            self.ledger.not_needed(
-                &directive.place,
-                "everything beneath the document root is served",
-            );
-        }
-        for child in directive.children() {
-            self.other(child);
         }
     }
 }
@@ -747,10 +451,7 @@ fn note(directives: &[Directive], with_names: bool, ledger: &mut Ledger) {
             }
             Some((list, text)) if text != NO_SITE => ledger.note(&one.place, list, text),
             None if one.is("RewriteCond") || one.is("RewriteRule") => {
-                ledger.not_supported(
-                    &one.place,
-                    "there are no redirects; let the application do it",
-                );
+                ledger.not_supported(&one.place, "of a virtual host that only redirects");
             }
             _ => {}
         }
@@ -758,43 +459,6 @@ fn note(directives: &[Directive], with_names: bool, ledger: &mut Ledger) {
     }
 }
 
-/// Whether a section denies everything to everybody.
-fn refuses(directive: &Directive) -> bool {
-    directive.children().iter().any(|one| {
-        let text = one.args.join(" ").to_ascii_lowercase();
-        (one.is("Require") && text == "all denied")
-            || (one.is("Deny") && text == "from all")
-            || refuses(one)
-    })
-}
-
-fn find_deep<'d>(directive: &'d Directive, name: &str) -> Option<&'d Directive> {
-    directive.children().iter().find_map(|one| {
-        if one.is(name) {
-            Some(one)
-        } else {
-            find_deep(one, name)
-        }
-    })
-}
-
-/// Whether a section's path, which may have wildcards, is the document root or above it.
-fn holds(path: &str, root: &str) -> bool {
-    let mut of_root = root.split('/').filter(|part| !part.is_empty());
-    let mut parts = path.split('/').filter(|part| !part.is_empty());
-    parts.all(|part| {
-        of_root
-            .next()
-            .is_some_and(|name| super::super::glob::matches(part, name))
-    })
-}
-
-fn holds_path(directory: &str, path: &str) -> bool {
-    super::super::homes::holds(directory, path)
-}
-
-/// What `known` says of what only sites have.
-const NO_SITE: &str = "no site that was read depends on it";
 /// Debian's mods-available/dir.conf, without what is CGI.
 const DEBIAN_INDEX: [&str; 4] = ["index.html", "index.php", "index.xhtml", "index.htm"];
 /// hostel-config's bound.

@@ -64,6 +64,14 @@ fn options(text: &str) -> (List, &'static str) {
 }
 
 fn exact(name: &str, is_off: bool) -> Option<(List, &'static str)> {
+    of_server(name, is_off)
+        .or_else(|| of_users_and_paths(name, is_off))
+        .or_else(|| of_answers(name, is_off))
+        .or_else(|| of_sections(name, is_off))
+}
+
+/// The server's own affairs.
+fn of_server(name: &str, _is_off: bool) -> Option<(List, &'static str)> {
     Some(match name {
         "errorlog" | "customlog" | "loglevel" | "transferlog" | "logformat" | "globallog"
         | "forensiclog" | "logiotrackttfb" | "errorlogformat" => {
@@ -96,6 +104,13 @@ fn exact(name: &str, is_off: bool) -> Option<(List, &'static str)> {
         | "seerequesttail"
         | "gracefulshutdowntimeout" => (NotNeeded, "the server's own affair"),
         "listen" => (NotNeeded, "ports are the server's ('http' in hostel.toml)"),
+        _ => return None,
+    })
+}
+
+/// Users, paths, environment.
+fn of_users_and_paths(name: &str, is_off: bool) -> Option<(List, &'static str)> {
+    Some(match name {
         "timeout"
         | "keepalive"
         | "keepalivetimeout"
@@ -155,6 +170,13 @@ fn exact(name: &str, is_off: bool) -> Option<(List, &'static str)> {
         "action" | "script" => (NotSupported, "nothing but PHP is run"),
         "userdir" if is_off => (NotNeeded, "it is off"),
         "userdir" => (NotSupported, "make a site for each user"),
+        _ => return None,
+    })
+}
+
+/// What answers look like.
+fn of_answers(name: &str, is_off: bool) -> Option<(List, &'static str)> {
+    Some(match name {
         "redirect" | "redirectmatch" | "redirectpermanent" | "redirecttemp" => (
             NotSupported,
             "there are no redirects; let the application do it",
@@ -194,6 +216,13 @@ fn exact(name: &str, is_off: bool) -> Option<(List, &'static str)> {
             NotSupported,
             "types of files are known by their extension; for this one ask with curl -I",
         ),
+        _ => return None,
+    })
+}
+
+/// Sections, conditions, and what else sites have.
+fn of_sections(name: &str, _is_off: bool) -> Option<(List, &'static str)> {
+    Some(match name {
         "addhandler"
         | "removehandler"
         | "removetype"
@@ -248,9 +277,7 @@ fn exact(name: &str, is_off: bool) -> Option<(List, &'static str)> {
         "serverroot" | "loadmodule" | "loadfile" => (NotNeeded, "the server's own affair"),
         "php_value" | "php_flag" | "php_admin_value" | "php_admin_flag" | "documentroot"
         | "directoryindex" | "servername" | "serveralias" | "sethandler" | "virtualhost"
-        | "fallbackresource" | "limitrequestbody" => {
-            (NotNeeded, "no site that was read depends on it")
-        }
+        | "fallbackresource" | "limitrequestbody" => (NotNeeded, NO_SITE),
         _ => return None,
     })
 }
@@ -322,5 +349,7 @@ const BY_START: [(&str, List, &str); 13] = [
 const OPEN: &str = "everything beneath the document root is served";
 /// What somebody has to look at first.
 pub(crate) const CLOSED: &str = "OPEN HERE: nothing is closed to addresses, users or methods; close it in the application, or move it out of the document root";
+/// What a site's own settings are, where there is no site.
+pub(crate) const NO_SITE: &str = "no site that was read depends on it";
 /// For everything of TLS.
 pub(crate) const NO_TLS: &str = "there is no TLS yet; keep a proxy with TLS before Hostel";

@@ -1,12 +1,14 @@
 //! Apache 2.4: its virtual hosts, by whichever module they run as a user of their own.
 //!
-//! `parse` is the language, `host` what a virtual host becomes, `rewrite` its rules, `known` what all other directives mean here.
+//! `parse` is the language, `host` what a virtual host becomes, with its `sections` and `scripts`, `rewrite` its rules, `known` what all other directives mean here.
 //! `.htaccess` files are not read: they lie in homes, and are the sites' own.
 
 mod host;
 mod known;
 pub(crate) mod parse;
 mod rewrite;
+mod scripts;
+mod sections;
 
 use std::collections::BTreeMap;
 

@@ -11,6 +11,14 @@ pub(crate) fn verdict(directive: &Directive) -> Option<(List, &'static str)> {
 }
 
 fn exact(name: &str, is_off: bool, arg: Option<&str>) -> Option<(List, &'static str)> {
+    of_server(name, is_off, arg)
+        .or_else(|| of_php(name, is_off, arg))
+        .or_else(|| of_access(name, is_off, arg))
+        .or_else(|| of_answers(name, is_off, arg))
+}
+
+/// The server's own affairs.
+fn of_server(name: &str, _is_off: bool, _arg: Option<&str>) -> Option<(List, &'static str)> {
     Some(match name {
         "access_log" | "error_log" | "log_not_found" | "log_subrequest" | "log_format"
         | "rewrite_log" => (NotNeeded, "each site has an access.log and an error.log"),
@@ -21,6 +29,13 @@ fn exact(name: &str, is_off: bool, arg: Option<&str>) -> Option<(List, &'static 
         "http" | "events" | "multi_accept" | "use" | "accept_mutex" | "accept_mutex_delay" => {
             (NotNeeded, "there is nothing to choose")
         }
+        _ => return None,
+    })
+}
+
+/// FastCGI, and what comes by itself.
+fn of_php(name: &str, _is_off: bool, _arg: Option<&str>) -> Option<(List, &'static str)> {
+    Some(match name {
         "sendfile"
         | "tcp_nopush"
         | "tcp_nodelay"
@@ -83,6 +98,13 @@ fn exact(name: &str, is_off: bool, arg: Option<&str>) -> Option<(List, &'static 
             NotSupported,
             "PHP's headers are sent as they are; X-Powered-By goes with expose_php = Off in php.ini",
         ),
+        _ => return None,
+    })
+}
+
+/// Who may see what, and where.
+fn of_access(name: &str, is_off: bool, arg: Option<&str>) -> Option<(List, &'static str)> {
+    Some(match name {
         "server_tokens"
         | "server_name_in_redirect"
         | "port_in_redirect"
@@ -127,6 +149,13 @@ fn exact(name: &str, is_off: bool, arg: Option<&str>) -> Option<(List, &'static 
             NotSupported,
             "there are no redirects and no rewritten paths; let the application do it",
         ),
+        _ => return None,
+    })
+}
+
+/// What answers look like, and what else sites have.
+fn of_answers(name: &str, is_off: bool, _arg: Option<&str>) -> Option<(List, &'static str)> {
+    Some(match name {
         "if" => (
             NotSupported,
             "there are no conditions; let the application decide",
@@ -153,6 +182,11 @@ fn exact(name: &str, is_off: bool, arg: Option<&str>) -> Option<(List, &'static 
             "nothing of the server's environment reaches a site",
         ),
         "mail" | "stream" => (NotSupported, "Hostel speaks HTTP alone"),
+        "least_conn" | "ip_hash" | "hash" | "random" | "zone" => {
+            (NotNeeded, "a site has one pool of workers")
+        }
+        "stub_status" => (NotNeeded, "hostel status tells it"),
+        "location" => (NotSupported, "of a server that is not carried over"),
         "upstream" | "server" => (NotNeeded, "no server that was read uses it"),
         "proxy_params" | "valid_referers" => (
             NotSupported,
@@ -162,9 +196,8 @@ fn exact(name: &str, is_off: bool, arg: Option<&str>) -> Option<(List, &'static 
             NotNeeded,
             "a site without a bound of its own takes 128M ('body_bytes_max')",
         ),
-        "root" | "index" | "try_files" | "listen" | "server_name" => {
-            (NotNeeded, "no site that was read depends on it")
-        }
+        "root" | "index" | "try_files" | "listen" | "server_name" | "fastcgi_pass"
+        | "fastcgi_param" => (NotNeeded, NO_SITE),
         _ => return None,
     })
 }
@@ -311,6 +344,8 @@ const BY_START: [(&str, List, &str); 29] = [
     ("geoip", NotSupported, "there are no variables"),
 ];
 
+/// What a site's own settings are, where there is no site.
+pub(crate) const NO_SITE: &str = "no site that was read depends on it";
 /// For everything of TLS.
 pub(crate) const NO_TLS: &str = "there is no TLS yet; keep a proxy with TLS before Hostel";
 

@@ -1,11 +1,13 @@
 //! What the locations of a server add: where PHP runs, and what is closed, which is told.
 
 use super::super::draft::From;
+use super::super::ledger::List;
 use super::super::pattern;
 use super::super::tree::{Directive, first};
+use super::blocks::each;
 use super::known;
 use super::script;
-use super::server::{Reading, each};
+use super::server::Reading;
 
 impl<'t> Reading<'_, 't> {
     /// One location, at whatever depth.
@@ -20,6 +22,17 @@ impl<'t> Reading<'_, 't> {
             self.all_to_php(location);
         } else if has("fastcgi_pass") {
             self.scripts(location, modifier, path);
+        } else if let Some(inner) = self.named_scripts(location) {
+            // ISPConfig: the location of scripts leads to a named one.
+            self.scripts(location, modifier, path);
+            self.ledger.carried(&inner.place, "script_extensions");
+            for child in inner.children() {
+                self.of_scripts(child);
+            }
+        } else if has("stub_status") {
+            each(std::slice::from_ref(location), &mut |one| {
+                self.ledger.not_needed(&one.place, "hostel status tells it")
+            });
         } else if has("alias") {
             self.not_carried(location, "a site has one document root; put these files beneath it (a link within the home will do), or make a site of its own");
         } else if [
@@ -50,6 +63,18 @@ impl<'t> Reading<'_, 't> {
         } else {
             self.for_one_path(location);
         }
+    }
+
+    /// The named location with PHP that this one leads to.
+    fn named_scripts(&mut self, location: &Directive) -> Option<&'t Directive> {
+        let name = first(location.children(), "try_files")?
+            .args
+            .last()?
+            .strip_prefix('@')?;
+        let inner = self.named.get(name).copied()?;
+        first(inner.children(), "fastcgi_pass")?;
+        self.used.insert(name.to_owned());
+        Some(inner)
     }
 
     /// PHP runs here.
@@ -225,12 +250,15 @@ impl<'t> Reading<'_, 't> {
                 "try_files" => self.try_there(child),
                 "include" => {}
                 _ if known::is_plain(child) => self.other(child),
-                _ => {
-                    let text = "for one path alone";
-                    each(std::slice::from_ref(child), &mut |one| {
-                        self.ledger.not_supported(&one.place, text)
-                    });
-                }
+                _ => each(
+                    std::slice::from_ref(child),
+                    &mut |one| match known::verdict(one) {
+                        Some((List::NotNeeded, text)) if text != known::NO_SITE => {
+                            self.ledger.not_needed(&one.place, text)
+                        }
+                        _ => self.ledger.not_supported(&one.place, "for one path alone"),
+                    },
+                ),
             }
         }
     }
@@ -256,7 +284,7 @@ impl<'t> Reading<'_, 't> {
     }
 
     /// A block that is not carried over, with all that is in it.
-    fn not_carried(&mut self, location: &Directive, text: &str) {
+    pub(crate) fn not_carried(&mut self, location: &Directive, text: &str) {
         self.ledger.not_supported(&location.place, text);
         let inner = format!(
             "in a location that is not carried over (line {})",

@@ -1,12 +1,14 @@
 //! nginx: its server blocks, and for each the pool of php-fpm that it passes scripts to.
 //!
-//! `lexer` and `parse` are the language, `server` is what a server block becomes, `location` what its locations add, `script` what
+//! `lexer` and `parse` are the language, `blocks` tells server blocks apart, `server` is what one becomes, with its `pool`, `location` what its locations add, `script` what
 //! answers for paths that lead to nothing, `known` what all other directives mean here.
 
+mod blocks;
 mod known;
 pub(crate) mod lexer;
 mod location;
 pub(crate) mod parse;
+mod pool;
 pub(crate) mod script;
 mod server;
 
@@ -78,10 +80,10 @@ fn drafts(tree: &[Directive], pools: &mut Pools, ledger: &mut Ledger) -> Vec<Dra
 /// Everything that no server block has looked at.
 fn note_rest(directives: &[Directive], ledger: &mut Ledger) {
     for directive in directives {
-        if !ledger.is_noted(&directive.place) {
-            if let Some((list, text)) = known::verdict(directive) {
-                ledger.note(&directive.place, list, text);
-            }
+        if !ledger.is_noted(&directive.place)
+            && let Some((list, text)) = known::verdict(directive)
+        {
+            ledger.note(&directive.place, list, text);
         }
         note_rest(directive.children(), ledger);
     }

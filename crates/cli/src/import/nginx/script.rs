@@ -27,13 +27,19 @@ pub(crate) struct Script {
 impl Script {
     /// What differs, for the report; `None` where nothing does.
     pub(crate) fn difference(&self) -> Option<String> {
-        if !self.added.is_empty() {
+        let added = &self.added;
+        if !self.is_usable() {
             return Some(format!(
-                "the front controller gets the request's own arguments, and not '{}' besides; an application that reads REQUEST_URI needs no more",
-                self.added
+                "no front_controller is set: nothing would tell it '{added}'; let the application use addresses with the script in them"
             ));
         }
-        let text = "the front controller finds the path in REQUEST_URI, and no PATH_INFO";
+        if !added.is_empty() {
+            return Some(format!(
+                "front_controller is set, but it gets the request's own arguments, and not '{added}' besides; an application that reads REQUEST_URI needs no more"
+            ));
+        }
+        let text =
+            "front_controller is set, and finds the path in REQUEST_URI instead of PATH_INFO";
         self.has_path_info.then(|| text.to_owned())
     }
 

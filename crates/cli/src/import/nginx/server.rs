@@ -8,6 +8,7 @@ use super::super::php_fpm::{Pools, directives::seconds};
 use super::super::redirect::Redirect;
 use super::super::source::{Place, whole};
 use super::super::tree::{Directive, first};
+use super::blocks::{each, named, redirect, serves_files, size};
 use super::known;
 use super::script::{self, Script, Target};
 
@@ -31,13 +32,13 @@ pub(crate) struct Reading<'r, 't> {
     pub(crate) draft: Draft,
     pub(crate) ledger: &'r mut Ledger,
     pub(crate) pools: &'r mut Pools,
-    around: &'r Around<'t>,
+    pub(super) around: &'r Around<'t>,
     /// `set $x …`
-    variables: BTreeMap<String, String>,
+    pub(super) variables: BTreeMap<String, String>,
     /// `location @x`
-    named: BTreeMap<String, &'t Directive>,
-    used: BTreeSet<String>,
-    pool: Option<String>,
+    pub(crate) named: BTreeMap<String, &'t Directive>,
+    pub(crate) used: BTreeSet<String>,
+    pub(super) pool: Option<String>,
     /// Extensions of scripts; empty while no location runs any.
     pub(crate) extensions: Vec<String>,
 }
@@ -136,10 +137,9 @@ impl<'t> Reading<'_, 't> {
     }
 
     fn end(mut self, server: &Directive) -> Draft {
-        for (name, location) in &self.named {
-            if !self.used.contains(name) {
-                self.ledger
-                    .not_supported(&location.place, "nothing that is carried over leads to it");
+        for (name, location) in std::mem::take(&mut self.named) {
+            if !self.used.contains(&name) {
+                self.not_carried(location, "nothing that is carried over leads to it");
             }
         }
         let has_php = !self.extensions.is_empty();
@@ -373,18 +373,12 @@ impl<'t> Reading<'_, 't> {
 
     /// A script answers for what is not there.
     pub(crate) fn front(&mut self, script: Script, place: &Place) {
-        let is_usable = script.is_usable();
         match script.difference() {
             None => self.ledger.carried(place, "front_controller"),
-            Some(difference) if is_usable => {
-                self.ledger
-                    .not_supported(place, format!("front_controller is set, but {difference}"));
-            }
-            Some(difference) => {
-                self.ledger
-                    .not_supported(place, format!("no front_controller is set: {difference}"));
-                return;
-            }
+            Some(difference) => self.ledger.not_supported(place, difference),
+        }
+        if !script.is_usable() {
+            return;
         }
         match &self.draft.front {
             Some(front) if front.value != script.path => {
@@ -473,204 +467,9 @@ impl<'t> Reading<'_, 't> {
             _ => self.other(directive),
         }
     }
-
-    /// `fastcgi_pass`: the pool.
-    pub(crate) fn pass(&mut self, directive: &Directive) {
-        let place = &directive.place;
-        let mut address = self.resolved(directive.arg().unwrap_or_default());
-        if let Some(upstream) = self.around.upstreams.get(&address) {
-            self.ledger
-                .carried(&upstream.place, "the pool that listens there");
-            let mut servers = upstream.children().iter().filter(|one| one.is("server"));
-            if let Some(server) = servers.next() {
-                self.ledger
-                    .carried(&server.place, "the pool that listens there");
-                address = server.arg().unwrap_or_default().to_owned();
-            }
-            for server in servers {
-                self.ledger
-                    .not_needed(&server.place, "a site has one pool of workers");
-            }
-        }
-        if let Some(known) = self.pool.as_ref().filter(|known| **known != address) {
-            self.ledger.not_supported(place, format!("a site has one user and one PHP, here those of {known}; make a site of its own for the other pool"));
-            return;
-        }
-        self.pool = Some(address.clone());
-        if let Some(number) = self.pools.listening(&address) {
-            self.ledger.carried(
-                place,
-                "user and PHP settings of the pool that listens there",
-            );
-            self.pools.apply(number, &mut self.draft, self.ledger);
-        } else if self.pools.were_given {
-            self.ledger.not_supported(
-                place,
-                "no pool that was read listens there; the site gets a user of its own",
-            );
-        } else {
-            self.ledger.not_supported(place, "which user this is, a pool's file says: give it by --php-fpm; the site gets a user of its own");
-        }
-    }
-
-    pub(crate) fn parameter(&mut self, directive: &Directive) {
-        let place = &directive.place;
-        let (Some(name), Some(value)) = (directive.args.first(), directive.args.get(1)) else {
-            self.ledger.not_supported(place, "has no value");
-            return;
-        };
-        match name.as_str() {
-            "PHP_VALUE" | "PHP_ADMIN_VALUE" => {
-                let kind = if name == "PHP_VALUE" { "php_value" } else { "php_admin_value" };
-                for line in value.lines() {
-                    if let Some((name, value)) = line.split_once('=') {
-                        let value = value.trim().trim_matches('"').to_owned();
-                        super::super::php_fpm::setting(name.trim(), value, kind, place, &mut self.draft, self.ledger);
-                    }
-                }
-            }
-            "HTTPS" if value != "on" => self.ledger.not_needed(place, "PHP has it by itself"),
-            "HTTPS" => self.ledger.not_supported(place, known::NO_TLS),
-            name if known::PARAMETERS.contains(&name) => self.ledger.not_needed(place, "PHP has it by itself"),
-            _ => self.ledger.not_supported(
-                place,
-                "a site has no environment variables of its own; put this into the application's configuration (.env, config.php)",
-            ),
-        }
-    }
-
-    fn set(&mut self, directive: &Directive) {
-        if let (Some(name), Some(value)) = (directive.args.first(), directive.args.get(1)) {
-            let value = self.resolved(value);
-            self.variables.insert(name.clone(), value);
-            self.ledger
-                .not_needed(&directive.place, "put in where it is used");
-        }
-    }
-
-    /// With the variables that were set to fixed text.
-    fn resolved(&self, text: &str) -> String {
-        let mut text = text.replace("${", "$").replace('}', "");
-        // Longest first, so that `$a` does not take the beginning of `$ab`.
-        let mut names: Vec<&String> = self.variables.keys().collect();
-        names.sort_by_key(|name| std::cmp::Reverse(name.len()));
-        for name in names {
-            let value = &self.variables[name];
-            if text.len().saturating_add(value.len()) < TEXT_MAX {
-                text = text.replacen(name.as_str(), value, 1);
-            }
-        }
-        text
-    }
-}
-
-/// A server that does nothing but `return` a redirect, or `rewrite` to another host.
-fn redirect(server: &Directive, ledger: &mut Ledger) -> Option<Redirect> {
-    let children = server.children();
-    let at_root = children
-        .iter()
-        .find(|one| one.is("location") && one.args == ["/"]);
-    let inner = at_root.map(|one| one.children()).unwrap_or_default();
-    let url = |one: &Directive| {
-        let text = match one.name.as_str() {
-            "return" => one.args.last(),
-            "rewrite" => one.args.get(1),
-            _ => None,
-        }?;
-        text.contains("://").then(|| text.clone())
-    };
-    let serves = children
-        .iter()
-        .any(|one| one.is("location") && has_deep(one, "fastcgi_pass"));
-    let own = children.iter().find_map(|one| Some((one, url(one)?)));
-    // In its location `/` it is one only if nothing else is served.
-    let in_location = inner
-        .iter()
-        .find_map(|one| Some((one, url(one)?)))
-        .filter(|_| !serves);
-    let conditional =
-        children.iter().any(|one| one.is("if")) && first(children, "root").is_none() && !serves;
-    let certbot = children
-        .iter()
-        .filter(|one| one.is("if"))
-        .flat_map(|one| one.children())
-        .find_map(|one| Some((one, url(one)?)));
-    let (directive, url) = own.or(in_location).or(certbot.filter(|_| conditional))?;
-    let names = children.iter().filter(|one| one.is("server_name"));
-    let names = names
-        .flat_map(|one| {
-            one.args
-                .iter()
-                .map(|name| From::new(name.clone(), &one.place))
-        })
-        .collect();
-    ledger.not_supported(&server.place, "a server that only redirects");
-    for child in children {
-        let mut note = |one: &Directive| {
-            if let Some((list, text)) = known::verdict(one).filter(|_| !one.is("server_name")) {
-                ledger.note(&one.place, list, text);
-            } else if one.is("location") {
-                ledger.not_supported(&one.place, "of a server that only redirects");
-            }
-        };
-        each(std::slice::from_ref(child), &mut note);
-    }
-    Some(Redirect::to(&url, names, &directive.place))
-}
-
-/// Whether there is a document root or PHP.
-fn serves_files(server: &Directive, around: &Around<'_>) -> bool {
-    let children = server.children();
-    let is_root = |one: &Directive| one.is("location") && one.args == ["/"];
-    let passes = ["proxy_pass", "uwsgi_pass", "grpc_pass", "scgi_pass"];
-    let all_passed = children.iter().filter(|one| is_root(one)).any(|one| {
-        passes
-            .iter()
-            .any(|name| first(one.children(), name).is_some())
-    });
-    let has_php = has_deep(server, "fastcgi_pass");
-    let has_root = has_deep(server, "root") || around.settings.iter().any(|one| one.is("root"));
-    has_php || (has_root && !all_passed)
-}
-
-pub(crate) fn has_deep(directive: &Directive, name: &str) -> bool {
-    directive
-        .children()
-        .iter()
-        .any(|one| one.is(name) || has_deep(one, name))
-}
-
-/// Each directive of a tree.
-pub(crate) fn each(directives: &[Directive], act: &mut dyn FnMut(&Directive)) {
-    for directive in directives {
-        act(directive);
-        each(directive.children(), act);
-    }
-}
-
-fn named(server: &Directive) -> BTreeMap<String, &Directive> {
-    let locations = server.children().iter().filter(|one| one.is("location"));
-    locations
-        .filter_map(|one| Some((one.arg()?.strip_prefix('@')?.to_owned(), one)))
-        .collect()
-}
-
-/// A size as nginx writes it.
-pub(crate) fn size(text: &str) -> Option<u64> {
-    let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "" => 1,
-        "k" | "K" => 1 << 10,
-        "m" | "M" => 1 << 20,
-        "g" | "G" => 1 << 30,
-        _ => return None,
-    };
-    digits.parse::<u64>().ok()?.checked_mul(unit)
 }
 
 /// hostel-config's bound.
 const BODY_MAX: u64 = 1 << 40;
 /// Its default for a request.
 const REQUEST_SECONDS: u64 = 300;
-/// Variables that hold variables grow.
-const TEXT_MAX: usize = 4096;

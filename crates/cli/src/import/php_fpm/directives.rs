@@ -39,6 +39,11 @@ pub(crate) fn global(key: &str) -> Option<(List, &'static str)> {
 
 /// Of a pool.
 pub(crate) fn pool(key: &str, value: &str) -> Option<(List, &'static str)> {
+    of_processes(key, value).or_else(|| of_requests(key, value))
+}
+
+/// Sockets and processes.
+fn of_processes(key: &str, value: &str) -> Option<(List, &'static str)> {
     Some(match key {
         "prefix" => (NotNeeded, "paths are whole in a site's file"),
         "listen" => (NotNeeded, "workers are reached over sockets without a name"),
@@ -76,6 +81,13 @@ pub(crate) fn pool(key: &str, value: &str) -> Option<(List, &'static str)> {
             (NotNeeded, "hostel status tells it, and no visitor can ask")
         }
         "access.log" => (NotNeeded, "each site has an access.log"),
+        _ => return None,
+    })
+}
+
+/// Requests, logs, environment.
+fn of_requests(key: &str, value: &str) -> Option<(List, &'static str)> {
+    Some(match key {
         "access.format" | "access.suppress_path" => {
             (NotSupported, "the form of access.log is fixed")
         }

@@ -15,6 +15,8 @@ pub(crate) struct Entry {
     pub(crate) sub: Option<String>,
     /// Without quotes; the words for switches are `1` and the empty text.
     pub(crate) value: String,
+    /// As it stands in the file, without quotes.
+    written: String,
 }
 
 impl Entry {
@@ -24,7 +26,7 @@ impl Entry {
             .sub
             .as_ref()
             .map_or_else(String::new, |sub| format!("[{sub}]"));
-        let text = format!("{}{sub} = {}", self.key, self.value);
+        let text = format!("{}{sub} = {}", self.key, self.written);
         let plain = text.chars().map(|character| {
             if character.is_control() {
                 ' '
@@ -85,7 +87,7 @@ impl Parser<'_> {
                 Ok(Some(Line::Nothing))
             }
             ';' | '#' => {
-                self.to_end();
+                self.rest_of_line();
                 Ok(Some(Line::Nothing))
             }
             '[' => self.section().map(Some),
@@ -96,7 +98,7 @@ impl Parser<'_> {
     fn section(&mut self) -> Result<Line, ImportError> {
         let line = self.line;
         self.next();
-        let text = self.to_end();
+        let text = self.rest_of_line();
         let Some((name, _)) = text.split_once(']') else {
             return Err(self.wrong(line, "a section's name is not closed by ']'"));
         };
@@ -121,7 +123,7 @@ impl Parser<'_> {
             }
         }
         self.next();
-        let value = self.value()?;
+        let (value, written) = self.value()?;
         let key = key.trim();
         let (key, sub) = match key.split_once('[') {
             Some((key, sub)) => (
@@ -141,11 +143,13 @@ impl Parser<'_> {
             key: key.to_ascii_lowercase(),
             sub,
             value,
+            written,
         };
         Ok(Line::Entry(Box::new(entry)))
     }
 
-    fn value(&mut self) -> Result<String, ImportError> {
+    /// The value, and how it is written.
+    fn value(&mut self) -> Result<(String, String), ImportError> {
         self.spaces();
         let (mut value, mut is_quoted) = (String::new(), false);
         // Where what was quoted ends: blanks before it are meant, those behind it are not.
@@ -154,7 +158,7 @@ impl Parser<'_> {
             match self.rest.peek().copied() {
                 None | Some('\n') => break,
                 Some(';') => {
-                    self.to_end();
+                    self.rest_of_line();
                     break;
                 }
                 Some(quote @ ('"' | '\'')) => {
@@ -167,7 +171,12 @@ impl Parser<'_> {
         }
         let end = value.trim_end().len().max(kept);
         value.truncate(end);
-        Ok(if is_quoted { value } else { switch(value) })
+        let read = if is_quoted {
+            value.clone()
+        } else {
+            switch(&value)
+        };
+        Ok((read, value))
     }
 
     fn quoted(&mut self, quote: char, value: &mut String) -> Result<(), ImportError> {
@@ -191,7 +200,7 @@ impl Parser<'_> {
         }
     }
 
-    fn to_end(&mut self) -> String {
+    fn rest_of_line(&mut self) -> String {
         let mut text = String::new();
         while self.rest.peek().is_some_and(|character| *character != '\n') {
             text.extend(self.next());
@@ -217,7 +226,7 @@ impl Parser<'_> {
 }
 
 /// The words that PHP reads as a switch, where they are not quoted.
-fn switch(value: String) -> String {
+fn switch(value: &str) -> String {
     let is = |words: &[&str]| words.iter().any(|word| value.eq_ignore_ascii_case(word));
     if is(&["on", "yes", "true"]) {
         return "1".to_owned();
@@ -225,7 +234,7 @@ fn switch(value: String) -> String {
     if is(&["off", "no", "false", "none", "null"]) {
         return String::new();
     }
-    value
+    value.to_owned()
 }
 
 /// A line of a terminal.
@@ -235,7 +244,9 @@ const SHOWN_MAX: usize = 100;
 mod tests {
     use super::*;
 
-    fn of(text: &str) -> Vec<(Option<String>, String, Option<String>, String, u32)> {
+    type Row = (Option<String>, String, Option<String>, String, u32);
+
+    fn of(text: &str) -> Vec<Row> {
         let entries = parse("f", text).unwrap();
         let short = |entry: Entry| {
             (

@@ -194,17 +194,19 @@ impl Pool {
         let place = &entry.place;
         match (entry.key.as_str(), entry.sub.as_deref()) {
             ("user", None) => {
-                let user = From::new(value, place);
-                match &draft.user {
-                    Some(known) if known.value != user.value => {
+                // What ran PHP is what counts, whatever else the web server's files say of users.
+                if let Some(known) = draft.user.take().filter(|known| known.place != *place) {
+                    if known.value == value {
+                        ledger.not_needed(&known.place, "the pool says the same");
+                    } else {
                         ledger.not_supported(
-                            place,
-                            format!("the site runs as {} already", known.value),
+                            &known.place,
+                            format!("PHP ran as {value}, which is the site's one user"),
                         );
                     }
-                    // `finish` says what becomes of it.
-                    _ => draft.user = Some(user),
                 }
+                // `finish` says what becomes of it.
+                draft.user = Some(From::new(value, place));
             }
             ("group", None) => self.group(&value, place, ledger),
             ("request_terminate_timeout", None) => terminate(&value, place, draft, ledger),
