@@ -67,23 +67,31 @@ pub(crate) fn finish(
 
 /// Server blocks of one user and document root are one site: those for port 80 and for port 443, above all.
 fn merge(drafts: Vec<Draft>, ledger: &mut Ledger) -> Vec<Draft> {
+    let user = |draft: &Draft| draft.user.as_ref().map(|user| user.value.clone());
     let mut merged: Vec<Draft> = Vec::new();
+    let mut by_root = BTreeMap::<String, Vec<usize>>::new();
     for draft in drafts {
-        let user = |draft: &Draft| draft.user.as_ref().map(|user| user.value.clone());
-        let root = |draft: &Draft| draft.root.as_ref().map(|root| root.value.clone());
-        let same = merged.iter_mut().find(|known| {
-            let is_user =
-                user(known) == user(&draft) || user(known).is_none() || user(&draft).is_none();
-            draft.root.is_some() && root(known) == root(&draft) && is_user
+        let Some(root) = draft.root.as_ref().map(|root| root.value.clone()) else {
+            merged.push(draft);
+            continue;
+        };
+        let numbers = by_root.entry(root).or_default();
+        let own = user(&draft);
+        let same = numbers.iter().copied().find(|number| {
+            let known = user(&merged[*number]);
+            known == own || known.is_none() || own.is_none()
         });
         match same {
-            None => merged.push(draft),
-            // What one of them says of PHP is more than what the other does not say.
-            Some(known) if known.user.is_none() && draft.user.is_some() => {
-                let before = std::mem::replace(known, draft);
-                known.absorb(before, ledger);
+            None => {
+                numbers.push(merged.len());
+                merged.push(draft);
             }
-            Some(known) => known.absorb(draft, ledger),
+            // What one of them says of PHP is more than what the other does not say.
+            Some(number) if merged[number].user.is_none() && own.is_some() => {
+                let before = std::mem::replace(&mut merged[number], draft);
+                merged[number].absorb(before, ledger);
+            }
+            Some(number) => merged[number].absorb(draft, ledger),
         }
     }
     merged

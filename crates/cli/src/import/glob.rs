@@ -33,9 +33,7 @@ pub(crate) fn expand(files: &dyn Files, pattern: &str) -> Vec<String> {
             next.retain(|path| files.is_directory(path));
         } else if !is_pattern(part) {
             // Behind a pattern a plain name is looked for, and not taken for granted.
-            next.retain(|path| {
-                files.is_directory(path) || files.read(path, usize::MAX / 2).is_ok()
-            });
+            next.retain(|path| files.exists(path));
         }
         found = next;
     }

@@ -66,6 +66,10 @@ fn around(wish: &Wish) -> Option<String> {
     if let Some(home) = user_home.filter(|home| is_one_site_s(home) && holds(home, &root)) {
         return Some(home);
     }
+    // As panels lay them out: /home/USER/web/DOMAIN/public_html.
+    if let Some(home) = named_after(&wish.user, &root) {
+        return Some(home);
+    }
     let mut home = root.clone();
     // A release of Capistrano's: /srv/app/current/public.
     while DOCUMENT_ROOTS.contains(&last(&home)) && is_one_site_s(parent(&home)) {
@@ -82,46 +86,62 @@ fn around(wish: &Wish) -> Option<String> {
     Some(home).filter(|home| is_home(home))
 }
 
+/// The directory above the root that has the user's name.
+fn named_after(user: &str, root: &str) -> Option<String> {
+    let at = root.find(&format!("/{user}/"))?;
+    let home = &root[..at + 1 + user.len()];
+    is_one_site_s(home).then(|| home.to_owned())
+}
+
 /// A home that lies in another one becomes that one if the user is the same, else it is narrowed, else there is none.
 fn without_nesting(wishes: &[Wish], mut found: Vec<Option<String>>) -> Vec<Option<String>> {
     for _ in 0..2 {
+        let mut by_home = BTreeMap::<String, usize>::new();
+        for (number, home) in found.iter().enumerate() {
+            if let Some(home) = home {
+                by_home.entry(home.clone()).or_insert(number);
+            }
+        }
         for number in 0..found.len() {
             let Some(inner) = found[number].clone() else {
                 continue;
             };
-            let outer = (0..found.len()).find(|other| {
-                found[*other]
+            let outer = above(&inner).find_map(|directory| by_home.get(directory).copied());
+            let Some(outer) = outer.filter(|outer| {
+                found[*outer]
                     .as_ref()
-                    .is_some_and(|home| *home != inner && holds(home, &inner))
-            });
-            let Some(outer) = outer else { continue };
+                    .is_some_and(|home| holds(home, &inner))
+            }) else {
+                continue;
+            };
             if wishes[outer].user == wishes[number].user {
                 let home = found[outer].clone();
                 found[number] = home;
+                continue;
+            }
+            let narrow = whole("/", &wishes[outer].root);
+            if !holds(&narrow, &inner) && is_home(&narrow) {
+                found[outer] = Some(narrow);
             } else {
-                let narrow = whole("/", &wishes[outer].root);
-                let is_apart = !holds(&narrow, &inner) && is_home(&narrow);
-                found[outer] = Some(narrow)
-                    .filter(|_| is_apart)
-                    .or_else(|| found[outer].clone());
-                if !is_apart {
-                    found[number] = None;
-                }
+                found[number] = None;
             }
         }
     }
     // Two users cannot have one home.
-    for number in 0..found.len() {
-        let same = (0..number).any(|other| {
-            found[other].is_some()
-                && found[other] == found[number]
-                && wishes[other].user != wishes[number].user
-        });
-        if same {
-            found[number] = None;
+    let mut owners = BTreeMap::<String, &str>::new();
+    for (home, wish) in found.iter_mut().zip(wishes) {
+        let Some(path) = home.clone() else { continue };
+        if *owners.entry(path).or_insert(&wish.user) != wish.user {
+            *home = None;
         }
     }
     found
+}
+
+/// The directories above a path, the nearest first.
+fn above(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(parent(path)), |path| Some(parent(path)))
+        .take_while(|path| *path != "/" && *path != ".")
 }
 
 /// Whether a path is another one or lies beneath it.
@@ -242,6 +262,10 @@ mod tests {
         let mut one = wish("alice", "/home/alice/web/a.example/public_html");
         one.user_home = Some("/home/alice".to_owned());
         assert_eq!(found(&[one]), ["/home/alice"]);
+        assert_eq!(
+            found(&[wish("alice", "/home/alice/web/a.example/public_html")]),
+            ["/home/alice"]
+        );
         let mut one = wish("alice", "/data/sites/shop");
         one.places = vec!["/tmp".to_owned(), "/data/sites/shop-private".to_owned()];
         assert_eq!(found(&[one]), ["/data/sites"]);
@@ -249,6 +273,8 @@ mod tests {
 
     #[test]
     fn no_home_lies_within_another() {
+        let nested = [wish("a", "/srv/a/x/public"), wish("b", "/srv/a/b/public")];
+        assert_eq!(found(&nested), ["/srv/a/x/public", "/srv/a/b"]);
         let two = [wish("a", "/srv/a/public"), wish("b", "/srv/a/public/b")];
         assert_eq!(found(&two), ["/srv/a", ""]);
         let two = [wish("a", "/data/x/web"), wish("b", "/data/x/other")];
@@ -257,7 +283,9 @@ mod tests {
             wish("a", "/home/a/web/one.example/public_html"),
             wish("a", "/home/a/web/two.example/public_html"),
         ];
-        assert_eq!(found(&same), ["/home/a/web", "/home/a/web"]);
+        assert_eq!(found(&same), ["/home/a", "/home/a"]);
+        let same = [wish("u", "/data/x/one/html"), wish("u", "/data/x/two/html")];
+        assert_eq!(found(&same), ["/data/x", "/data/x"]);
         let same = [wish("a", "/srv/a/public"), wish("a", "/srv/a/public/b")];
         assert_eq!(found(&same), ["/srv/a", "/srv/a"]);
     }

@@ -29,6 +29,8 @@ pub(crate) struct Entry {
     pub(crate) list: Option<List>,
     /// What became of it, why it is not needed, or what to do.
     pub(crate) text: String,
+    /// What is said if nobody says anything else.
+    otherwise: Option<(List, &'static str)>,
 }
 
 /// All directives, by place.
@@ -48,6 +50,7 @@ impl Ledger {
             directive,
             list: None,
             text: String::new(),
+            otherwise: None,
         };
         self.entries.insert(place.clone(), entry);
     }
@@ -88,11 +91,11 @@ impl Ledger {
         self.note(place, List::NotSupported, text);
     }
 
-    /// Whether something was said about it.
-    pub(crate) fn is_noted(&self, place: &Place) -> bool {
-        self.entries
-            .get(place)
-            .is_none_or(|entry| entry.list.is_some())
+    /// What to say of a directive that nobody has looked at by the end.
+    pub(crate) fn otherwise(&mut self, place: &Place, list: List, text: &'static str) {
+        if let Some(entry) = self.entries.get_mut(place) {
+            entry.otherwise = Some((list, text));
+        }
     }
 
     /// What a person has to do that no directive says.
@@ -102,12 +105,13 @@ impl Ledger {
         }
     }
 
-    /// What is left is unknown.
+    /// What is left is what it otherwise is, or unknown.
     pub(crate) fn close(&mut self) {
         for entry in self.entries.values_mut() {
             if entry.list.is_none() {
-                entry.list = Some(List::NotSupported);
-                UNKNOWN.clone_into(&mut entry.text);
+                let (list, text) = entry.otherwise.unwrap_or((List::NotSupported, UNKNOWN));
+                entry.list = Some(list);
+                text.clone_into(&mut entry.text);
             }
         }
     }

@@ -67,6 +67,8 @@ pub(crate) trait Files {
     fn names(&self, directory: &str) -> Vec<String>;
     /// Whether it is a directory.
     fn is_directory(&self, path: &str) -> bool;
+    /// Whether there is anything.
+    fn exists(&self, path: &str) -> bool;
 }
 
 /// The host's.
@@ -76,12 +78,11 @@ pub(crate) struct Disk;
 impl Files for Disk {
     fn read(&self, path: &str, bytes_max: usize) -> Result<String, String> {
         let text = |error: std::io::Error| error.to_string();
-        let file = File::open(path).map_err(text)?;
-        let metadata = file.metadata().map_err(text)?;
-        // A pipe or a device could block or never end.
-        if !metadata.is_file() {
+        // A pipe would block as soon as it is opened, and a device could never end.
+        if !std::fs::metadata(path).map_err(text)?.is_file() {
             return Err("is not a regular file".to_owned());
         }
+        let file = File::open(path).map_err(text)?;
         let mut bytes = Vec::new();
         let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX);
         file.take(limit.saturating_add(1))
@@ -103,6 +104,10 @@ impl Files for Disk {
 
     fn is_directory(&self, path: &str) -> bool {
         Path::new(path).is_dir()
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        Path::new(path).exists()
     }
 }
 
@@ -317,6 +322,10 @@ pub(crate) mod memory {
         fn is_directory(&self, path: &str) -> bool {
             let path = format!("{}/", path.trim_end_matches('/'));
             self.0.iter().any(|(known, _)| known.starts_with(&path))
+        }
+
+        fn exists(&self, path: &str) -> bool {
+            self.is_directory(path) || self.0.iter().any(|(known, _)| known == path)
         }
     }
 }

@@ -83,10 +83,8 @@ fn note_rest(directives: &[Directive], ledger: &mut Ledger) {
                 ledger.not_needed(&child.place, "a site sees its home alone");
             }
         }
-        if !ledger.is_noted(&directive.place)
-            && let Some((list, text)) = known::verdict(directive)
-        {
-            ledger.note(&directive.place, list, text);
+        if let Some((list, text)) = known::verdict(directive) {
+            ledger.otherwise(&directive.place, list, text);
         }
         note_rest(directive.children(), ledger);
     }

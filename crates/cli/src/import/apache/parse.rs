@@ -284,7 +284,7 @@ impl<'p, 'f> Parser<'p, 'f> {
             // Where no module is seen to be loaded, what a host has written for a module is meant to be used.
             "ifmodule" => Some(self.has_module(name) != is_negated),
             "ifdefine" => Some(self.variables.contains_key(name) != is_negated),
-            "iffile" => Some(self.reader.files.read(name, usize::MAX / 2).is_ok() != is_negated),
+            "iffile" => Some(self.reader.files.exists(name) != is_negated),
             "ifversion" => Some(version(&directive.args)),
             _ => None,
         }

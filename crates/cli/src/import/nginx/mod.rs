@@ -80,10 +80,8 @@ fn drafts(tree: &[Directive], pools: &mut Pools, ledger: &mut Ledger) -> Vec<Dra
 /// Everything that no server block has looked at.
 fn note_rest(directives: &[Directive], ledger: &mut Ledger) {
     for directive in directives {
-        if !ledger.is_noted(&directive.place)
-            && let Some((list, text)) = known::verdict(directive)
-        {
-            ledger.note(&directive.place, list, text);
+        if let Some((list, text)) = known::verdict(directive) {
+            ledger.otherwise(&directive.place, list, text);
         }
         note_rest(directive.children(), ledger);
     }

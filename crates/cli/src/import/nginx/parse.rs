@@ -207,9 +207,10 @@ const DATA: [&str; 6] = [
     "charset_map",
 ];
 /// Files that every package of nginx has.
-const STANDARD: [&str; 4] = [
+const STANDARD: [&str; 5] = [
     "/fastcgi_params",
     "/fastcgi.conf",
+    "/fastcgi-php.conf",
     "/mime.types",
     "/proxy_params",
 ];

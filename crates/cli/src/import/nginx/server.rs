@@ -39,6 +39,8 @@ pub(crate) struct Reading<'r, 't> {
     pub(crate) named: BTreeMap<String, &'t Directive>,
     pub(crate) used: BTreeSet<String>,
     pub(super) pool: Option<String>,
+    /// What answers for a directory, if not its index files.
+    directory_page: Option<String>,
     /// Extensions of scripts; empty while no location runs any.
     pub(crate) extensions: Vec<String>,
 }
@@ -75,6 +77,7 @@ pub(crate) fn read<'t>(
         named: named(server),
         used: BTreeSet::new(),
         pool: None,
+        directory_page: None,
         extensions: Vec::new(),
     };
     reading.ledger.carried(&server.place, "a site");
@@ -144,8 +147,18 @@ impl<'t> Reading<'_, 't> {
         }
         let has_php = !self.extensions.is_empty();
         self.draft.extensions = Some(std::mem::take(&mut self.extensions));
-        if self.draft.index.is_none() {
-            self.draft.index = Some(vec!["index.html".to_owned()]);
+        match self.directory_page.take().filter(|_| has_php) {
+            Some(page) => {
+                let mut index = self.draft.index.take().unwrap_or_default();
+                index.retain(|name| *name != page);
+                index.insert(0, page);
+                index.truncate(16);
+                self.draft.index = Some(index);
+            }
+            None if self.draft.index.is_none() => {
+                self.draft.index = Some(vec!["index.html".to_owned()]);
+            }
+            None => {}
         }
         if has_php && self.draft.front.is_none() {
             self.draft.front = Some(From::new(String::new(), &server.place));
@@ -310,8 +323,15 @@ impl<'t> Reading<'_, 't> {
         }
         match script::target(last) {
             Target::None => self.ledger.carried(place, "no front_controller"),
-            Target::Script(script) => self.front(script, place),
-            Target::Named(name) => self.named_location(&name, place),
+            Target::Script(script) => {
+                self.leaves_directories(&script.path, directive);
+                self.front(script, place);
+            }
+            Target::Named(name) => {
+                self.named_location(&name, place);
+                let front = self.draft.front.as_ref().map(|front| front.value.clone());
+                self.leaves_directories(&front.unwrap_or_default(), directive);
+            }
             Target::Other if ["$uri", "$uri/"].contains(&last) => {
                 self.ledger.carried(place, "no front_controller")
             }
@@ -322,6 +342,15 @@ impl<'t> Reading<'_, 't> {
                     last.escape_debug()
                 ),
             ),
+        }
+    }
+
+    /// Where `try_files` does not ask for a directory's page, the front controller is it.
+    fn leaves_directories(&mut self, script: &str, directive: &Directive) {
+        let asks = directive.args.iter().any(|arg| arg == "$uri/");
+        let name = script.trim_start_matches('/');
+        if !asks && !name.is_empty() && !name.contains('/') {
+            self.directory_page = Some(name.to_owned());
         }
     }
 
