@@ -57,7 +57,9 @@ fn imported_configurations_answer_as_their_originals_do() {
     cases.retain(|case| case.display().to_string().contains(&filter));
     let mut wrong = Vec::new();
     for case in &cases {
-        wrong.extend(compare(case));
+        // One that does not start hides none of the others.
+        let compared = std::panic::catch_unwind(|| compare(case));
+        wrong.extend(compared.unwrap_or_else(|_| vec![format!("{}: see above", case.display())]));
     }
     for line in &wrong {
         println!("{line}");
@@ -98,8 +100,9 @@ fn compare(case: &Path) -> Vec<String> {
             let (theirs, ours) = (essence(&theirs), essence(&ours));
             match (theirs == ours, run.differs.get(&request.1)) {
                 (false, None) => wrong.push(format!(
-                    "{name}: {}\n--- original\n{theirs}\n--- Hostel\n{ours}",
-                    request.1
+                    "{name}: {}: {}",
+                    request.1,
+                    difference(&theirs, &ours)
                 )),
                 (true, Some(_)) => wrong.push(format!(
                     "{name}: {} is said to differ, and does not",
@@ -117,6 +120,18 @@ fn compare(case: &Path) -> Vec<String> {
     wrong
 }
 
+/// The lines that are not the same.
+fn difference(theirs: &str, ours: &str) -> String {
+    let lines = theirs
+        .lines()
+        .zip(ours.lines())
+        .filter(|(theirs, ours)| theirs != ours);
+    let shown: Vec<String> = lines
+        .map(|(theirs, ours)| format!("{theirs} | {ours}"))
+        .collect();
+    shown.join("; ")
+}
+
 /// `hostel import` writes the files of the sites, and `hostel check` takes them.
 fn import(original: &Original, instance: &Instance, sites: usize) {
     let sites_directory = instance.path("etc/sites.d");
@@ -130,10 +145,28 @@ fn import(original: &Original, instance: &Instance, sites: usize) {
                 .flat_map(|pools| [Path::new("--php-fpm"), pools]),
         )
         .arg("--write")
-        .arg(sites_directory)
+        .arg(&sites_directory)
         .output()
         .expect("hostel can be started");
     assert!(output.status.success(), "{output:?}");
+    // A site without PHP has no pool that names its user: here nobody creates the new one that the report asks for.
+    for entry in fs::read_dir(&sites_directory).expect("sites.d").flatten() {
+        let text = fs::read_to_string(entry.path()).expect("just written");
+        let is_known = USERS
+            .iter()
+            .any(|user| text.contains(&format!("user = \"{}\"", user.name())));
+        if !is_known {
+            let user = |line: &str| {
+                if line.starts_with("user = ") {
+                    format!("user = \"{}\"", USERS[0].name())
+                } else {
+                    line.to_owned()
+                }
+            };
+            let lines: Vec<String> = text.lines().map(user).collect();
+            fs::write(entry.path(), lines.join("\n")).expect("sites.d");
+        }
+    }
     instance.write_configuration();
     let (_, said, _) = instance.command(&["check"]);
     let plural = if sites == 1 { "" } else { "s" };
@@ -180,8 +213,10 @@ fn essence(response: &Response) -> String {
         text.push_str(&format!("Location: {path}\n"));
     }
     if response.status == 200 {
+        // Apache begins some paths of scripts with two slashes.
+        let body = response.text().replace("//", "/");
         let kind = response.header("Content-Type").unwrap_or_default();
-        text.push_str(&format!("Content-Type: {kind}\n{}", response.text()));
+        text.push_str(&format!("Content-Type: {kind}\n{body}"));
     }
     text
 }
@@ -283,9 +318,12 @@ impl Original {
         // Apache ends its whole process group.
         command.process_group(0);
         self.spawn(command);
-        let request = Request::get(domain, "/file.html");
+        // The server may be there before php-fpm is.
+        let answers = |path| {
+            exchange(self.port, &Request::get(domain, path)).is_ok_and(|answer| answer.status < 500)
+        };
         let up = wait_until(Duration::from_secs(20), || {
-            exchange(self.port, &request).is_ok_and(|answer| answer.status == 200)
+            answers("/file.html") && answers("/")
         });
         assert!(
             up,
@@ -340,7 +378,14 @@ fn write(directory: &Path, name: &str, text: &str) -> PathBuf {
 
 /// A case's text with this run's homes, users and sockets.
 fn in_this_run(text: &str, run: &Run, instance: &Instance, directory: &Path) -> String {
-    let mut text = text.to_owned();
+    let is_log = |line: &str| {
+        ["ErrorLog", "CustomLog", "error_log", "access_log"]
+            .iter()
+            .any(|name| line.trim_start().starts_with(name))
+    };
+    // Their directories are not there.
+    let lines: Vec<&str> = text.lines().filter(|line| !is_log(line)).collect();
+    let mut text = lines.join("\n") + "\n";
     for (number, site) in run.site.iter().enumerate() {
         let home = instance.home(&format!("s{number}"));
         text = text.replace(&site.home, &home.display().to_string());
@@ -352,9 +397,6 @@ fn in_this_run(text: &str, run: &Run, instance: &Instance, directory: &Path) -> 
     for (from, to) in [
         ("/var/run/php", own.as_str()),
         ("/run/php", &own),
-        ("/var/log/nginx", &own),
-        ("/var/log/apache2", &own),
-        ("/home/logs/httpd", &own),
         ("www-data", server),
     ] {
         text = text.replace(from, to);

@@ -7,10 +7,10 @@ mod import;
 use hostel_config::UserLookUp;
 use hostel_sys::cred::{LookUpError, User};
 
-pub use import::Server;
+pub(crate) use import::Server;
 
 /// Import the input, and look at what must hold of every result.
-pub fn run(server: Server, input: &[u8]) {
+pub(crate) fn run(server: Server, input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let (first, second) = text.split_once('\u{1}').unwrap_or((&text, ""));
     let files = Two(first, second);
