@@ -84,3 +84,6 @@ pub(crate) fn import(
     ledger.close();
     Ok(Imported { sites, ledger })
 }
+
+#[cfg(test)]
+mod tests;
