@@ -3,8 +3,9 @@
 //! Files are read and written as whoever types it; the server and its configuration are not touched. What is written is new: a file
 //! that is there already and says something else is left as it is, and nothing is written at all.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -215,7 +216,13 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let hidden = path.with_file_name(format!(".{name}.{}", std::process::id()));
     let written = (|| {
-        let mut file = File::create_new(&hidden)?;
+        // hostel-config refuses what others can write, whatever the umask is.
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o644)
+            .open(&hidden)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         // A link, unlike a new name, takes no other file's place.

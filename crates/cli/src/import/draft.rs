@@ -104,11 +104,11 @@ impl Draft {
                     place,
                     format!("'{shown}' cannot be a domain here: exact names and '*.DOMAIN' can; list the names that are meant in 'domains'"),
                 );
-            } else if !self.domains.iter().any(|known| known.value == name) {
+                continue;
+            }
+            ledger.carried(place, "domains");
+            if !self.domains.iter().any(|known| known.value == name) {
                 self.domains.push(From::new(name, place));
-                ledger.carried(place, "domains");
-            } else {
-                ledger.carried(place, "domains");
             }
         }
     }

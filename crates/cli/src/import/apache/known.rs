@@ -64,14 +64,14 @@ fn options(text: &str) -> (List, &'static str) {
 }
 
 fn exact(name: &str, is_off: bool) -> Option<(List, &'static str)> {
-    of_server(name, is_off)
+    of_server(name)
         .or_else(|| of_users_and_paths(name, is_off))
         .or_else(|| of_answers(name, is_off))
-        .or_else(|| of_sections(name, is_off))
+        .or_else(|| of_sections(name))
 }
 
 /// The server's own affairs.
-fn of_server(name: &str, _is_off: bool) -> Option<(List, &'static str)> {
+fn of_server(name: &str) -> Option<(List, &'static str)> {
     Some(match name {
         "errorlog" | "customlog" | "loglevel" | "transferlog" | "logformat" | "globallog"
         | "forensiclog" | "logiotrackttfb" | "errorlogformat" => {
@@ -212,7 +212,10 @@ fn of_answers(name: &str, is_off: bool) -> Option<(List, &'static str)> {
             NotNeeded,
             "only what negotiates languages uses it, and nothing does",
         ),
-        "addtype" | "forcetype" | "defaulttype" | "typesconfig" | "mimemagicfile" => (
+        "typesconfig" | "mimemagicfile" | "removetype" => {
+            (NotNeeded, "types of files are known by their extension")
+        }
+        "addtype" | "forcetype" | "defaulttype" => (
             NotSupported,
             "types of files are known by their extension; for this one ask with curl -I",
         ),
@@ -221,11 +224,10 @@ fn of_answers(name: &str, is_off: bool) -> Option<(List, &'static str)> {
 }
 
 /// Sections, conditions, and what else sites have.
-fn of_sections(name: &str, _is_off: bool) -> Option<(List, &'static str)> {
+fn of_sections(name: &str) -> Option<(List, &'static str)> {
     Some(match name {
         "addhandler"
         | "removehandler"
-        | "removetype"
         | "addoutputfilter"
         | "addoutputfilterbytype"
         | "setoutputfilter"

@@ -11,14 +11,14 @@ pub(crate) fn verdict(directive: &Directive) -> Option<(List, &'static str)> {
 }
 
 fn exact(name: &str, is_off: bool, arg: Option<&str>) -> Option<(List, &'static str)> {
-    of_server(name, is_off, arg)
-        .or_else(|| of_php(name, is_off, arg))
+    of_server(name)
+        .or_else(|| of_php(name))
         .or_else(|| of_access(name, is_off, arg))
-        .or_else(|| of_answers(name, is_off, arg))
+        .or_else(|| of_answers(name, is_off))
 }
 
 /// The server's own affairs.
-fn of_server(name: &str, _is_off: bool, _arg: Option<&str>) -> Option<(List, &'static str)> {
+fn of_server(name: &str) -> Option<(List, &'static str)> {
     Some(match name {
         "access_log" | "error_log" | "log_not_found" | "log_subrequest" | "log_format"
         | "rewrite_log" => (NotNeeded, "each site has an access.log and an error.log"),
@@ -34,7 +34,7 @@ fn of_server(name: &str, _is_off: bool, _arg: Option<&str>) -> Option<(List, &'s
 }
 
 /// FastCGI, and what comes by itself.
-fn of_php(name: &str, _is_off: bool, _arg: Option<&str>) -> Option<(List, &'static str)> {
+fn of_php(name: &str) -> Option<(List, &'static str)> {
     Some(match name {
         "sendfile"
         | "tcp_nopush"
@@ -154,7 +154,7 @@ fn of_access(name: &str, is_off: bool, arg: Option<&str>) -> Option<(List, &'sta
 }
 
 /// What answers look like, and what else sites have.
-fn of_answers(name: &str, is_off: bool, _arg: Option<&str>) -> Option<(List, &'static str)> {
+fn of_answers(name: &str, is_off: bool) -> Option<(List, &'static str)> {
     Some(match name {
         "if" => (
             NotSupported,

@@ -5,6 +5,8 @@
 pub(crate) mod directives;
 pub(crate) mod ini;
 
+use std::collections::BTreeMap;
+
 use super::draft::{Draft, From, PhpSetting};
 use super::ledger::Ledger;
 use super::php_values;
@@ -15,6 +17,9 @@ use ini::Entry;
 #[derive(Debug, Default)]
 pub(crate) struct Pools {
     pools: Vec<Pool>,
+    by_name: BTreeMap<String, usize>,
+    /// By the address that they listen on, in one form.
+    by_listener: BTreeMap<String, usize>,
     /// Whether any file of pools was named.
     pub(crate) were_given: bool,
 }
@@ -37,14 +42,19 @@ impl Pools {
         ledger: &mut Ledger,
     ) -> Result<Self, ImportError> {
         let mut pools = Self {
-            pools: Vec::new(),
             were_given: !paths.is_empty(),
+            ..Self::default()
         };
         for path in paths {
             for file in reader.typed(path, &["php-fpm.conf"], ".conf")? {
                 if let Err(why) = pools.file(&file, None, reader, ledger)? {
                     return Err(ImportError::Read { path: file, why });
                 }
+            }
+        }
+        for (number, pool) in pools.pools.iter().enumerate() {
+            if let Some(listener) = pool.listen() {
+                pools.by_listener.entry(listener).or_insert(number);
             }
         }
         Ok(pools)
@@ -97,15 +107,15 @@ impl Pools {
 
     fn add(&mut self, entry: Entry, ledger: &mut Ledger) {
         let name = entry.section.clone().unwrap_or_default();
-        let found = self.pools.iter().position(|pool| pool.name == name);
-        let number = found.unwrap_or_else(|| {
+        let next = self.pools.len();
+        let number = *self.by_name.entry(name.clone()).or_insert(next);
+        if number == next {
             self.pools.push(Pool {
                 name,
                 entries: Vec::new(),
                 is_used: false,
             });
-            self.pools.len() - 1
-        });
+        }
         let Some(pool) = self.pools.get_mut(number) else {
             return;
         };
@@ -125,10 +135,7 @@ impl Pools {
 
     /// The pool that listens there, as a web server names it: `unix:/run/x.sock`, `127.0.0.1:9000`.
     pub(crate) fn listening(&self, address: &str) -> Option<usize> {
-        let wanted = listener(address, "/");
-        self.pools
-            .iter()
-            .position(|pool| pool.listen() == Some(wanted.clone()))
+        self.by_listener.get(&listener(address, "/")).copied()
     }
 
     /// What a pool says of the site that it runs.
