@@ -19,7 +19,8 @@ pub(super) fn redirect(server: &Directive, ledger: &mut Ledger) -> Option<Redire
     let url = |one: &Directive| {
         let text = match one.name.as_str() {
             "return" => one.args.last(),
-            "rewrite" => one.args.get(1),
+            // One for some paths leaves the others to be served.
+            "rewrite" if one.arg().is_some_and(is_everything) => one.args.get(1),
             _ => None,
         }?;
         text.contains("://").then(|| text.clone())
@@ -62,6 +63,15 @@ pub(super) fn redirect(server: &Directive, ledger: &mut Ledger) -> Option<Redire
         each(std::slice::from_ref(child), &mut note);
     }
     Some(Redirect::to(&url, names, &directive.place))
+}
+
+/// Whether a pattern of a rule fits every path.
+pub(super) fn is_everything(pattern: &str) -> bool {
+    [
+        "^", "^/", "^(.*)$", "^(.*)", "^/(.*)$", "^/(.*)", "^/?(.*)$", "(.*)", ".*", "^.*$", "^.*",
+        "^/.*$", "^(/.*)$",
+    ]
+    .contains(&pattern)
 }
 
 /// Whether there is a document root or PHP.

@@ -8,7 +8,7 @@ use super::super::php_fpm::{Pools, directives::seconds};
 use super::super::redirect::Redirect;
 use super::super::source::{Place, whole};
 use super::super::tree::{Directive, first};
-use super::blocks::{each, named, redirect, serves_files, size};
+use super::blocks::{each, is_everything, named, redirect, serves_files, size};
 use super::known;
 use super::script::{self, Script, Target};
 
@@ -474,9 +474,7 @@ impl<'t> Reading<'_, 't> {
 
     fn rewrite(&mut self, directive: &Directive) {
         let place = &directive.place;
-        let is_all = directive.arg().is_some_and(|regex| {
-            ["^", "^/", "^(.*)$", "^/(.*)$", "(.*)", ".*", "^.*$"].contains(&regex)
-        });
+        let is_all = directive.arg().is_some_and(is_everything);
         let is_inner = directive
             .args
             .get(2)

@@ -81,6 +81,26 @@ fn the_block_of_port_443_is_the_same_site() {
 }
 
 #[test]
+fn a_redirect_of_some_paths_leaves_the_site() {
+    for (rule, is_site) in [
+        ("rewrite ^/feed https://feeds.example/a permanent;", true),
+        ("location = /old { return 301 https://b.example/; }", true),
+        ("rewrite ^(.*)$ https://b.example$1 permanent;", false),
+        ("return 301 https://b.example$request_uri;", false),
+        (
+            "location / { return 301 https://b.example$request_uri; }",
+            false,
+        ),
+    ] {
+        let imported = of(
+            &format!("server {{ server_name a.example; root /srv/a; {rule} }}"),
+            "",
+        );
+        assert_eq!(!imported.sites.is_empty(), is_site, "{rule}");
+    }
+}
+
+#[test]
 fn a_server_without_php_runs_none() {
     let imported = of(
         "server { listen 80; server_name a.example; root /srv/a; location / { try_files $uri $uri/ =404; } }",
