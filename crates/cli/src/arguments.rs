@@ -83,6 +83,12 @@ pub(crate) enum Command {
     /// after `apply`, until `remove` or a restart of the host: look at `print` and `apply --dry-run` first. Both are tables
     /// of their own; other rules of this host are not touched, and what they close stays closed.
     Firewall(crate::commands::firewall::Options),
+    /// Make site files of the configuration of nginx, Apache or php-fpm
+    ///
+    /// Reads the files that are named, and those that they include; prints a file for each site, or writes them with --write; and tells of
+    /// every directive with its file and line whether it was carried over, is not needed here and why, or is not supported and what to do.
+    /// Changes nothing else. What it writes passes `hostel check` once the users are there that it names. See docs/importing.md.
+    Import(crate::commands::import::Options),
     /// Show what of sites' mail waits for the mail server
     ///
     /// Needs root, and changes nothing. What became of each message stands in mail.log.

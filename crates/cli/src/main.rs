@@ -7,6 +7,7 @@
 //! - `arguments`: what may be typed. `commands`: one file each. `host`: what this machine has and lacks.
 //! - `command`: `exec` and `shell`, which run a command in a site's sandbox.
 //! - `audit`: what weakens a site. `prove`: the attack suite. `site`: sites are added, changed and removed.
+//! - `import`: what other servers' configurations become.
 //! - `inside`: starts this program in a site's sandbox, as the site's user.
 //! - `control`: questions to the running server. `processes`: the processes of a site, from /proc. `output`: the only place that prints.
 
@@ -18,6 +19,7 @@ mod command;
 mod commands;
 mod control;
 mod host;
+mod import;
 mod inside;
 mod output;
 mod processes;
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Command::Check { json } => commands::check::run(&arguments.config, json),
         Command::Exec(options) => command::exec(&arguments.config, &options),
         Command::Firewall(options) => commands::firewall::run(&arguments.config, options),
+        Command::Import(options) => commands::import::run(options),
         Command::Mail(options) => commands::mail::run(&arguments.config, &options),
         Command::Prove(options) => prove::run(&arguments.config, &options),
         Command::Reload { dry_run, json } => {

@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod firewall;
+pub(crate) mod import;
 pub(crate) mod mail;
 pub(crate) mod reload;
 pub(crate) mod serve;

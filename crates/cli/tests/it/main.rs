@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+mod import;
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
