@@ -69,6 +69,12 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write the manual pages and what completes a command line in bash, zsh and fish, for a package
+    #[command(hide = true)]
+    Documents {
+        /// An existing directory
+        directory: PathBuf,
+    },
     /// Show the rules of who may connect where, or put those in force that close this host's other ports
     ///
     /// Where sites may connect to is kept in force by the running server. Which ports of this host are open to others is in force

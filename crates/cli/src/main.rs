@@ -41,6 +41,7 @@ fn main() -> ExitCode {
             audit::walk::run(&parents, project)
         }
         Command::Check { json } => commands::check::run(&arguments.config, json),
+        Command::Documents { directory } => commands::documents::run(&directory),
         Command::Firewall(options) => commands::firewall::run(&arguments.config, options),
         Command::Prove(options) => prove::run(&arguments.config, &options),
         Command::Serve => commands::serve::run(&arguments.config),

@@ -179,11 +179,14 @@ impl Monitor {
         let watch = self.watch.as_ref().and_then(Watch::due);
         let serves = self.phase == Phase::Serving;
         let firewall = self.firewall.next_deadline().filter(|_| serves);
-        sites.chain(front).chain(watch).chain(firewall).min()
+        let systemd = self.notify.next_deadline();
+        let own = [front, watch, firewall, systemd];
+        sites.chain(own.into_iter().flatten()).min()
     }
 
     /// Everything whose time has come.
     fn act(&mut self, now: Instant) -> Result<(), Fatal> {
+        self.notify.turn(now);
         if self.front.is_some() {
             self.front_is_due(now);
         } else if self.phase == Phase::Serving && self.front_back_off.not_before() <= now {
