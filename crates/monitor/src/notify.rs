@@ -133,7 +133,7 @@ mod tests {
             to: Some((pair(), address)),
             watchdog: Some(Watchdog { every, due: begun }),
         };
-        let mut heard = |notify: &mut Notify, seconds| {
+        let heard = |notify: &mut Notify, seconds| {
             notify.turn(begun + Duration::from_secs(seconds));
             let mut buffer = [0; 64];
             let received = recv(&systemd, &mut buffer, RecvFlags::empty());

@@ -46,9 +46,9 @@ fn watchdog(debian: &Debian) -> String {
 }
 
 fn install(debian: &Debian, name: &str) {
-    // Debian's own packages come from apt's cache: there is no network here.
+    // What it depends on is there: there is no network here.
     debian.must(&format!(
-        "apt-get install --yes --no-download --no-install-recommends ./{name}.deb logrotate"
+        "apt-get install --yes --no-install-recommends --allow-downgrades ./{name}.deb"
     ));
 }
 
