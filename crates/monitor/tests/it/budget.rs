@@ -5,8 +5,8 @@ use std::path::Path;
 /// Direct dependencies at most.
 const DEPENDENCIES_MAX: usize = 5;
 /// Lines of source without tests at most. It was 2,000 until root also put limits around sites, and handed the launching of a
-/// sandbox to `hostel prove` as a documented library.
-const LINES_MAX: usize = 2600;
+/// sandbox to `hostel prove` as a documented library; 2,600 until systemd's watchdog was to hear from it.
+const LINES_MAX: usize = 2660;
 
 pub(crate) fn dependencies() {
     let listed: Vec<&str> = include_str!("../../DEPENDENCIES")
