@@ -1,7 +1,7 @@
 # The public entrance. Each word installs what it needs (Debian 12; as root or through sudo) and says what it does.
 # The logic is in xtask/: `cargo xtask help`.
 
-.PHONY: demo demo-clean test test-vm check bench soak
+.PHONY: demo demo-clean test test-vm check bench soak deb
 
 # Serve two demo sites of two users on loopback, until Ctrl-C.
 demo: linker
@@ -26,6 +26,11 @@ test-vm: linker
 check: linker
 	cargo xtask setup demo
 	cargo xtask check
+
+# The Debian package, into target/deb: `apt install ./target/deb/hostel_*.deb` on any Debian 12.
+deb: linker
+	cargo xtask setup demo
+	cargo xtask deb
 
 # Measure Hostel beside Apache and nginx; kept under bench/runs/.
 bench: linker

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use crate::deb;
 use crate::run::{
     self, Result, as_root, cargo, is_root, output, release_directory, repository, target_directory,
 };
@@ -14,6 +15,10 @@ pub(crate) fn run(filter: &[&str]) -> Result<()> {
     if filter.is_empty() || filter.iter().any(|word| CONTROLS_TEST.contains(word)) {
         build_controls(&controls)?;
     }
+    let package = deb::test_place();
+    if filter.is_empty() || filter.iter().any(|word| word.contains("package")) {
+        deb::test(&package)?;
+    }
     let mut test = cargo(&[
         "test",
         "--manifest-path",
@@ -24,10 +29,11 @@ pub(crate) fn run(filter: &[&str]) -> Result<()> {
     test.args(["--test-threads=1"]).args(filter);
     test.env("HOSTEL_BIN", release_directory());
     test.env("HOSTEL_CONTROLS_BIN", controls.join("debug"));
+    test.env("HOSTEL_PACKAGE", &package);
     let mut runner = repository().join("e2e/own-network").display().to_string();
     if !is_root() {
         // cargo itself stays who it is, so that no file of root is left in the target directory.
-        let kept = "HOSTEL_BIN,HOSTEL_CONTROLS_BIN,HOSTEL_BLESS,CARGO_MANIFEST_DIR";
+        let kept = "HOSTEL_BIN,HOSTEL_CONTROLS_BIN,HOSTEL_PACKAGE,HOSTEL_BLESS,CARGO_MANIFEST_DIR";
         runner = format!("sudo --preserve-env={kept} {runner}");
         // Asks for the password now, and not in the middle of a test.
         run::run(&mut as_root("true"))?;

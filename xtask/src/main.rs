@@ -12,6 +12,7 @@
 
 mod bench;
 mod check;
+mod deb;
 mod demo;
 mod docs;
 mod e2e;
@@ -33,6 +34,7 @@ Usage: cargo xtask WORD
   docs                    write docs/config.md anew
   e2e [filter]            build release programs, run the end-to-end tests as root
   vm [suite [test]]       run the isolation tests on Debian's kernel in a virtual machine
+  deb [--version V]       build the Debian package, into target/deb
   demo                    serve two demo sites on loopback, until Ctrl-C
   demo-clean              remove what the demo made
   bench [options]         measure Hostel beside Apache and nginx; see bench/README.md
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         ["docs"] => docs::write(),
         ["e2e", filter @ ..] => e2e::run(filter),
         ["vm", filter @ ..] => vm::run(filter),
+        ["deb", options @ ..] => deb::run(options),
         ["demo"] => demo::run(),
         ["demo-serve", programs] => demo::serve(programs.as_ref()),
         ["demo-clean"] => demo::clean(),

@@ -30,7 +30,7 @@ pub(crate) fn run() -> Result<()> {
 }
 
 /// Every file beneath a directory whose name has this ending, by path; build directories are passed over.
-fn files(directory: &Path, ending: &str) -> Result<Vec<PathBuf>> {
+pub(crate) fn files(directory: &Path, ending: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut left = vec![directory.to_owned()];
     while let Some(directory) = left.pop() {

@@ -69,6 +69,12 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write the manual pages and what completes a command line in bash, zsh and fish, for a package
+    #[command(hide = true)]
+    Documents {
+        /// An existing directory
+        directory: PathBuf,
+    },
     /// Run a command in a new sandbox of a site, as the site's user
     ///
     /// Needs root; the server may run or not. The sandbox is as the one that serves visitors: the same files, limits, filters. The

@@ -49,6 +49,7 @@ fn main() -> ExitCode {
             audit::walk::run(&parents, project)
         }
         Command::Check { json } => commands::check::run(&arguments.config, json),
+        Command::Documents { directory } => commands::documents::run(&directory),
         Command::Exec(options) => command::exec(&arguments.config, &options),
         Command::Firewall(options) => commands::firewall::run(&arguments.config, options),
         Command::Import(options) => commands::import::run(options),

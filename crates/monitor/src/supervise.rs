@@ -243,7 +243,7 @@ impl Monitor {
         let former = self.former.as_ref().and_then(|front| front.deadline);
         let upgrade = self.upgrade.as_ref().map(|upgrade| upgrade.until);
         let reload = self.reload_deadline();
-        let helpers = [firewall, jobs, mail];
+        let helpers = [firewall, jobs, mail, self.notify.next_deadline()];
         let own = [front, former, watch, control, reload, upgrade];
         let own = own.into_iter().chain(helpers);
         sites.chain(own.flatten()).min()
@@ -251,6 +251,7 @@ impl Monitor {
 
     /// Everything whose time has come.
     fn act(&mut self, now: Instant) -> Result<(), Fatal> {
+        self.notify.turn(now);
         self.fronts_are_due(now);
         if self.upgrade.as_ref().is_some_and(|one| one.until <= now) {
             self.hear_upgrade(now);

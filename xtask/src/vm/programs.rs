@@ -36,6 +36,10 @@ const HOST_ONLY: &[(&str, &str)] = &[
         "leaving",
         "ten thousand clients, whose leaving the front sees alike on every kernel",
     ),
+    (
+        "package",
+        "boots a Debian of its own, which the guest does not have",
+    ),
     ("stale", "a second is not enough for an emulated processor"),
     ("parity", "compares answers with php-fpm's and nginx's"),
     (

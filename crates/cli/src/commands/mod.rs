@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod check;
+pub(crate) mod documents;
 pub(crate) mod firewall;
 pub(crate) mod import;
 pub(crate) mod mail;

@@ -4,7 +4,7 @@
 //! and the sandboxes as they are; the old front serves until the new one is ready, and is then told to leave. If there never is a
 //! new one, the old one goes on.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -150,9 +150,9 @@ impl Monitor {
                     self.path.as_ref(),
                     TAKE_OVER.as_ref(),
                 ];
-                let environment: Vec<CString> = self.notify.variable().into_iter().collect();
+                let environment = &self.notify.environment;
                 let error =
-                    become_program(&path, &words, &environment, &state.encode(), &descriptors);
+                    become_program(&path, &words, environment, &state.encode(), &descriptors);
                 format!("{} cannot be executed: {error}", path.display())
             }
         };

@@ -6,7 +6,8 @@ use std::path::Path;
 const DEPENDENCIES_MAX: usize = 5;
 /// Lines of source without tests at most. It was 2,000 until root also put limits around sites, and handed the launching of a
 /// sandbox to `hostel prove` as a documented library; and 2,600 until it answered an administrator on a socket, tried a changed site
-/// before it took the place of the old one, went on as another program, ran commands in sandboxes, and looked after helpers for jobs and mail.
+/// before it took the place of the old one, went on as another program, ran commands in sandboxes, looked after helpers for jobs and mail,
+/// and spoke to systemd's watchdog.
 const LINES_MAX: usize = 4300;
 
 pub(crate) fn dependencies() {
