@@ -261,8 +261,7 @@ impl Programs {
         Ok((child, near))
     }
 
-    /// Start a site's sandbox, its settings waiting for it. It has no front yet. `is_site` tells whether a user's or group's number
-    /// belongs to a site.
+    /// Start a site's sandbox, its settings waiting for it, without a front. `is_site` tells whether a uid or gid is a site's.
     ///
     /// # Errors
     /// What of the site could not be opened, mounted or started; nothing of it runs then.

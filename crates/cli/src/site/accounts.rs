@@ -1,6 +1,7 @@
 //! Users and groups of sites: what the system has, and making and deleting them with Debian's own programs.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use hostel_config::Server;
 use hostel_sys::cred::{User, group};
@@ -106,10 +107,19 @@ pub(super) fn make(
             name,
         ],
     );
-    // One that an interrupted run has started may have done it meanwhile.
-    match Account::find(name)? {
-        Some(account) if account.was_made_here() && account.has_group => Ok(()),
-        Some(_) | None => made,
+    if made.is_ok() {
+        return made;
+    }
+    // One that an interrupted run has started may have done it meanwhile, or be about to write the group.
+    let begun = Instant::now();
+    loop {
+        match Account::find(name)? {
+            Some(account) if !account.was_made_here() => return made,
+            Some(account) if account.has_group => return Ok(()),
+            Some(account) if begun.elapsed() >= GROUP_WITHIN => return make_group(&account.user),
+            Some(_) => std::thread::sleep(Duration::from_millis(20)),
+            None => return made,
+        }
     }
 }
 
@@ -138,5 +148,7 @@ pub(super) fn delete(name: &str) -> Result<(), Trouble> {
 
 /// How the comment of a user that was made here begins.
 const ABOUT: &str = "Hostel site";
+/// useradd writes the group right after the user.
+const GROUP_WITHIN: Duration = Duration::from_secs(2);
 /// The system's own users have lower numbers. There are too few of those for many sites.
 const PEOPLE_FIRST: u32 = 1000;
