@@ -370,13 +370,23 @@ fn an_upgrade_to_programs_that_do_not_work_leaves_the_old_ones_serving() {
 fn nobody_but_root_may_ask() {
     let instance = Instance::new("asks").site(site("a", User::One)).start();
     let socket = instance.path("run/control.sock");
-    let script = "import socket, sys\ns = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\ntry:\n  s.connect(sys.argv[1])\n  s.send(b'\\x01\\x00')\n  print('answered' if s.recv(1) else 'closed')\nexcept PermissionError:\n  print('denied')\n";
+    let script = "use Socket; use Errno; socket(my $s, AF_UNIX, SOCK_SEQPACKET, 0) or die; \
+        if (!connect($s, sockaddr_un($ARGV[0]))) { print $!{EACCES} ? 'denied' : $!; exit } \
+        send($s, \"\\x01\\x00\", MSG_NOSIGNAL); recv($s, my $answer, 1, 0); \
+        print length($answer // '') ? 'answered' : 'closed';";
     let ask = |user: &str| {
         let output = Command::new("setpriv")
-            .args(["--reuid", user, "--clear-groups", "python3", "-c", script])
+            .args([
+                "--reuid",
+                user,
+                "--clear-groups",
+                "/usr/bin/perl",
+                "-e",
+                script,
+            ])
             .arg(&socket)
             .output()
-            .expect("setpriv and python3");
+            .expect("setpriv and perl");
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     };
     assert_eq!(ask("root"), "answered");

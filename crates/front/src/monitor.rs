@@ -1,4 +1,4 @@
-//! The link to the monitor: its messages are applied, seven small questions are sent.
+//! The link to the monitor: its messages are applied, eight small questions are sent.
 //!
 //! Run by the front's main task. The monitor is the one process that the front trusts, but its messages are decoded as strictly as any:
 //! one that does not fit ends the front, and the monitor starts another. It does not outlive the monitor.
@@ -215,6 +215,7 @@ pub async fn follow(
             ToFront::TableEnd => {
                 let changes = Changes::all(&mut changes)?;
                 front.sites.change(&changes.gone, changes.added);
+                monitor.send(ToMonitor::TableTaken);
             }
             // The monitor may speak of a site that was released a moment ago.
             ToFront::Keeper { site, pid } => {

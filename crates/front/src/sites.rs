@@ -28,6 +28,12 @@ use crate::supply::{Portion, Supply};
 use crate::turns::{Account, Place, Turns};
 use crate::wake::{Step, Wake};
 
+mod counters;
+mod trial;
+
+pub use counters::{Count, Counters};
+use trial::Trial;
+
 /// What every site needs of the server.
 #[derive(Clone)]
 pub struct Services {
@@ -147,15 +153,6 @@ impl Sites {
         }
     }
 
-    /// Start sites that may come into the table, apart from their domains, and tell the monitor whether they do.
-    pub fn try_out(&self, entries: Vec<SiteEntry>) {
-        for entry in entries {
-            let site = self.table.borrow_mut().place(entry, &self.services);
-            site.trial.set(Trial::Asked);
-            site.pump();
-        }
-    }
-
     /// What has to be done every [`SWEEP`]: deadlines, idle workers, sites that may be released.
     pub fn sweep(&self) {
         let now = Instant::now();
@@ -255,17 +252,6 @@ pub struct Site {
     retiring: Cell<Option<Instant>>,
     /// When the server's log was told last that its document root is not served.
     root_refused: Cell<Option<Instant>>,
-}
-
-/// Whether the monitor waits to hear if the site starts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Trial {
-    #[default]
-    None,
-    /// It does, and nothing was done yet.
-    Asked,
-    /// A first worker was asked for.
-    UnderWay,
 }
 
 enum State {
@@ -433,17 +419,6 @@ impl Site {
         self.pump();
     }
 
-    /// PHP of the site has started, or something of it has failed: whichever comes first is told, where it was asked for.
-    pub(crate) fn tried(&self, works: bool) {
-        if self.trial.replace(Trial::None) != Trial::None {
-            let id = self.entry.id;
-            self.services.monitor.send(match works {
-                true => ToMonitor::SiteWorks(id),
-                false => ToMonitor::SiteFails(id),
-            });
-        }
-    }
-
     /// The monitor says that there is no sandbox (any more).
     pub fn down(self: &Rc<Self>, reason: Down, retry: Duration) {
         self.tried(false);
@@ -593,35 +568,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.0.running.set(self.0.running.get().saturating_sub(1));
     }
-}
-
-/// A number that only grows.
-#[derive(Debug, Default)]
-pub struct Count(Cell<u64>);
-
-impl Count {
-    /// Add.
-    pub fn add(&self, amount: u64) {
-        self.0.set(self.0.get().wrapping_add(amount));
-    }
-
-    /// The sum.
-    pub fn sum(&self) -> u64 {
-        self.0.get()
-    }
-}
-
-/// What happened in a site since the front began.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// Requests, counted by [`Site::begin`].
-    pub requests: Count,
-    /// Answers with a status of 500 and more; counted by who answers.
-    pub errors: Count,
-    /// Bytes of bodies received from clients; counted by who reads.
-    pub bytes_received: Count,
-    /// Bytes sent to clients; counted by who sends.
-    pub bytes_sent: Count,
 }
 
 /// Bytes of bodies and answers of all sites that wait in memory.

@@ -43,6 +43,8 @@ pub(crate) struct Front {
     pub(crate) deadline: Option<Instant>,
     /// Whether it is being killed: nothing is heard from it or told to it any more.
     pub(crate) is_given_up: bool,
+    /// Tables that it was sent and has not taken yet.
+    pub(crate) untaken: u32,
     socket: OwnedFd,
     outbox: VecDeque<(Vec<u8>, Vec<Rc<OwnedFd>>)>,
 }
@@ -55,6 +57,7 @@ impl Front {
             begun: now,
             deadline: Some(now + READY_WITHIN),
             is_given_up: false,
+            untaken: 0,
             socket,
             outbox: VecDeque::new(),
         }

@@ -1,7 +1,7 @@
 //! `hostel-monitor`: reads the configuration, opens ports and logs, starts and stops everything else.
 //!
 //! Runs as root, always in the foreground, on one thread with one poll loop. It trusts the configuration, which is root's, and the kernel;
-//! the front may ask it seven questions of five bytes, and it never reads from a site's process. It knows no HTTP, no
+//! the front may ask it eight questions of five bytes, and it never reads from a site's process. It knows no HTTP, no
 //! TLS, no PHP and follows no path that a site can change.
 //!
 //! - `start`: the numbered start-up, `takeover` what differs when it goes on for an earlier program.

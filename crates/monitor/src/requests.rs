@@ -45,6 +45,7 @@ pub(crate) enum Verdict {
 /// | message | serving | draining | stopping |
 /// | --- | --- | --- | --- |
 /// | Ready | yes | late | late |
+/// | TableTaken | yes | late | late |
 /// | WakeSite | a site listed or retired | the same: a running request may need it | late |
 /// | ReplaceSite | as WakeSite | as WakeSite | late |
 /// | SiteReleased | a retired site | the same | late |
@@ -52,11 +53,10 @@ pub(crate) enum Verdict {
 /// | Drained | breach | yes | late |
 pub(crate) fn judge(message: ToMonitor, phase: Phase, known: impl Fn(u32) -> Known) -> Verdict {
     match (message, phase) {
-        (ToMonitor::Ready, Phase::Serving) | (ToMonitor::Drained, Phase::Draining) => {
-            Verdict::Allowed
-        }
+        (ToMonitor::Ready | ToMonitor::TableTaken, Phase::Serving)
+        | (ToMonitor::Drained, Phase::Draining) => Verdict::Allowed,
         (ToMonitor::Drained, Phase::Serving) => Verdict::Breach,
-        (ToMonitor::Ready, Phase::Draining | Phase::Stopping)
+        (ToMonitor::Ready | ToMonitor::TableTaken, Phase::Draining | Phase::Stopping)
         | (ToMonitor::Drained, Phase::Stopping) => Verdict::Late,
         (ToMonitor::WakeSite(site) | ToMonitor::ReplaceSite(site), phase) => match known(site.0) {
             Known::Never => Verdict::Breach,

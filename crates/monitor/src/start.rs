@@ -103,10 +103,7 @@ pub(crate) fn start() -> Result<Option<Monitor>, StartError> {
     // 10: what holds the sites to their limits. This process may change its control group, so nothing that can fail follows.
     let groups = taken.as_mut().and_then(|taken| taken.state.groups.take());
     let resources = Resources::resume(&server.run, groups);
-    if let Some(text) = resources.warning() {
-        log.warning(format_args!("limits of sites: {text}"));
-        say(&format!("hostel: warning: limits of sites: {text}"));
-    }
+    tell_weaknesses(&log, &resources);
     // 11: the loop starts the front and says when it is ready.
     let now = Instant::now();
     let is_taking_over = taken.is_some();
@@ -131,6 +128,7 @@ pub(crate) fn start() -> Result<Option<Monitor>, StartError> {
         question: None,
         is_reload_due: false,
         reload: None,
+        report: None,
         upgrade: None,
         log,
         programs,
@@ -174,6 +172,13 @@ fn open_log(
         log.warning(format_args!("{lack}"));
     }
     Ok(log)
+}
+
+fn tell_weaknesses(log: &Log, resources: &Resources) {
+    if let Some(text) = resources.warning() {
+        log.warning(format_args!("limits of sites: {text}"));
+        say(&format!("hostel: warning: limits of sites: {text}"));
+    }
 }
 
 fn watch(log: &Log) -> Option<Watch> {

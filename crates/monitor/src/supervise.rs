@@ -1,7 +1,7 @@
 //! The loop: signals, the front, deaths, deadlines.
 //!
 //! Runs as root for the monitor's whole life, on one thread; it waits in poll and nowhere else. It trusts the kernel for
-//! deaths (pidfds), the front for nothing but the seven questions of `requests`, and it reads nothing from a site. What it
+//! deaths (pidfds), the front for nothing but the eight questions of `requests`, and it reads nothing from a site. What it
 //! starts is told at once and never waited for. `front` and `sites` below have what is done about each, `reload` a new
 //! configuration.
 
@@ -16,7 +16,7 @@ use hostel_sys::helper::Helper;
 use hostel_sys::signal::Signals;
 use hostel_sys::wait::wait;
 use hostel_sys::watch::Watch;
-use hostel_wire::admin::Question;
+use hostel_wire::admin::{Question, Report};
 use hostel_wire::front_monitor::{Opened, SiteId, ToFront};
 use hostel_wire::monitor_jobs::ToJobs;
 use rustix::event::{PollFd, PollFlags};
@@ -79,6 +79,8 @@ pub(crate) struct Monitor {
     /// Whether SIGHUP came.
     pub(crate) is_reload_due: bool,
     pub(crate) reload: Option<Reload>,
+    /// What came of a reload that the front has not taken yet.
+    pub(crate) report: Option<Report>,
     pub(crate) upgrade: Option<Upgrade>,
     /// Whether the outcome of the upgrade that this program came of was not told yet.
     pub(crate) is_taking_over: bool,

@@ -187,6 +187,8 @@ pub enum ToMonitor {
     SiteReleased(SiteId),
     /// A site that is tried has started, and PHP in it.
     SiteWorks(SiteId),
+    /// Changes of the table hold: one for each `TableEnd` but the first, which `Ready` answers.
+    TableTaken,
     /// A site without a sandbox has a visitor.
     WakeSite(SiteId),
 }
@@ -426,6 +428,7 @@ impl ToMonitor {
             Self::ReplaceSite(site) => (5, site.0),
             Self::SiteWorks(site) => (6, site.0),
             Self::SiteFails(site) => (7, site.0),
+            Self::TableTaken => (8, 0),
         };
         let [a, b, c, d] = site.to_le_bytes();
         [kind, a, b, c, d]
@@ -445,6 +448,7 @@ impl ToMonitor {
             5 => Ok(Self::ReplaceSite(site)),
             6 => Ok(Self::SiteWorks(site)),
             7 => Ok(Self::SiteFails(site)),
+            8 => Ok(Self::TableTaken),
             _ => Err(Malformed::Value("kind of message to the monitor")),
         }
     }
@@ -610,6 +614,7 @@ mod tests {
             ToMonitor::ReplaceSite(SiteId(9)),
             ToMonitor::SiteWorks(SiteId(9)),
             ToMonitor::SiteFails(SiteId(9)),
+            ToMonitor::TableTaken,
         ] {
             assert_eq!(ToMonitor::decode(&message.encode()), Ok(message));
         }

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! monitor ──front_monitor──▶ front         settings, sockets, logs, the table of sites, a site's keeper
-//! monitor ◀──front_monitor── front         seven questions of five bytes
+//! monitor ◀──front_monitor── front         eight questions of five bytes
 //! monitor ──monitor_keeper─▶ keeper        settings, a front, stop; one way
 //! front   ──front_keeper───▶ keeper        what is at this path, one more worker
 //! front   ◀──front_keeper─── keeper        a file, a script, a worker died

@@ -49,6 +49,9 @@ impl Monitor {
         self.front = Some(front);
         let all: Vec<SiteId> = self.sites.listed().map(|(id, _)| id).collect();
         self.tell_changes(&[], &all);
+        if let Some(front) = &mut self.front {
+            front.untaken = 0; // the first one is answered otherwise
+        }
         for id in self.tried() {
             self.tell_trial(id);
         }
@@ -88,6 +91,7 @@ impl Monitor {
         for message in ToFront::changes(gone, added.iter().filter_map(entry)) {
             front.tell(&message, &[]);
         }
+        front.untaken += 1;
     }
 
     pub(super) fn tell_down(&mut self, site: SiteId, reason: Down, retry: Duration) {
@@ -174,6 +178,11 @@ impl Monitor {
                         ));
                         sandbox.kill();
                     }
+                }
+            }
+            ToMonitor::TableTaken => {
+                if let Some(front) = front_of(is_former, &mut self.front, &mut self.former) {
+                    front.untaken = front.untaken.saturating_sub(1);
                 }
             }
             ToMonitor::SiteWorks(id) => self.trial_ended(id, Ok(())),

@@ -11,6 +11,7 @@ use hostel_wire::admin::{Change, Outcome, Problem, Question, Report};
 use hostel_wire::front_monitor::{SiteId, ToFront};
 
 use super::Monitor;
+use crate::front::Front;
 use crate::log::say;
 use crate::reload::{Difference, changes_all_sites, difference, needs_restart};
 use crate::requests::Phase;
@@ -45,7 +46,7 @@ enum State {
 impl Monitor {
     /// Take up the question that waits, as soon as nothing else is under way.
     pub(super) fn take_question(&mut self, now: Instant) {
-        if self.reload.is_some() || self.upgrade.is_some() {
+        if self.reload.is_some() || self.report.is_some() || self.upgrade.is_some() {
             return;
         }
         let is_early = self.question == Some(Question::Upgrade) && !self.is_settled();
@@ -160,6 +161,13 @@ impl Monitor {
 
     /// Begin trials, some at once; end those that take too long; and the reload, when all are over.
     pub(super) fn go_on_with_reload(&mut self, now: Instant) {
+        // Whoever hears that it is done may rely on it: the front has taken the table, or there is none.
+        let is_taken = |front: &Front| front.untaken == 0;
+        if self.front.as_ref().is_none_or(is_taken)
+            && let Some(report) = self.report.take()
+        {
+            self.control.answer(&report);
+        }
         let Some(mut reload) = self.reload.take() else {
             return;
         };
@@ -263,7 +271,7 @@ impl Monitor {
             report.unchanged,
         ));
         if reload.is_asked {
-            self.control.answer(&report);
+            self.report = Some(report);
         }
     }
 

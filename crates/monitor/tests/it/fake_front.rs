@@ -19,6 +19,7 @@ struct FakeFront {
     logs: Vec<(u32, File)>,
     keepers: Vec<(u32, OwnedFd)>,
     tried: Vec<SiteId>,
+    is_begun: bool,
     is_silent: bool,
 }
 
@@ -31,6 +32,7 @@ pub(crate) fn run() {
         logs: Vec::new(),
         keepers: Vec::new(),
         tried: Vec::new(),
+        is_begun: false,
         is_silent: false,
     };
     loop {
@@ -83,7 +85,11 @@ impl FakeFront {
                 .for_each(|id| self.note(format!("gone {}", id.0))),
             ToFront::TableEnd => {
                 self.note("end".to_owned());
-                self.say(ToMonitor::Ready);
+                let is_first = !std::mem::replace(&mut self.is_begun, true);
+                self.say(match is_first {
+                    true => ToMonitor::Ready,
+                    false => ToMonitor::TableTaken,
+                });
             }
             ToFront::SiteLogs { site } => {
                 self.note(format!("logs {}", site.0));
