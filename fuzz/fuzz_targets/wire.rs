@@ -9,7 +9,7 @@ use hostel_wire::front_keeper::{FrontToKeeper, KeeperToFront};
 use hostel_wire::front_monitor::{ToFront, ToMonitor};
 use hostel_wire::front_worker::{End, FrameHead, ReplyHead, RequestHead};
 use hostel_wire::keeper_zygote::{FromZygote, ToZygote};
-use hostel_wire::mail::{Submission, Verdict};
+use hostel_wire::mail::{Submission, Verdict as MailVerdict};
 use hostel_wire::monitor_firewall::{FromFirewall, ToFirewall};
 use hostel_wire::monitor_jobs::{FromJobs, ToJobs};
 use hostel_wire::monitor_keeper::ToKeeper;
@@ -67,7 +67,7 @@ fuzz_target!(|input: &[u8]| {
     if let Ok(message) = Submission::decode(input) {
         assert_eq!(message.encode(), input);
     }
-    if let Ok(message) = Verdict::decode(input) {
+    if let Ok(message) = MailVerdict::decode(input) {
         assert_eq!(message.encode(), input);
     }
     if let Ok(message) = MailPolicy::decode(input) {

@@ -187,16 +187,13 @@ pub async fn follow(
     monitor: &Monitor,
 ) -> Result<(Stage, Duration), MonitorError> {
     let mut changes = None;
+    let wait = |seconds: u32| Duration::from_secs(seconds.into());
     loop {
         let message = monitor.receive().await?;
         let mut descriptors = message.descriptors.into_iter();
         match message.content {
-            ToFront::Drain { seconds } => {
-                return Ok((Stage::Ending, Duration::from_secs(seconds.into())));
-            }
-            ToFront::Leave { seconds } => {
-                return Ok((Stage::HandedOver, Duration::from_secs(seconds.into())));
-            }
+            ToFront::Drain { seconds } => return Ok((Stage::Ending, wait(seconds))),
+            ToFront::Leave { seconds } => return Ok((Stage::HandedOver, wait(seconds))),
             ToFront::Trial(sites) => front.sites.try_out(sites),
             ToFront::Settings(settings) => {
                 front.logs.set_level(Level::from_number(settings.log_level));
@@ -219,20 +216,15 @@ pub async fn follow(
             }
             // The monitor may speak of a site that was released a moment ago.
             ToFront::Keeper { site, pid } => {
-                if let Some(site) = front.sites.by_id(site)
-                    && let (Some(socket), Some(stderr)) = (descriptors.next(), descriptors.next())
-                {
-                    let keeper = Rc::new(Keeper::new(socket, pid)?);
-                    site.up(Rc::clone(&keeper));
-                    site.spawn(keeper::run(Rc::clone(&site), keeper, stderr));
-                }
+                let descriptors = (descriptors.next(), descriptors.next());
+                begin_keeper(front.sites.by_id(site), pid, descriptors)?;
             }
             ToFront::SiteLogs { site } => {
                 if let Some(site) = front.sites.by_id(site)
                     && let (Some(access), Some(error)) = (descriptors.next(), descriptors.next())
                 {
-                    let (access, error) = (access.into(), error.into());
-                    front.logs.set_site_files(&site.log, access, error);
+                    let files = &front.logs;
+                    files.set_site_files(&site.log, access.into(), error.into());
                 }
             }
             ToFront::JobsLog { site } => {
@@ -261,6 +253,19 @@ pub async fn follow(
             }
         }
     }
+}
+
+fn begin_keeper(
+    site: Option<Rc<Site>>,
+    pid: u32,
+    descriptors: (Option<OwnedFd>, Option<OwnedFd>),
+) -> Result<(), MonitorError> {
+    if let (Some(site), (Some(socket), Some(stderr))) = (site, descriptors) {
+        let keeper = Rc::new(Keeper::new(socket, pid)?);
+        site.up(Rc::clone(&keeper));
+        site.spawn(keeper::run(Rc::clone(&site), keeper, stderr));
+    }
+    Ok(())
 }
 
 /// Write what the kernel did at one of the site's bounds into its error log, with what to do.
