@@ -10,11 +10,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use hostel_e2e::{Connection, Instance, Request, Response, Site, User, programs, wait_until};
+use hostel_e2e::{
+    Connection, Instance, MailServer, Request, Response, Site, User, patience, programs, wait_until,
+};
 
 const RELOADS: u32 = 50;
 const ADDED: usize = 100;
 const UPGRADES: u32 = 5;
+/// A start of a helper, of its jobs, a delivery.
+const SOON: Duration = Duration::from_secs(20);
 /// Sites of the hundred that come and go together.
 const AT_ONCE: usize = 10;
 
@@ -398,5 +402,65 @@ fn nobody_but_root_may_ask() {
     assert!(mode.is_ok_and(|status| status.success()));
     for user in [User::One.name(), "hostel", "nobody"] {
         assert_eq!(ask(user), "closed", "{user}");
+    }
+}
+
+#[test]
+fn an_upgrade_replaces_the_mail_broker_and_the_jobs_and_loses_no_mail() {
+    let mut mail = MailServer::new("upgrade");
+    mail.start();
+    let send = "<?php echo mail('to@example.test', $_GET['subject'], 'text') ? 'sent' : 'failed';";
+    let jobs = "[[daemon]]\nname = 'work'\ncommand = 'sleep 1000'\n";
+    let instance = Instance::new("upgrade-helpers")
+        .settings(&mail.settings())
+        .site(
+            Site::new("a", User::One)
+                .file("public/send.php", send)
+                .toml(jobs),
+        )
+        .start();
+    let pids = |program: &str| -> Vec<u32> {
+        let found = instance.running(program);
+        found.iter().map(|process| process.pid).collect()
+    };
+    let daemons = || pids("sleep");
+    assert!(wait_until(patience(SOON), || daemons().len() == 1));
+    let before = (pids("hostel-mail"), pids("hostel-jobs"), daemons());
+    for number in 0..3 {
+        let target = format!("/send.php?subject=mail-{number}");
+        assert_eq!(instance.get("a.test", &target).text(), "sent");
+        done(&instance, &["upgrade"]);
+        let target = format!("/send.php?subject=more-{number}");
+        assert_eq!(instance.get("a.test", &target).text(), "sent");
+    }
+    let is_replaced = wait_until(patience(SOON), || {
+        let now = (pids("hostel-mail"), pids("hostel-jobs"), daemons());
+        now.0.len() == 1
+            && now.1.len() == 1
+            && now.2.len() == 1
+            && now.0 != before.0
+            && now.1 != before.1
+            && now.2 != before.2
+    });
+    let (mails, helpers, left) = (pids("hostel-mail"), pids("hostel-jobs"), daemons());
+    assert!(
+        is_replaced,
+        "{before:?}: {mails:?} {helpers:?} {left:?}\n{}",
+        instance.logs()
+    );
+    let arrived = |subject: &str| {
+        let line = format!("Subject: {subject}");
+        let mails = mail.mails();
+        mails
+            .iter()
+            .filter(|mail| mail.head().contains(&line))
+            .count()
+    };
+    for number in 0..3 {
+        for subject in [format!("mail-{number}"), format!("more-{number}")] {
+            let came = wait_until(patience(SOON), || arrived(&subject) > 0);
+            assert!(came, "{subject} has not arrived\n{}", instance.logs());
+            assert_eq!(arrived(&subject), 1, "{subject} has arrived twice");
+        }
     }
 }

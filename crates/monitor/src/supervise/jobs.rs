@@ -120,6 +120,13 @@ impl Monitor {
         }
     }
 
+    /// Before another program goes on, which starts the next one: what runs of its jobs is ended with it.
+    pub(super) fn abandon_jobs(&mut self) {
+        if let Some(helper) = self.jobs.helper.take() {
+            helper.abandon(DISMISSED_WITHIN);
+        }
+    }
+
     /// At the end: it has been told to stop, and ends when its jobs have.
     pub(super) fn dismiss_jobs(&mut self) {
         if let Some(helper) = self.jobs.helper.take() {

@@ -158,16 +158,21 @@ impl Monitor {
         Ok(())
     }
 
-    /// At the end: what it does at the moment is finished, for a bounded time.
+    /// At the end, and before another program goes on: what it does at the moment is finished, for a bounded time. Two brokers must
+    /// not deliver from one queue.
     pub(super) fn dismiss_mail(&mut self) {
         if let Some(broker) = self.mail.broker.take() {
             drop(broker.socket);
             let mut polled = [PollFd::new(&broker.child.pidfd, PollFlags::IN)];
-            // What does not end now is killed with this process.
-            let _ = wait(&mut polled, Some(Instant::now() + DISMISSED_WITHIN));
+            for limit in [DISMISSED_WITHIN, KILLED_WITHIN] {
+                let _ = wait(&mut polled, Some(Instant::now() + limit));
+                broker.child.kill();
+            }
+            let _ = broker.child.ended();
         }
     }
 }
 
 /// More than the broker takes to finish.
 const DISMISSED_WITHIN: Duration = Duration::from_secs(5);
+const KILLED_WITHIN: Duration = Duration::from_secs(1);
