@@ -419,7 +419,7 @@ fn an_upgrade_replaces_the_mail_broker_and_the_jobs_and_loses_no_mail() {
                 .toml(jobs),
         )
         .start();
-    let pids = |program: &str| -> Vec<u32> {
+    let pids = |program: &str| -> Vec<i32> {
         let found = instance.running(program);
         found.iter().map(|process| process.pid).collect()
     };
