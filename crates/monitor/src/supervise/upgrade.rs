@@ -105,14 +105,16 @@ impl Monitor {
     /// Become the new program. The firewall is killed without a word, so that its rules stay; the next one goes on with them. Mail that
     /// waits, and the times of jobs, are on the disk.
     fn become_new(&mut self) {
+        if self.front.is_some() {
+            self.log
+                .information(format_args!("upgrade: going on as the new program"));
+            self.abandon_jobs();
+            self.dismiss_mail();
+            self.firewall.abandon();
+        }
         let Some(front) = &self.front else {
             return self.refuse_upgrade("the front has died meanwhile");
         };
-        self.log
-            .information(format_args!("upgrade: going on as the new program"));
-        self.abandon_jobs();
-        self.dismiss_mail();
-        self.firewall.abandon();
         let mut descriptors = vec![self.status.as_fd()];
         descriptors.extend(self.control.handed_on());
         descriptors.extend(self.listeners.iter().map(|one| one.as_fd()));
