@@ -115,7 +115,7 @@ fn without_table(instance: &Instance, body: impl FnOnce()) {
     held.0.signal(Signal::STOP);
     let table = table_of(instance);
     // The table is there before what differs between sites is in it.
-    let told = || instance.logs().matches("put in force again").count();
+    let told = || instance.logs().matches("they are in force again").count();
     let before = told();
     run(&format!("nft delete table inet {table}"));
     body();
@@ -448,11 +448,10 @@ fn the_table_comes_and_goes_with_the_server() {
         // Whoever empties all of nftables does not mean this table.
         run("nft flush ruleset");
         assert!(waits(1), "{}", instance.logs());
-        assert!(
-            instance.logs().contains("somebody has removed the rules"),
-            "{}",
-            instance.logs()
-        );
+        let is_told = wait_until(patience(Duration::from_secs(5)), || {
+            instance.logs().contains("somebody has removed the rules")
+        });
+        assert!(is_told, "{}", instance.logs());
         // A firewall that dies leaves its rules, and another one takes over.
         let table = table_of(&instance);
         let firewall = instance.running("hostel-firewall").remove(0);

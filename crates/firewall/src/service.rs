@@ -226,8 +226,12 @@ impl Service {
             .is_some_and(|wanted| wanted.is_in_force);
         if is_in_force && matches!(self.rules.is_there(), Ok(false)) {
             self.rules.forget();
-            self.tell("somebody has removed the rules; they are put in force again".to_owned())?;
             self.apply(now)?;
+            let is_back = |wanted: &Wanted| wanted.retry.is_none();
+            self.tell(match self.wanted.as_ref().is_some_and(is_back) {
+                true => "somebody has removed the rules; they are in force again".to_owned(),
+                false => "somebody has removed the rules, and they are not back yet".to_owned(),
+            })?;
         }
         Ok(())
     }
