@@ -185,7 +185,7 @@ fn left(instance: &Instance) -> Vec<String> {
             if name.contains("prove")
                 || path.starts_with(instance.path("run"))
                     && name.ends_with(".sock")
-                    && name != "status.sock"
+                    && !["status.sock", "control.sock"].contains(&name.as_str())
             {
                 left.push(path.display().to_string());
             } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {

@@ -167,6 +167,7 @@ fn nothing_of_another_site_or_of_the_server_can_be_reached() {
         below("etc/sites.d/b.toml"),
         below("run"),
         below("run/status.sock"),
+        below("run/control.sock"),
         below("run/view"),
         PathBuf::from("/etc/shadow"),
         PathBuf::from("/root"),
