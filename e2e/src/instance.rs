@@ -424,19 +424,22 @@ pub fn programs() -> PathBuf {
     }
 }
 
+/// The programs that a server needs beside each other.
+pub const PROGRAMS: [&str; 10] = [
+    "hostel",
+    "hostel-monitor",
+    "hostel-firewall",
+    "hostel-resolver",
+    "hostel-jobs",
+    "hostel-front",
+    "hostel-keeper",
+    "hostel-php",
+    "hostel-mail",
+    "hostel-sendmail",
+];
+
 fn check_programs(directory: &Path) {
-    for name in [
-        "hostel",
-        "hostel-monitor",
-        "hostel-firewall",
-        "hostel-resolver",
-        "hostel-jobs",
-        "hostel-front",
-        "hostel-keeper",
-        "hostel-php",
-        "hostel-mail",
-        "hostel-sendmail",
-    ] {
+    for name in PROGRAMS {
         let path = directory.join(name);
         assert!(
             path.exists(),

@@ -46,7 +46,7 @@ pub mod user;
 pub use browser::{Browser, Part, encode, multipart};
 pub use control_group::{CONTROL_GROUPS, has_control_groups};
 pub use http::{Connection, Framing, Request, Response};
-pub use instance::{Instance, Leftovers, free_port, programs};
+pub use instance::{Instance, Leftovers, PROGRAMS, free_port, programs};
 pub use load::Load;
 pub use mail_server::{Mail, MailServer};
 pub use peer::Peer;

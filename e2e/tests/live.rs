@@ -11,7 +11,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use hostel_e2e::{
-    Connection, Instance, MailServer, Request, Response, Site, User, patience, programs, wait_until,
+    Connection, Instance, MailServer, PROGRAMS, Request, Response, Site, User, patience, programs,
+    wait_until,
 };
 
 const RELOADS: u32 = 50;
@@ -314,15 +315,7 @@ fn own_programs(name: &str) -> PathBuf {
         std::process::id()
     ));
     fs::create_dir_all(&directory).expect("/srv");
-    for program in [
-        "hostel",
-        "hostel-monitor",
-        "hostel-firewall",
-        "hostel-resolver",
-        "hostel-front",
-        "hostel-keeper",
-        "hostel-php",
-    ] {
+    for program in PROGRAMS {
         fs::copy(programs().join(program), directory.join(program)).expect("built programs");
     }
     directory
