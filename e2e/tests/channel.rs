@@ -143,18 +143,7 @@ impl Programs {
         let path = format!("/srv/hostel-test-{}-programs-{number}", std::process::id());
         let path = PathBuf::from(path);
         fs::create_dir_all(&path).expect("/srv can be written by root");
-        for program in [
-            "hostel",
-            "hostel-monitor",
-            "hostel-firewall",
-            "hostel-resolver",
-            "hostel-jobs",
-            "hostel-front",
-            "hostel-keeper",
-            "hostel-php",
-            "hostel-mail",
-            "hostel-sendmail",
-        ] {
+        for program in hostel_e2e::PROGRAMS {
             let from = if program == name {
                 PathBuf::from(env!("CARGO_BIN_EXE_hostile"))
             } else {

@@ -448,18 +448,7 @@ fn programs_beneath_a_closed_directory_work() {
     let programs = closed.0.join("clone/target/release");
     fs::create_dir_all(&programs).expect("/root");
     fs::set_permissions(&closed.0, fs::Permissions::from_mode(0o700)).expect("/root");
-    for name in [
-        "hostel",
-        "hostel-monitor",
-        "hostel-firewall",
-        "hostel-resolver",
-        "hostel-jobs",
-        "hostel-front",
-        "hostel-keeper",
-        "hostel-php",
-        "hostel-mail",
-        "hostel-sendmail",
-    ] {
+    for name in hostel_e2e::PROGRAMS {
         copy_program(&hostel_e2e::programs().join(name), &programs.join(name));
     }
     let mut instance = Instance::new("closed")

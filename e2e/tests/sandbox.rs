@@ -227,18 +227,7 @@ fn what_nobody_needs_is_denied() {
 /// Only tests leave layers out, in programs that were built for it.
 #[test]
 fn no_shipped_program_knows_how_to_leave_a_layer_out() {
-    for name in [
-        "hostel",
-        "hostel-monitor",
-        "hostel-firewall",
-        "hostel-resolver",
-        "hostel-jobs",
-        "hostel-front",
-        "hostel-keeper",
-        "hostel-php",
-        "hostel-mail",
-        "hostel-sendmail",
-    ] {
+    for name in hostel_e2e::PROGRAMS {
         let program = fs::read(programs().join(name)).expect("the program");
         let word = b"HOSTEL_WITHOUT";
         assert!(

@@ -100,7 +100,7 @@ fn finish(name: &str, outcome: Result<u8, CommandError>) -> ExitCode {
     match outcome {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            let text = output::with_causes(&error);
+            let text = hostel_sys::causes::with_causes(&error);
             output::error(&format!("hostel {name}: {text}"));
             ExitCode::from(FAILED)
         }

@@ -14,12 +14,11 @@ use hostel_config::{Server, Site};
 use hostel_monitor::directories::Directories;
 use hostel_monitor::launch::{Difference, Launched, Programs};
 use hostel_monitor::resources::Resources;
+use hostel_sys::causes::with_causes;
 use hostel_sys::{child, fdpass};
 use hostel_wire::limits::MESSAGE_BYTES_MAX;
 use hostel_wire::monitor_keeper::{SiteSettings, ToKeeper};
 use hostel_wire::view;
-
-use crate::output::with_causes;
 
 /// What is needed to start sandboxes.
 pub(crate) struct Inside {

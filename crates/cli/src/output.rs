@@ -66,17 +66,6 @@ pub(crate) fn table(rows: &[Vec<String>]) {
     }
 }
 
-/// An error with all that it comes from, in one line.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text = format!("{text}: {source}");
-        cause = source.source();
-    }
-    text
-}
-
 fn ignore_closed(result: io::Result<()>) {
     // There is nobody left to tell.
     drop(result);

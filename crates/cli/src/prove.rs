@@ -37,11 +37,12 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use hostel_config::Site;
+use hostel_sys::causes::with_causes;
 use hostel_sys::cred::Uid;
 #[cfg(not(feature = "controls"))]
 use hostel_sys::layers::Layers;
 
-use crate::output::{self, with_causes};
+use crate::output;
 use attack::Attack;
 use canaries::ServerCanaries;
 use ground::{Ground, GroundError};

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use hostel_firewall::in_force::{ApplyError, InForce, Network};
 use hostel_firewall::names::{Names, Outcome};
 use hostel_firewall::{Table, elements, nameservers};
+use hostel_sys::causes::with_causes;
 use hostel_sys::fdpass::{receive, send};
 use hostel_sys::signal::Signals;
 use hostel_sys::wait::wait;
@@ -396,16 +397,6 @@ impl Service {
 fn nameservers() -> Vec<IpAddr> {
     // Without the file the C library asks this host, as with an empty one.
     nameservers::of(&fs::read_to_string("/etc/resolv.conf").unwrap_or_default())
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text = format!("{text}: {source}");
-        cause = source.source();
-    }
-    text
 }
 
 /// After something failed.

@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     match start().and_then(|service| Ok(service.run()?)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let text = format!("hostel-jobs: {}\n", service::with_causes(&error));
+            let text = format!("hostel-jobs: {}\n", hostel_sys::causes::with_causes(&error));
             // Nobody is left to be told of a failure.
             let _ = rustix::io::write(io::stderr(), text.as_bytes());
             ExitCode::FAILURE

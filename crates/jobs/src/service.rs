@@ -15,6 +15,7 @@ use hostel_config::{Loader, Server, Site, SystemUsers};
 use hostel_monitor::directories::Directories;
 use hostel_monitor::launch::Programs;
 use hostel_monitor::resources::Resources;
+use hostel_sys::causes::with_causes;
 use hostel_sys::clock;
 use hostel_sys::fdpass::{receive, send};
 use hostel_sys::secure::SecureError;
@@ -435,16 +436,6 @@ fn now() -> Now {
         wall: i64::try_from(wall).unwrap_or(i64::MAX),
         at: Instant::now(),
     }
-}
-
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text = format!("{text}: {source}");
-        cause = source.source();
-    }
-    text
 }
 
 /// Sandboxes that are started before ends and messages are looked at: each takes some milliseconds.

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use hostel_sys::causes::with_causes;
 use hostel_wire::monitor_mail::{Relay, Security};
 use lettre::Address;
 use lettre::transport::smtp::Error;
@@ -86,7 +87,7 @@ impl Server {
         let connected = tokio::time::timeout(BEGIN_WITHIN, self.connect()).await;
         let mut connection = connected
             .map_err(|_| Unusable(format!("no answer within {BEGIN_WITHIN:?}")))?
-            .map_err(|error| Unusable(causes(&error)))?;
+            .map_err(|error| Unusable(with_causes(&error)))?;
         let sent = tokio::time::timeout(MESSAGE_WITHIN, transact(&mut connection, envelope, text));
         let outcomes = match sent.await {
             Ok(outcomes) => outcomes,
@@ -185,19 +186,9 @@ fn all(envelope: &Envelope, outcome: &Outcome) -> Vec<Outcome> {
 /// An error that is no answer of the server's may be gone the next time.
 fn outcome(error: &Error) -> Outcome {
     match error.is_permanent() {
-        true => Outcome::Failed(causes(error)),
-        false => Outcome::Deferred(causes(error)),
+        true => Outcome::Failed(with_causes(error)),
+        false => Outcome::Deferred(with_causes(error)),
     }
-}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(20);

@@ -4,7 +4,6 @@
 //! lines. Texts hold paths and names from the configuration, so control characters are escaped. Only the console sees what
 //! happens before there is a log.
 
-use std::error::Error;
 use std::fmt;
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -73,17 +72,6 @@ impl Log {
 pub(crate) fn say(text: &str) {
     // If nobody listens there is nobody to tell.
     let _ = writeln!(std::io::stderr(), "{text}");
-}
-
-/// An error and what caused it, in one line.
-pub(crate) fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text = format!("{text}: {source}");
-        cause = source.source();
-    }
-    text
 }
 
 fn line(level: &str, text: &str) -> String {

@@ -43,7 +43,10 @@ fn main() -> ExitCode {
     match start::start().and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            log::say(&format!("hostel-monitor: {}", log::with_causes(&error)));
+            log::say(&format!(
+                "hostel-monitor: {}",
+                hostel_sys::causes::with_causes(&error)
+            ));
             ExitCode::FAILURE
         }
     }

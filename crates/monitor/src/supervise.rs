@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use hostel_config::{Loader, Server};
+use hostel_sys::causes::with_causes;
 use hostel_sys::helper::Helper;
 use hostel_sys::signal::Signals;
 use hostel_sys::wait::wait;
@@ -24,7 +25,7 @@ use rustix::process::Signal;
 
 use crate::control::Control;
 use crate::front::Front;
-use crate::log::{Log, with_causes};
+use crate::log::Log;
 use crate::notify::Notify;
 use crate::requests::Phase;
 use crate::sites::Sites;

@@ -14,6 +14,7 @@ use hostel_config::{Loader, Server, SystemUsers};
 use hostel_monitor::directories::Directories;
 use hostel_monitor::launch::{Launched, Programs};
 use hostel_monitor::resources::Resources;
+use hostel_sys::causes::with_causes;
 use hostel_sys::spawn::Child;
 use hostel_sys::watch::Bound;
 use hostel_sys::{fdpass, wait};
@@ -23,7 +24,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use crate::control::Control;
 use crate::front::Front;
-use crate::log::{say, with_causes};
+use crate::log::say;
 use crate::sites::{Sandbox, Sites};
 use crate::start::StartError;
 

@@ -3,6 +3,7 @@
 //! - [`back_off`]: how soon something may be started again; monitor, firewall.
 //! - [`beneath`]: look at a path, judge it, read the same inode; monitor, keeper, worker.
 //! - [`capabilities`]: what the monitor keeps of root's; monitor, command line.
+//! - [`causes`]: an error with all that it comes from; every program that tells one.
 //! - [`cgroup`]: control groups, a site's bounds and what it uses; monitor, command line.
 //! - [`child`]: start a program, take over its descriptors; keeper, and every program that is given descriptors.
 //! - [`clock`]: the time of day as logs have it; monitor.
@@ -39,6 +40,7 @@ mod accounts;
 pub mod back_off;
 pub mod beneath;
 pub mod capabilities;
+pub mod causes;
 pub mod cgroup;
 pub mod child;
 pub mod clock;

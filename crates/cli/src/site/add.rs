@@ -22,18 +22,10 @@ pub(super) fn add(config: &Path, options: &Add, report: &mut Report) -> Result<(
     let home = home(&options.place)?;
     let settings = Settings {
         domains: &options.domains,
-        user: options
-            .place
-            .user
-            .as_deref()
-            .filter(|user| *user != options.name),
-        share_user: is_shared(&host, &options.name, &user, &options.place),
-        home: home
-            .as_deref()
-            .filter(|home| !is_default_home(home, &options.name)),
         root: options.root.as_deref(),
         php_value: &options.php_value,
         php_admin_value: &options.php_admin_value,
+        ..identity(&host, (&options.name, &user), &options.place, &home)
     };
     let text = file::new(&settings)?;
     let expected = expected(
@@ -56,16 +48,7 @@ pub(super) fn clone(config: &Path, options: &Clone, report: &mut Report) -> Resu
     let home = home(&options.place)?;
     let settings = Settings {
         domains: &options.domains,
-        user: options
-            .place
-            .user
-            .as_deref()
-            .filter(|user| *user != options.name),
-        share_user: is_shared(&host, &options.name, &user, &options.place),
-        home: home
-            .as_deref()
-            .filter(|home| !is_default_home(home, &options.name)),
-        ..Settings::default()
+        ..identity(&host, (&options.name, &user), &options.place, &home)
     };
     let text = file::copy(&text, &original.home, &settings)?;
     let expected = expected(
@@ -215,6 +198,21 @@ fn load(config: &Path, name: &str, place: &Place) -> Result<(Host, String), Trou
 }
 
 /// Whether the user is another site's, named on purpose.
+/// What a file says of whom its site runs as and where, of a site of this name and user.
+fn identity<'o>(
+    host: &Host,
+    (name, user): (&str, &str),
+    place: &'o Place,
+    home: &'o Option<String>,
+) -> Settings<'o> {
+    Settings {
+        user: place.user.as_deref().filter(|user| *user != name),
+        share_user: is_shared(host, name, user, place),
+        home: home.as_deref().filter(|home| !is_default_home(home, name)),
+        ..Settings::default()
+    }
+}
+
 fn is_shared(host: &Host, name: &str, user: &str, place: &Place) -> bool {
     let mut sites = host.server.sites.iter();
     place.user.is_some() && sites.any(|site| site.user.name == user && site.name != name)

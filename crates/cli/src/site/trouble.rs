@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use crate::output::with_causes;
+use hostel_sys::causes::with_causes;
 
 /// What was tried, on what, why it failed, and what to do. Nobody but a person decides anything by it, so it is text.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use hostel_config::Site;
+use hostel_sys::causes::with_causes;
 use hostel_sys::spawn::Progress;
 use hostel_wire::front_monitor::{Down, FrontSettings, Opened, SiteId, ToFront, ToMonitor};
 use hostel_wire::monitor_jobs::ToJobs;
@@ -11,7 +12,7 @@ use hostel_wire::monitor_jobs::ToJobs;
 use super::reload::PHP_FAILED;
 use super::{END_WITHIN, Fatal, Monitor};
 use crate::front::{Front, FrontError};
-use crate::log::{say, with_causes};
+use crate::log::say;
 use crate::requests::{Known, Phase, Verdict, judge};
 use crate::sites::milliseconds;
 

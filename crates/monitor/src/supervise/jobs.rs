@@ -7,12 +7,12 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use hostel_sys::back_off::BackOff;
+use hostel_sys::causes::with_causes;
 use hostel_sys::helper::Helper;
 use hostel_wire::front_monitor::{SiteId, ToFront};
 use hostel_wire::monitor_jobs::{FromJobs, ToJobs};
 
 use super::{Monitor, STOP_LIMIT};
-use crate::log::with_causes;
 use crate::requests::Phase;
 
 /// The helper, running or not.

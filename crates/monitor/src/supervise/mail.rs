@@ -8,6 +8,7 @@ use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use hostel_sys::causes::with_causes;
 use hostel_sys::fdpass::send;
 use hostel_sys::spawn::{Child, Progress};
 use hostel_sys::wait::wait;
@@ -16,7 +17,6 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::{Fatal, Monitor};
-use crate::log::with_causes;
 use crate::requests::Phase;
 use hostel_sys::back_off::BackOff;
 

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use hostel_monitor::launch::LaunchError;
+use hostel_sys::causes::with_causes;
 use hostel_sys::fdpass::message_pair;
 use hostel_sys::signal::Ending;
 use hostel_sys::spawn::Progress;
@@ -11,7 +12,6 @@ use hostel_wire::front_monitor::{Down, Notice, SiteId, ToFront};
 
 use super::front::front_of;
 use super::{Fatal, Monitor, STOP_LIMIT};
-use crate::log::with_causes;
 use crate::sites::Sandbox;
 
 impl Monitor {

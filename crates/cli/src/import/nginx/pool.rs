@@ -29,20 +29,8 @@ impl Reading<'_, '_> {
             return;
         }
         self.pool = Some(address.clone());
-        if let Some(number) = self.pools.listening(&address) {
-            self.ledger.carried(
-                place,
-                "user and PHP settings of the pool that listens there",
-            );
-            self.pools.apply(number, &mut self.draft, self.ledger);
-        } else if self.pools.were_given {
-            self.ledger.not_supported(
-                place,
-                "no pool that was read listens there; the site gets a user of its own",
-            );
-        } else {
-            self.ledger.not_supported(place, "which user this is, a pool's file says: give it by --php-fpm; the site gets a user of its own");
-        }
+        self.pools
+            .join(&address, place, &mut self.draft, self.ledger);
     }
 
     pub(crate) fn parameter(&mut self, directive: &Directive) {

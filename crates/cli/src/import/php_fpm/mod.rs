@@ -21,7 +21,7 @@ pub(crate) struct Pools {
     /// By the address that they listen on, in one form.
     by_listener: BTreeMap<String, usize>,
     /// Whether any file of pools was named.
-    pub(crate) were_given: bool,
+    were_given: bool,
 }
 
 #[derive(Debug)]
@@ -133,13 +133,37 @@ impl Pools {
         pool.entries.push(entry);
     }
 
+    /// Give a site what the pool says that its web server hands scripts to, at the place that names the address.
+    pub(crate) fn join(
+        &mut self,
+        address: &str,
+        place: &Place,
+        draft: &mut Draft,
+        ledger: &mut Ledger,
+    ) {
+        if let Some(number) = self.listening(address) {
+            ledger.carried(
+                place,
+                "user and PHP settings of the pool that listens there",
+            );
+            self.apply(number, draft, ledger);
+        } else if self.were_given {
+            ledger.not_supported(
+                place,
+                "no pool that was read listens there; the site gets a user of its own",
+            );
+        } else {
+            ledger.not_supported(place, "which user this is, a pool's file says: give it by --php-fpm; the site gets a user of its own");
+        }
+    }
+
     /// The pool that listens there, as a web server names it: `unix:/run/x.sock`, `127.0.0.1:9000`.
-    pub(crate) fn listening(&self, address: &str) -> Option<usize> {
+    fn listening(&self, address: &str) -> Option<usize> {
         self.by_listener.get(&listener(address, "/")).copied()
     }
 
     /// What a pool says of the site that it runs.
-    pub(crate) fn apply(&mut self, number: usize, draft: &mut Draft, ledger: &mut Ledger) {
+    fn apply(&mut self, number: usize, draft: &mut Draft, ledger: &mut Ledger) {
         let Some(pool) = self.pools.get_mut(number) else {
             return;
         };
