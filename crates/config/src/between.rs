@@ -80,6 +80,19 @@ fn users(server: &Server, sites: &[Rc<CheckedSite>], errors: &mut Vec<Error>) {
                 fault.hint("give the site a user of its own"),
             ));
         }
+        if let Some(backup) = &server.backup
+            && (user.uid == backup.user.uid || user.gid == backup.user.gid)
+        {
+            let fault = Fault::new(format!(
+                "a site cannot run as '{}': it has the user or the group of backups ('{}')",
+                user.name, backup.user.name
+            ));
+            errors.push(at(
+                checked,
+                line,
+                fault.hint("give the site a user of its own"),
+            ));
+        }
         if let Some(mail) = &server.mail
             && (user.uid == mail.user.uid || user.gid == mail.user.gid)
         {

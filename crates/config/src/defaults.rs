@@ -66,6 +66,10 @@ pub(crate) const TEMPORARY_BYTES_MAX: &str = "2G";
 pub(crate) const LOG_BYTES_MAX: &str = "1G";
 /// The process that speaks to the mail server has a user of its own, which the set-up creates.
 pub(crate) const MAIL_USER: &str = "hostel-mail";
+/// The process that speaks to a backup's repository has a user of its own, which the set-up creates.
+pub(crate) const BACKUP_USER: &str = "hostel-backup";
+/// Beside hostel.toml.
+pub(crate) const BACKUP_PASSWORD: &str = "backup.password";
 /// Where mail is taken without a port being named.
 pub(crate) const SMTP_PORT: u16 = 25;
 /// A shop's orders and a forum's notices; a spammer has sent little when it is noticed.

@@ -6,12 +6,13 @@
 //!
 //! - `files`: which files are read, and which are refused.
 //! - `raw`: what may be written; its doc comments are the reference manual. `read` turns TOML into it.
-//! - `check`: files → table, by way of `server`, `mail`, `site` and `between` (what two sites may not share); `names`, `paths`, `php`
+//! - `check`: files → table, by way of `server`, `backup`, `mail`, `site` and `between` (what two sites may not share); `names`, `paths`, `php`
 //!   and `users` know single values, `passwd` the system's users.
 //! - [`table`]: the result. [`jobs`] and [`calendar`]: what runs beside the web, and when.
 
 #![forbid(unsafe_code)]
 
+pub mod backup;
 mod between;
 pub mod calendar;
 mod check;
@@ -34,6 +35,7 @@ mod site;
 pub mod table;
 mod users;
 
+pub use backup::Backup;
 pub use between::warnings;
 pub use check::{Loader, check_site_name, load, load_changed, read_text, run_directory};
 pub use disk::{QUOTA_HINT, disk_warnings};

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use crate::errors::Report;
-use crate::read::{At, Document, RawEgress, RawEntries, RawMail, RawPhp, RawSize};
+use crate::read::{At, Document, RawEgress, RawEntries, RawEntry, RawMail, RawPhp, RawSize};
 
 /// A key, for the manual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +92,12 @@ keys! {
     /// cannot read; `domain`, the name by which this host introduces itself, by default the host's name; `user`, the system user of the
     /// process that does it, by default `"hostel-mail"`. See mail.md.
     mail: RawMail = "(none)";
+    /// The table `[backup]`: where `hostel backup` puts sites. `to`, a repository as restic names it (`"/mnt/disk/backups"`,
+    /// `"sftp:user@host:/backups"`, `"rest:https://host/"`, `"s3:https://host/bucket"`; required); `password_file`, by default `"backup.password"` beside this
+    /// file; `environment_file`, lines `NAME=VALUE` with what a remote repository wants to know; `sftp_command`, which is run for `sftp:` in
+    /// place of restic's own; `user`, the system user as which restic runs, by default `"hostel-backup"`; `keep_last`, `keep_hourly`, `keep_daily`, `keep_weekly`,
+    /// `keep_monthly`, `keep_yearly`, how many backups of each site are kept, as restic counts them (without any: all). See backup.md.
+    backup: RawEntry = "(none)";
 }
 
 keys! {

@@ -186,23 +186,29 @@ impl Kind for RawEntries {
     const WHAT: &'static str = "a list of tables, each begun by its name in [[ ]]";
     fn from_toml(value: &DeValue<'_>, line_of: &dyn Fn(Range<usize>) -> u32) -> Option<Self> {
         let entry = |item: &toml::Spanned<DeValue<'_>>| {
-            let table = item.get_ref().as_table()?;
-            let field = |(key, value): (
-                &toml::Spanned<std::borrow::Cow<'_, str>>,
-                &toml::Spanned<DeValue<'_>>,
-            )| RawField {
-                key: key.get_ref().to_string(),
-                line: line_of(key.span()),
-                text: value.get_ref().as_str().map(str::to_owned),
-                number: i64::from_toml(value.get_ref(), line_of),
-            };
-            Some(RawEntry {
-                line: line_of(item.span()),
-                fields: table.iter().map(field).collect(),
-            })
+            let mut entry = RawEntry::from_toml(item.get_ref(), line_of)?;
+            entry.line = line_of(item.span());
+            Some(entry)
         };
         let entries = value.as_array()?.iter().map(entry);
         entries.collect::<Option<Vec<_>>>().map(Self)
+    }
+}
+
+/// A table by itself begins where its key stands, which is not known here.
+impl Kind for RawEntry {
+    const WHAT: &'static str = "a table";
+    fn from_toml(value: &DeValue<'_>, line_of: &dyn Fn(Range<usize>) -> u32) -> Option<Self> {
+        let fields = value.as_table()?.iter().map(|(key, value)| RawField {
+            key: key.get_ref().to_string(),
+            line: line_of(key.span()),
+            text: value.get_ref().as_str().map(str::to_owned),
+            number: i64::from_toml(value.get_ref(), line_of),
+        });
+        Some(Self {
+            line: 0,
+            fields: fields.collect(),
+        })
     }
 }
 

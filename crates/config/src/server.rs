@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use hostel_wire::limits;
 
+use crate::backup;
 use crate::check::{at_most, fine};
 use crate::defaults;
 use crate::egress;
@@ -80,6 +81,9 @@ pub(crate) fn check(
         mail: raw
             .mail
             .and_then(|given| mail::check(given, base, look_up, report)),
+        backup: raw
+            .backup
+            .and_then(|given| backup::check(given, base, look_up, report)),
         sites: Vec::new(),
         jobs: Vec::new(),
     })

@@ -11,6 +11,7 @@ use hostel_wire::egress::{Egress, Policy, SiteEgress};
 use hostel_wire::monitor_keeper::PhpValue;
 use hostel_wire::monitor_mail::{MailPolicy, MailSite, Relay};
 
+use crate::backup::Backup;
 use crate::jobs::SiteJobs;
 
 /// A whole instance.
@@ -40,6 +41,8 @@ pub struct Server {
     pub open_ports: Vec<u16>,
     /// Where sites' mail goes; `None`: they cannot send any.
     pub mail: Option<Mail>,
+    /// Where backups go; `None`: nowhere by themselves.
+    pub backup: Option<Backup>,
     /// By name. No two share a name, a domain or, unless both say so, a user; no home lies within another one.
     pub sites: Vec<Rc<Site>>,
     /// What runs beside the web, of the sites that have such. Apart from them: a change of it is no change of a site.

@@ -156,6 +156,7 @@ mod tests {
             gid_min: 100,
             open_ports: Vec::new(),
             mail: None,
+            backup: None,
             sites: sites.into_iter().map(Rc::new).collect(),
             jobs: Vec::new(),
         }
