@@ -60,6 +60,15 @@ pub(crate) enum Command {
         #[arg(long)]
         project: Option<u32>,
     },
+    /// Keep sites in a repository of backups: files, databases and settings, encrypted, and only what is new
+    ///
+    /// Needs root; the server may run or not, and goes on meanwhile. A site's files are packed and its databases dumped as the site's user, in a
+    /// sandbox; restic, which speaks to the repository, runs as a user of its own. What was interrupted does not count, and the
+    /// next run does it anew. See backup.md.
+    #[command(
+        after_help = "Such as: hostel backup init --to /mnt/disk/backups; hostel backup --all"
+    )]
+    Backup(crate::backup::options::Options),
     /// Read the configuration and list every error, and what this machine lacks
     ///
     /// Changes nothing. Each error is told with its file and line and, where there is one, a hint. Ends with status 1 if
@@ -118,6 +127,12 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Bring a site back from a backup: in its place, on a new host, or as another site for a trial
+    ///
+    /// Needs root; the server may run or not. The backup is unpacked first, as the site's user in its sandbox, while the site goes on; then the site
+    /// is suspended while the homes change places. Its temporary files, sessions and compiled scripts go. What was there is
+    /// kept beside it unless --purge is given. The same command completes what was interrupted. See backup.md.
+    Restore(crate::backup::options::Restore),
     /// Run the server, in the foreground
     ///
     /// Needs root. This process becomes the monitor. SIGTERM finishes running requests and ends everything; SIGHUP reads the

@@ -7,6 +7,7 @@
 //! - `arguments`: what may be typed. `commands`: one file each. `host`: what this machine has and lacks.
 //! - `command`: `exec` and `shell`, which run a command in a site's sandbox.
 //! - `audit`: what weakens a site. `prove`: the attack suite. `site`: sites are added, changed and removed.
+//! - `backup`: sites go into a repository of backups, and come back.
 //! - `import`: what other servers' configurations become.
 //! - `inside`: starts this program in a site's sandbox, as the site's user.
 //! - `control`: questions to the running server. `processes`: the processes of a site, from /proc. `output`: the only place that prints.
@@ -15,6 +16,7 @@
 
 mod arguments;
 mod audit;
+mod backup;
 mod command;
 mod commands;
 mod control;
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
             };
             audit::walk::run(&parents, project)
         }
+        Command::Backup(options) => backup::run(&arguments.config, &options),
         Command::Check { json } => commands::check::run(&arguments.config, json),
         Command::Documents { directory } => commands::documents::run(&directory),
         Command::Exec(options) => command::exec(&arguments.config, &options),
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Reload { dry_run, json } => {
             commands::reload::run(&arguments.config, dry_run, json)
         }
+        Command::Restore(options) => backup::restore(&arguments.config, &options),
         Command::Serve => commands::serve::run(&arguments.config),
         Command::Shell(options) => command::shell(&arguments.config, &options),
         Command::Site { command } => site::run(&arguments.config, &command),

@@ -8,7 +8,7 @@ use hostel_sys::cred::User;
 
 use crate::check::fine;
 use crate::defaults;
-use crate::errors::{Fault, Report};
+use crate::errors::{Error, Fault, Report};
 use crate::paths;
 use crate::read::{At, RawEntry, RawField};
 use crate::site::within;
@@ -51,19 +51,7 @@ pub(crate) fn check(
             report.add(field.line, fault.hint(hint));
         }
     }
-    let mut keep = Vec::new();
-    for key in KEEP {
-        let Some(field) = take(&mut fields, key) else {
-            continue;
-        };
-        let number = match field.number {
-            Some(number) => within(key, number, 1, KEEP_MAX),
-            None => Err(Fault::new(format!("'{key}' must be a whole number"))),
-        };
-        if let Some(number) = fine(number, Some(field.line), report) {
-            keep.push((key.trim_start_matches("keep_"), number));
-        }
-    }
+    let keep = keep(&mut fields, report);
     let mut text = |key: &str| {
         let field = take(&mut fields, key)?;
         let text = match field.text {
@@ -118,6 +106,42 @@ pub fn is_repository(text: &str) -> bool {
         !place.is_empty() && !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_alphanumeric())
     });
     is_remote || Path::new(text).is_absolute()
+}
+
+/// How many are kept, by each rule that is given.
+fn keep(fields: &mut Vec<RawField>, report: &mut Report) -> Vec<(&'static str, u32)> {
+    let mut keep = Vec::new();
+    for key in KEEP {
+        let Some(field) = take(fields, key) else {
+            continue;
+        };
+        let number = match field.number {
+            Some(number) => within(key, number, 1, KEEP_MAX),
+            None => Err(Fault::new(format!("'{key}' must be a whole number"))),
+        };
+        if let Some(number) = fine(number, Some(field.line), report) {
+            keep.push((key.trim_start_matches("keep_"), number));
+        }
+    }
+    keep
+}
+
+/// What there is where hostel.toml has no `[backup]`: a repository that was named, and defaults. `base` is the directory of hostel.toml.
+///
+/// # Errors
+/// There is no user for it, or `to` is no repository.
+pub fn by_hand(to: &str, base: &Path, look_up: &dyn UserLookUp) -> Result<Backup, Error> {
+    let made = || {
+        Ok(Backup {
+            to: repository(to.to_owned())?,
+            password_file: base.join(defaults::BACKUP_PASSWORD),
+            environment_file: None,
+            sftp_command: None,
+            user: users::server("backup", defaults::BACKUP_USER, look_up)?,
+            keep: Vec::new(),
+        })
+    };
+    made().map_err(|fault: Fault| fault.of(base))
 }
 
 fn repository(text: String) -> Result<String, Fault> {

@@ -53,6 +53,16 @@ pub enum HomeError {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// It could not be given another name.
+    #[error("home {home}: cannot be renamed to {}", new_name.display())]
+    Rename {
+        /// The home as configured.
+        home: PathBuf,
+        /// The name that it was to have.
+        new_name: OsString,
+        /// The kernel's answer.
+        source: io::Error,
+    },
     /// It could not be removed.
     #[error("home {home}: cannot be removed")]
     Remove {
@@ -218,6 +228,58 @@ pub fn remove_home(home: &Path, uid: Uid, reserved: &[&Path]) -> Result<bool, Ho
         source: errno.into(),
     })?;
     Ok(true)
+}
+
+/// Give a home another name in its directory, where nothing has that name. Whether there was a home.
+///
+/// # Errors
+/// The kernel's (`EEXIST`; `EBUSY` or `EXDEV` where a file system is mounted at it), and those of [`open_home`].
+pub fn rename_home(
+    home: &Path,
+    new_name: &OsStr,
+    uid: Uid,
+    reserved: &[&Path],
+) -> Result<bool, HomeError> {
+    let (parent, name) = open_parent(home, reserved)?;
+    match open_in(home, &parent, name, uid) {
+        Ok(_) => {}
+        Err(error) if error.is_missing() => return Ok(false),
+        Err(error) => return Err(error),
+    }
+    let renamed = renameat_with(&parent, name, &parent, new_name, RenameFlags::NOREPLACE);
+    renamed
+        .and_then(|()| {
+            openat(
+                &parent,
+                c".",
+                OFlags::RDONLY | OFlags::CLOEXEC,
+                Mode::empty(),
+            )
+        })
+        .and_then(fsync)
+        .map_err(|errno| HomeError::Rename {
+            home: home.to_owned(),
+            new_name: new_name.to_owned(),
+            source: errno.into(),
+        })?;
+    Ok(true)
+}
+
+/// Make a home root's and closed to everybody else, with all that is in it: it is no site's any more.
+///
+/// # Errors
+/// The kernel's, and those of [`open_home`].
+pub fn take_home(home: &Path, uid: Uid, reserved: &[&Path]) -> Result<(), HomeError> {
+    let (parent, name) = open_parent(home, reserved)?;
+    let seen = open_in(home, &parent, name, uid)?;
+    let taken = || {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = openat(&seen, c".", flags, Mode::empty())?;
+        let root = (rustix::fs::Uid::ROOT, rustix::fs::Gid::ROOT);
+        fchown(&opened, Some(root.0), Some(root.1))?;
+        fchmod(&opened, Mode::RWXU)
+    };
+    taken().map_err(|errno| cannot_open(home, home, errno.into()))
 }
 
 /// Who owns a home and its mode, `None` where it is not there.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use hostel_config::Server;
 use serde_json::Value;
 
-use super::apply::Hands;
+use super::apply::{Hands, Unpack};
 use super::diff::{self, Step};
 use super::expect::{Contents, Expected, is_default_home};
 use super::file::{self, Settings};
@@ -16,6 +16,7 @@ use super::options::{Add, Clone, Place};
 use super::record::Records;
 use super::report::Report;
 use super::trouble::Trouble;
+use crate::backup::manifest::Manifest;
 
 pub(super) fn add(config: &Path, options: &Add, report: &mut Report) -> Result<(), Trouble> {
     let (host, user) = load(config, &options.name, &options.place)?;
@@ -35,7 +36,7 @@ pub(super) fn add(config: &Path, options: &Add, report: &mut Report) -> Result<(
         text,
         Contents::Welcome,
     )?;
-    make(&host, &expected, report)
+    make(&host, &expected, None, report)
 }
 
 pub(super) fn clone(config: &Path, options: &Clone, report: &mut Report) -> Result<(), Trouble> {
@@ -58,12 +59,51 @@ pub(super) fn clone(config: &Path, options: &Clone, report: &mut Report) -> Resu
         text,
         Contents::CopyOf(options.from.clone()),
     )?;
-    make(&host, &expected, report)?;
+    make(&host, &expected, None, report)?;
     report.note(
         "databases are not copied: what the copy's files say of a database, and of the original's domains and paths, still stands"
             .to_owned(),
     );
     Ok(())
+}
+
+/// A site that is to be made out of a backup.
+pub(crate) struct OfBackup<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) place: &'a Place,
+    /// Other domains than the backup's: it becomes another site beside the one that was kept.
+    pub(crate) domains: Option<&'a [String]>,
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) unpack: Unpack<'a>,
+}
+
+/// Make a site out of a backup: the same one on a host that does not have it, or another one for a trial.
+pub(crate) fn of_backup(
+    config: &Path,
+    wanted: &OfBackup<'_>,
+    report: &mut Report,
+) -> Result<(), Trouble> {
+    let (name, manifest) = (wanted.name, wanted.manifest);
+    let mut place = wanted.place.clone();
+    if wanted.domains.is_none() && place.user.is_none() && manifest.user != name {
+        place.user = Some(manifest.user.clone());
+    }
+    let (host, user) = load(config, name, &place)?;
+    let text = match wanted.domains {
+        None => manifest.file.clone(),
+        Some(domains) => {
+            let home = home(&place)?;
+            let settings = Settings {
+                domains,
+                ..identity(&host, (name, &user), &place, &home)
+            };
+            file::copy(&manifest.file, &manifest.home, &settings)?
+        }
+    };
+    let contents = Contents::BackupOf(manifest.site.clone());
+    let mut expected = expected(&host, (name, &user), &place, text, contents)?;
+    expected.is_user_named = wanted.place.user.is_some();
+    make(&host, &expected, Some(wanted.unpack), report)
 }
 
 pub(super) fn apply(config: &Path, only: Option<&str>, report: &mut Report) -> Result<(), Trouble> {
@@ -84,6 +124,7 @@ pub(super) fn apply(config: &Path, only: Option<&str>, report: &mut Report) -> R
             records: &records,
             inside: None,
             report,
+            unpack: None,
         };
         let done = hands.inspect(&expected).and_then(|found| {
             let steps = diff::to_have(&expected, &found)?;
@@ -151,7 +192,12 @@ fn in_server(document: &Value) -> Vec<(String, String, Vec<String>)> {
 }
 
 /// Look, show the difference, make it so, load it, visit it.
-fn make(host: &Host, expected: &Expected, report: &mut Report) -> Result<(), Trouble> {
+fn make(
+    host: &Host,
+    expected: &Expected,
+    unpack: Option<Unpack<'_>>,
+    report: &mut Report,
+) -> Result<(), Trouble> {
     let name = expected.site.name.as_str();
     let records = records(host, report)?;
     let mut hands = Hands {
@@ -159,6 +205,7 @@ fn make(host: &Host, expected: &Expected, report: &mut Report) -> Result<(), Tro
         records: &records,
         inside: None,
         report,
+        unpack,
     };
     let mut found = hands.inspect(expected)?;
     let mut steps = diff::to_have(expected, &found)?;

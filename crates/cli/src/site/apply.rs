@@ -31,7 +31,13 @@ pub(crate) struct Hands<'a> {
     pub(crate) records: &'a Records,
     pub(crate) inside: Option<Inside>,
     pub(crate) report: &'a mut Report,
+    /// What fills a home from a backup, where that is wanted.
+    pub(crate) unpack: Option<Unpack<'a>>,
 }
+
+/// Has the home of a site filled from a backup.
+pub(crate) type Unpack<'a> =
+    &'a dyn Fn(&Inside, &Server, &Site, &mut Report) -> Result<(), Trouble>;
 
 impl Hands<'_> {
     /// Look at what is there of a site.
@@ -118,6 +124,11 @@ impl Hands<'_> {
                 record.copied = true;
                 self.records.write(name, record)
             }
+            Step::Unpack { .. } => {
+                self.unpack(expected)?;
+                record.copied = true;
+                self.records.write(name, record)
+            }
             Step::WriteFile { .. } => {
                 let text = expected.file.as_deref().unwrap_or_default();
                 // Checked again, now that its user exists: only what a server would load counts.
@@ -170,6 +181,15 @@ impl Hands<'_> {
         Ok(())
     }
 
+    fn unpack(&mut self, expected: &Expected) -> Result<(), Trouble> {
+        let (server, site) = self.real(expected)?;
+        let inside = open(&mut self.inside, &self.host.server)?;
+        match self.unpack {
+            Some(unpack) => unpack(inside, &server, &site, self.report),
+            None => Err(Trouble::new("there is no backup to unpack")),
+        }
+    }
+
     /// Two children, one as each user, and a pipe between them of which this process keeps neither end.
     fn copy(&mut self, expected: &Expected, from: &str) -> Result<(), Trouble> {
         let (server, site) = self.real(expected)?;
@@ -217,6 +237,7 @@ fn note_down(record: &mut Record, expected: &Expected, steps: &[Step]) -> bool {
             | Step::EmptyHome { .. }
             | Step::FillRoot { .. }
             | Step::Copy { .. }
+            | Step::Unpack { .. }
             | Step::WriteFile { .. }
             | Step::Disable
             | Step::WaitForEnd
@@ -229,7 +250,7 @@ fn note_down(record: &mut Record, expected: &Expected, steps: &[Step]) -> bool {
             | Step::RemoveFile => {}
         }
     }
-    if let Contents::CopyOf(from) = &expected.contents
+    if let Contents::CopyOf(from) | Contents::BackupOf(from) = &expected.contents
         && !record.copied
     {
         record.copy_of = Some(from.clone());

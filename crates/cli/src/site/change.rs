@@ -234,12 +234,12 @@ fn follow(host: &Host, (name, new_name): (&str, &str)) -> Result<(), Trouble> {
     Ok(())
 }
 
-pub(super) fn is_being_removed(name: &str) -> Trouble {
+pub(crate) fn is_being_removed(name: &str) -> Trouble {
     Trouble::new(format!("the site '{name}' is being removed"))
         .hint(format!("hostel site remove {name} completes it"))
 }
 
-pub(super) fn lock(host: &Host, report: &Report) -> Result<Records, Trouble> {
+pub(crate) fn lock(host: &Host, report: &Report) -> Result<Records, Trouble> {
     if report.is_dry() {
         Ok(Records::look(&host.server))
     } else {

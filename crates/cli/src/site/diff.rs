@@ -37,6 +37,9 @@ pub(crate) enum Step {
     Copy {
         from: String,
     },
+    Unpack {
+        from: String,
+    },
     WriteFile {
         is_new: bool,
     },
@@ -105,6 +108,9 @@ impl Step {
             }
             Self::Copy { from } => {
                 format!("copy the files of {from}, read as its user and written as the copy's")
+            }
+            Self::Unpack { from } => {
+                format!("unpack the backup of {from}, as the site's user")
             }
             Self::WriteFile { is_new: true } => "write its file".to_owned(),
             Self::WriteFile { is_new: false } => "change its file".to_owned(),
@@ -188,9 +194,14 @@ fn contents(expected: &Expected, found: &Found) -> Result<Vec<Step>, Trouble> {
             Some(Root::Missing | Root::Empty) | None => vec![fill(true)],
             Some(Root::Filled) => Vec::new(),
         },
-        Contents::CopyOf(_) if found.record.copied => Vec::new(),
-        Contents::CopyOf(from) => {
-            let copy = Step::Copy { from: from.clone() };
+        Contents::CopyOf(_) | Contents::BackupOf(_) if found.record.copied => Vec::new(),
+        Contents::CopyOf(from) | Contents::BackupOf(from) => {
+            let copy = match &expected.contents {
+                Contents::BackupOf(_) => Step::Unpack { from: from.clone() },
+                Contents::CopyOf(_) | Contents::Root | Contents::Welcome => {
+                    Step::Copy { from: from.clone() }
+                }
+            };
             let is_begun = found.record.copy_of.as_ref() == Some(from);
             match found.content {
                 Some(content) if content.entries > 0 && is_begun => {

@@ -14,6 +14,8 @@ pub(crate) enum Contents {
     Welcome,
     /// What this other site has.
     CopyOf(String),
+    /// What a backup of this site holds.
+    BackupOf(String),
 }
 
 /// What one site must have.

@@ -9,24 +9,24 @@
 //! - `accounts`, `programs`: users, and the programs of Debian's that are started. `said`: what a child says.
 
 mod accounts;
-mod add;
+pub(crate) mod add;
 mod apply;
-mod change;
+pub(crate) mod change;
 mod diff;
-mod expect;
-mod file;
-mod host;
-mod inspect;
-mod live;
+pub(crate) mod expect;
+pub(crate) mod file;
+pub(crate) mod host;
+pub(crate) mod inspect;
+pub(crate) mod live;
 pub(crate) mod options;
-mod programs;
-mod record;
-mod remove;
-mod report;
-mod said;
-mod sandbox;
+pub(crate) mod programs;
+pub(crate) mod record;
+pub(crate) mod remove;
+pub(crate) mod report;
+pub(crate) mod said;
+pub(crate) mod sandbox;
 mod show;
-mod trouble;
+pub(crate) mod trouble;
 pub(crate) mod work;
 
 use std::path::Path;

@@ -118,7 +118,7 @@ pub(crate) struct Add {
     pub(crate) how: How,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Place {
     /// Run it as this user, who is made if there is none; one who exists must be named here
     #[arg(long, value_name = "USER")]
@@ -182,6 +182,8 @@ pub(crate) enum Work {
     Archive,
     /// Remove everything in the home and in the site's own directories.
     Empty,
+    /// Remove everything in the home alone.
+    EmptyHome,
     /// Remove everything in the site's own directories.
     EmptyState,
     /// Make the document root, and a welcome page in it where it is empty.

@@ -104,7 +104,8 @@ impl Helper {
     }
 }
 
-fn unnamed_file() -> io::Result<File> {
+/// A file of whoever runs this that has no name.
+pub(crate) fn unnamed_file() -> io::Result<File> {
     use rustix::fs::{Mode, OFlags, open};
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::APPEND | OFlags::CLOEXEC;
     Ok(open("/tmp", flags, Mode::RUSR | Mode::WUSR)?.into())

@@ -30,6 +30,8 @@ pub(crate) struct Record {
     pub(crate) copied: bool,
     /// The name that it is being given.
     pub(crate) renaming: Option<String>,
+    /// It is being restored, and whether it was suspended before.
+    pub(crate) restoring: Option<bool>,
     /// How it is being removed.
     pub(crate) removing: Option<Removing>,
 }
@@ -66,7 +68,7 @@ impl Records {
         let directory = state.beneath(RECORDS, Uid::ROOT, Gid(0), 0o700);
         let directory = directory.map_err(|error| Trouble::of(&error))?;
         if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_err() {
-            output::error("hostel site: waiting for another 'hostel site' that changes something");
+            output::error("hostel: waiting for another 'hostel site' that changes something");
             flock(&directory, FlockOperation::LockExclusive)
                 .map_err(io::Error::from)
                 .map_err(Trouble::at("lock", directory.path()))?;
@@ -131,6 +133,7 @@ impl Record {
             "copy_of": self.copy_of,
             "copied": self.copied,
             "renaming": self.renaming,
+            "restoring": self.restoring,
             "removing": self.removing.as_ref().map(|removing| json!({
                 "archive": removing.archive,
                 "purge": removing.purge,
@@ -149,6 +152,7 @@ impl Record {
             copy_of: text("copy_of"),
             copied: document["copied"].as_bool().unwrap_or(false),
             renaming: text("renaming"),
+            restoring: document["restoring"].as_bool(),
             removing: removing.map(|removing| Removing {
                 archive: removing["archive"].as_str().unwrap_or_default().to_owned(),
                 purge: removing["purge"].as_bool().unwrap_or(false),
@@ -208,6 +212,7 @@ mod tests {
             copy_of: Some("shop".into()),
             copied: true,
             renaming: Some("news".into()),
+            restoring: Some(true),
             removing: Some(Removing {
                 archive: "blog-1".into(),
                 purge: true,

@@ -239,6 +239,7 @@ impl Remover<'_> {
             | Step::EmptyHome { .. }
             | Step::FillRoot { .. }
             | Step::Copy { .. }
+            | Step::Unpack { .. }
             | Step::WriteFile { .. } => {
                 Err(Trouble::new("this is a step of making, not of removing"))
             }
@@ -261,18 +262,7 @@ impl Remover<'_> {
                 live::site(document, &name).is_none()
             })?;
         }
-        let running = std::mem::take(&mut self.running);
-        let limit = self.site.limits.request_time_max + GRACE;
-        let is_left = |all: &[processes::Process]| {
-            let same = |one: &&processes::Process| {
-                all.iter()
-                    .any(|now| now.pid == one.pid && now.uid == one.uid && now.name == one.name)
-            };
-            running.iter().filter(same).count()
-        };
-        wait(limit, report, "waiting for its running requests", || {
-            is_left(&processes::all())
-        })
+        wait_for(std::mem::take(&mut self.running), &self.site, report)
     }
 
     fn archive_path(&self) -> PathBuf {
@@ -414,6 +404,25 @@ impl Remover<'_> {
         })?;
         accounts::delete(name)
     }
+}
+
+/// Wait until these processes of a site have ended, as long as its longest request may take.
+pub(crate) fn wait_for(
+    running: Vec<processes::Process>,
+    site: &Site,
+    report: &Report,
+) -> Result<(), Trouble> {
+    let limit = site.limits.request_time_max + GRACE;
+    let is_left = |all: &[processes::Process]| {
+        let same = |one: &&processes::Process| {
+            all.iter()
+                .any(|now| now.pid == one.pid && now.uid == one.uid && now.name == one.name)
+        };
+        running.iter().filter(same).count()
+    };
+    wait(limit, report, "waiting for its running requests", || {
+        is_left(&processes::all())
+    })
 }
 
 /// Wait until nothing is left, and say so meanwhile.

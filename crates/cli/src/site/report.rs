@@ -15,6 +15,8 @@ pub(crate) struct Report {
     more: serde_json::Map<String, Value>,
     /// Of which site the next words are, where a command is about several.
     about: String,
+    /// Nothing is to be changed.
+    only_looks: bool,
 }
 
 impl Report {
@@ -26,7 +28,25 @@ impl Report {
             notes: Vec::new(),
             more: serde_json::Map::new(),
             about: String::new(),
+            only_looks: false,
         }
+    }
+
+    /// For what changes nothing.
+    pub(crate) fn of_a_look(about: &str, json: bool) -> Self {
+        let how = How {
+            dry_run: false,
+            json,
+        };
+        Self {
+            only_looks: true,
+            ..Self::new(about, how)
+        }
+    }
+
+    /// Whether only a document is wanted.
+    pub(crate) fn is_json(&self) -> bool {
+        self.how.json
     }
 
     /// What follows is about this site.
@@ -77,7 +97,7 @@ impl Report {
         if let Some(trouble) = failed {
             // Errors of a configuration have several lines.
             output::error(&trouble.to_string());
-        } else if !self.changed() && !self.how.json {
+        } else if !self.changed() && !self.only_looks && !self.how.json {
             output::line(&format!("{}: nothing to do", self.site));
         }
         if !self.how.json {

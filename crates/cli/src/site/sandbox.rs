@@ -23,7 +23,7 @@ use crate::inside::{self, Inside};
 use crate::output;
 
 /// A child at work.
-pub(super) struct Worker {
+pub(crate) struct Worker {
     launched: Launched,
     what: String,
     last: Option<Said>,
@@ -31,7 +31,7 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Start it, with what it is to read or write.
-    pub(super) fn start(
+    pub(crate) fn start(
         inside: &Inside,
         server: &Server,
         site: &Site,
@@ -104,7 +104,16 @@ impl Drop for Worker {
 }
 
 /// Wait until all of them have done their work; what each said last. If one fails, the others are ended.
-pub(super) fn finish(workers: &mut [Worker], report: &Report) -> Result<Vec<Said>, Trouble> {
+pub(crate) fn finish(workers: &mut [Worker], report: &Report) -> Result<Vec<Said>, Trouble> {
+    finish_beside(workers, report, || Ok(()))
+}
+
+/// The same, beside something that is looked after each time one of them says something, and every second.
+pub(crate) fn finish_beside(
+    workers: &mut [Worker],
+    report: &Report,
+    mut beside: impl FnMut() -> Result<(), Trouble>,
+) -> Result<Vec<Said>, Trouble> {
     let until = Instant::now() + TIME_MAX;
     let mut told = Instant::now();
     let mut failed_at = None;
@@ -130,6 +139,7 @@ pub(super) fn finish(workers: &mut [Worker], report: &Report) -> Result<Vec<Said
         for worker in workers.iter_mut().filter(|worker| worker.last.is_none()) {
             worker.hear(report, &mut told);
         }
+        beside()?;
         // One that fails takes the other with it, whose words may be the better ones.
         if failed_at.is_none() && workers.iter().any(has_failed) {
             failed_at = Some(Instant::now());

@@ -1,4 +1,4 @@
-//! Why a command of `hostel site` was refused or failed, for the person who typed it.
+//! Why a command of `hostel site`, `backup` or `restore` was refused or failed, for the person who typed it.
 
 use std::fmt;
 use std::path::Path;
@@ -61,7 +61,7 @@ impl Trouble {
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "hostel site: {}", self.what)?;
+        write!(f, "hostel: {}", self.what)?;
         if let Some(hint) = &self.hint {
             write!(f, "\n  hint: {hint}")?;
         }
@@ -82,7 +82,7 @@ mod tests {
         for text in ["x\n  hint: do y", "x; hint: do y", "x (hint: do y)"] {
             let trouble = Trouble::of_text(text);
             assert_eq!(trouble, Trouble::new("x").hint("do y"), "{text}");
-            assert_eq!(trouble.to_string(), "hostel site: x\n  hint: do y");
+            assert_eq!(trouble.to_string(), "hostel: x\n  hint: do y");
         }
         assert_eq!(Trouble::of_text("x").hint, None);
     }

@@ -73,8 +73,9 @@ impl Inside {
     fn work(&mut self, work: Work, welcome: bool, _: &Dropped) -> Said {
         let done = match work {
             Work::Archive => self.send_tar(&["--gzip"]),
-            Work::Empty => self.empty(true),
-            Work::EmptyState => self.empty(false),
+            Work::Empty => self.empty(true, true),
+            Work::EmptyHome => self.empty(true, false),
+            Work::EmptyState => self.empty(false, true),
             Work::Fill => self.fill(welcome),
             Work::Look => self.look(),
             Work::Receive => self.receive(),
@@ -151,11 +152,12 @@ impl Inside {
         Ok(done(0, String::new()))
     }
 
-    /// Everything in home and in the site's own directories, but not those themselves, which root has made.
-    fn empty(&mut self, with_home: bool) -> io::Result<Said> {
+    /// Everything in home or in the site's own directories or in both, but not those themselves, which root has made.
+    fn empty(&mut self, with_home: bool, with_state: bool) -> io::Result<Said> {
         let home = self.settings.home.clone();
         let own = [view::TEMPORARY, "/var/tmp", view::SESSIONS, view::OPCACHE];
-        let places = own.into_iter().chain(with_home.then_some(&home[..]));
+        let own = own.into_iter().filter(|_| with_state);
+        let places = own.chain(with_home.then_some(&home[..]));
         let mut places: Vec<&str> = places.filter(|place| Path::new(place).exists()).collect();
         let mut words = String::new();
         for attempt in 0..EMPTY_ATTEMPTS_MAX {

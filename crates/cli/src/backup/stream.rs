@@ -1,0 +1,122 @@
+//! A stream between a child in a site's sandbox and restic: a pipe of which root holds the writing end, so that its end is only seen where all was said.
+//!
+//! Root reads and writes none of it. Whoever reads from the pipe finds its end when root lets go, which is when the writer has told its success;
+//! where the writer fails, the reader is ended before that, and half a stream is never taken for whole.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use hostel_config::{Server, Site};
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::manifest::Part;
+use super::restic::Repository;
+use crate::inside::Inside;
+use crate::site::options::Work;
+use crate::site::report::Report;
+use crate::site::said::Said;
+use crate::site::sandbox::{self, Worker};
+use crate::site::trouble::Trouble;
+
+/// What a child says that was done: how many bytes, and what a program had to say about it.
+pub(crate) struct Passed {
+    pub(crate) bytes: u64,
+    pub(crate) words: String,
+}
+
+/// Where a stream comes from or goes to: some work in the sandbox of a site.
+pub(crate) struct End<'a> {
+    pub(crate) inside: &'a Inside,
+    pub(crate) server: &'a Server,
+    pub(crate) site: &'a Site,
+    pub(crate) work: Work,
+}
+
+/// Keep what the work writes as a snapshot; its number.
+pub(crate) fn save(
+    from: &End<'_>,
+    repository: &Repository,
+    (host, file, tags): (&str, &str, &str),
+    report: &Report,
+) -> Result<(String, Passed), Trouble> {
+    let (read, write) = pipe()?;
+    let mut restic = repository.save(host, file, tags, read)?;
+    let mut workers = [start(from, &write)?];
+    let said = sandbox::finish_beside(&mut workers, report, || match restic.watch(report)? {
+        true => Ok(()),
+        false => Err(Trouble::new("restic ended before all was said")),
+    });
+    let passed = match said {
+        Ok(said) => passed(said),
+        Err(trouble) => {
+            // Its own words are the better ones where it is restic that failed; the pipe is still open.
+            restic.watch(report)?;
+            drop(restic);
+            return Err(trouble);
+        }
+    };
+    drop(write);
+    restic.finish(report)?;
+    Ok((restic.snapshot()?, passed))
+}
+
+/// Let the work read what a part of a backup holds.
+pub(crate) fn load(
+    to: &End<'_>,
+    repository: &Repository,
+    part: &Part,
+    report: &Report,
+) -> Result<Passed, Trouble> {
+    let (read, write) = pipe()?;
+    let held = write
+        .try_clone()
+        .map_err(Trouble::at("hold", Path::new("a pipe")))?;
+    let mut workers = [start(to, &read)?];
+    drop(read);
+    let mut restic = repository.read(&part.snapshot, &part.file, write)?;
+    let mut held = Some(held);
+    let said = sandbox::finish_beside(&mut workers, report, || {
+        // All was written, so its end may be seen.
+        if held.is_some() && !restic.watch(report)? {
+            held = None;
+        }
+        Ok(())
+    });
+    match said {
+        Ok(said) => Ok(passed(said)),
+        Err(trouble) => {
+            // Nobody is left who could take half of it for the whole.
+            drop(workers);
+            drop(held);
+            Err(trouble)
+        }
+    }
+}
+
+fn start(end: &End<'_>, descriptor: &OwnedFd) -> Result<Worker, Trouble> {
+    let work = (end.work, false);
+    Worker::start(
+        end.inside,
+        end.server,
+        end.site,
+        work,
+        Some(descriptor.as_fd()),
+    )
+}
+
+fn passed(said: Vec<Said>) -> Passed {
+    match said.into_iter().next() {
+        Some(Said::Done { bytes, words }) => Passed { bytes, words },
+        // No other message ends well.
+        _ => Passed {
+            bytes: 0,
+            words: String::new(),
+        },
+    }
+}
+
+fn pipe() -> Result<(OwnedFd, OwnedFd), Trouble> {
+    pipe_with(PipeFlags::CLOEXEC)
+        .map_err(std::io::Error::from)
+        .map_err(Trouble::at("make", Path::new("a pipe")))
+}
