@@ -82,6 +82,7 @@ pub(crate) fn check(
             .and_then(|given| mail::check(given, base, look_up, report)),
         sites: Vec::new(),
         jobs: Vec::new(),
+        databases: Vec::new(),
     })
 }
 

@@ -158,6 +158,7 @@ mod tests {
             mail: None,
             sites: sites.into_iter().map(Rc::new).collect(),
             jobs: Vec::new(),
+            databases: Vec::new(),
         }
     }
 
