@@ -4,10 +4,11 @@
 //! with the site's own password (`work`), by Debian's own programs. Root gives it one descriptor, to which the dump is written or from
 //! which it is read, and reads no byte of it.
 //!
-//! - `asked`: which database, as the child is told. `mysql`, `postgresql`, `sqlite`: how each is dumped, emptied and loaded; `definer`: what a
+//! - `command`: `hostel database`. `asked`: which database, as the child is told. `mysql`, `postgresql`, `sqlite`: how each is dumped, emptied and loaded; `definer`: what a
 //!   dump of MariaDB's says of who made what.
 
 mod asked;
+pub(crate) mod command;
 mod definer;
 mod mysql;
 mod postgresql;
