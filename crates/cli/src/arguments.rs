@@ -78,6 +78,11 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show, dump and load the databases that a site's file names
+    ///
+    /// Needs root; the server may run or not. A program of the database's does it, as the site's user in a sandbox of the site, with what the
+    /// site's file says of who it is there. See docs/databases.md.
+    Database(crate::site::database::command::Options),
     /// Write the manual pages and what completes a command line in bash, zsh and fish, for a package
     #[command(hide = true)]
     Documents {

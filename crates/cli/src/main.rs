@@ -65,6 +65,7 @@ fn main() -> ExitCode {
         Command::Serve => commands::serve::run(&arguments.config),
         Command::Shell(options) => command::shell(&arguments.config, &options),
         Command::Site { command } => site::run(&arguments.config, &command),
+        Command::Database(options) => site::database::command::run(&arguments.config, &options),
         Command::SiteWork { work, welcome } => site::work::run(work, welcome),
         Command::Status { json } => commands::status::run(&arguments.config, json),
         Command::Upgrade { json } => commands::upgrade::run(&arguments.config, json),

@@ -110,6 +110,8 @@ impl Loader {
             .map(|checked| Rc::clone(&checked.site))
             .collect();
         server.jobs = sites.iter().filter_map(|checked| checked.jobs()).collect();
+        let databases = sites.iter().filter_map(|checked| checked.databases());
+        server.databases = databases.collect();
         Ok(server)
     }
 

@@ -10,10 +10,11 @@ use std::time::Duration;
 use hostel_wire::limits::{COMMAND_BYTES_MAX, JOB_NAME_BYTES_MAX, JOBS_MAX};
 
 use crate::calendar::{self, Calendar};
-use crate::check::{at_most, fine};
+use crate::check::fine;
 use crate::defaults;
+use crate::entries::{Fields, numbered};
 use crate::errors::{Fault, Report};
-use crate::read::{At, RawEntries, RawEntry, RawField};
+use crate::read::{At, RawEntries};
 use crate::site::within;
 use crate::table::Site;
 
@@ -70,19 +71,14 @@ pub(crate) fn check(
     report: &mut Report,
 ) -> (Vec<Cron>, Vec<Daemon>) {
     let mut names = HashSet::new();
-    let entries = |key: &str, given: Option<At<RawEntries>>, report: &mut Report| {
-        let (entries, line) = given.map_or((Vec::new(), None), |at| (at.value.0, at.line));
-        at_most(JOBS_MAX, key, entries.len(), line, report);
-        (1..).zip(entries).collect::<Vec<(usize, RawEntry)>>()
-    };
     let mut checked = (Vec::new(), Vec::new());
-    for (number, entry) in entries("cron", cron, report) {
+    for (number, entry) in numbered(JOBS_MAX, "cron", cron, report) {
         let mut fields = Fields::new("cron", &CRON_KEYS, entry, report);
-        let name = fields.name(number, &mut names);
+        let name = own_name(&mut fields, number, &mut names);
         let at = fields.needed("at", calendar::parse);
         let command = fields.needed("command", command);
         let overlap = fields.text("overlap", overlap).unwrap_or(Overlap::Skip);
-        let timeout = fields.timeout();
+        let timeout = timeout(&mut fields);
         if let (Some(name), Some(at), Some(command)) = (name, at, command) {
             checked.0.push(Cron {
                 name,
@@ -93,9 +89,9 @@ pub(crate) fn check(
             });
         }
     }
-    for (number, entry) in entries("daemon", daemons, report) {
+    for (number, entry) in numbered(JOBS_MAX, "daemon", daemons, report) {
         let mut fields = Fields::new("daemon", &DAEMON_KEYS, entry, report);
-        let name = fields.name(number, &mut names);
+        let name = own_name(&mut fields, number, &mut names);
         if let (Some(name), Some(command)) = (name, fields.needed("command", command)) {
             checked.1.push(Daemon { name, command });
         }
@@ -103,86 +99,30 @@ pub(crate) fn check(
     checked
 }
 
-/// One entry on its way from its file.
-struct Fields<'r> {
-    key: &'static str,
-    line: u32,
-    fields: Vec<RawField>,
-    report: &'r mut Report,
+/// The name that an entry has, or gets by its number; none is there twice.
+fn own_name(fields: &mut Fields<'_>, number: usize, names: &mut HashSet<String>) -> Option<String> {
+    let line = fields.line_of("name");
+    let name = match fields.has("name") {
+        true => fields.text("name", name)?,
+        false => format!("{}-{number}", fields.key),
+    };
+    if !names.insert(name.clone()) {
+        let fault = Fault::new(format!("the name '{name}' is given twice"));
+        let hint = "each [[cron]] and [[daemon]] of a site has a name of its own";
+        fields.report.add(line, fault.hint(hint));
+    }
+    Some(name)
 }
 
-impl<'r> Fields<'r> {
-    /// Keys that are none are told.
-    fn new(key: &'static str, known: &[&str], entry: RawEntry, report: &'r mut Report) -> Self {
-        for field in &entry.fields {
-            if !known.contains(&field.key.as_str()) {
-                let fault = Fault::new(format!(
-                    "unknown key '{}' in [[{key}]]",
-                    field.key.escape_debug()
-                ));
-                let hint = format!("the keys are: {}", known.join(", "));
-                report.add(field.line, fault.hint(hint));
-            }
-        }
-        Self {
-            key,
-            line: entry.line,
-            fields: entry.fields,
-            report,
-        }
-    }
-
-    fn take(&mut self, key: &str) -> Option<RawField> {
-        let place = self.fields.iter().position(|field| field.key == key)?;
-        Some(self.fields.swap_remove(place))
-    }
-
-    /// A string that is right, if it was given.
-    fn text<T>(&mut self, key: &str, check: impl Fn(&str) -> Result<T, Fault>) -> Option<T> {
-        let field = self.take(key)?;
-        let checked = match &field.text {
-            Some(text) => check(text),
-            None => Err(Fault::new(format!("'{key}' must be a string"))),
+fn timeout(fields: &mut Fields<'_>) -> Duration {
+    let seconds = fields.take("timeout_seconds").and_then(|field| {
+        let checked = match field.number {
+            Some(number) => within("timeout_seconds", number, 1, TIMEOUT_SECONDS_MAX),
+            None => Err(Fault::new("'timeout_seconds' must be a whole number")),
         };
-        fine(checked, Some(field.line), self.report)
-    }
-
-    /// The same, of a key that must be given.
-    fn needed<T>(&mut self, key: &str, check: impl Fn(&str) -> Result<T, Fault>) -> Option<T> {
-        if !self.fields.iter().any(|field| field.key == key) {
-            let fault = Fault::new(format!("[[{}]] has no '{key}'", self.key));
-            self.report.add(self.line, fault);
-            return None;
-        }
-        self.text(key, check)
-    }
-
-    fn name(&mut self, number: usize, names: &mut HashSet<String>) -> Option<String> {
-        let line = self.fields.iter().find(|field| field.key == "name");
-        let line = line.map_or(self.line, |field| field.line);
-        let is_given = self.fields.iter().any(|field| field.key == "name");
-        let name = match is_given {
-            true => self.text("name", name)?,
-            false => format!("{}-{number}", self.key),
-        };
-        if !names.insert(name.clone()) {
-            let fault = Fault::new(format!("the name '{name}' is given twice"));
-            let hint = "each [[cron]] and [[daemon]] of a site has a name of its own";
-            self.report.add(line, fault.hint(hint));
-        }
-        Some(name)
-    }
-
-    fn timeout(&mut self) -> Duration {
-        let seconds = self.take("timeout_seconds").and_then(|field| {
-            let checked = match field.number {
-                Some(number) => within("timeout_seconds", number, 1, TIMEOUT_SECONDS_MAX),
-                None => Err(Fault::new("'timeout_seconds' must be a whole number")),
-            };
-            fine(checked, Some(field.line), self.report)
-        });
-        Duration::from_secs(seconds.unwrap_or(defaults::JOB_TIMEOUT_SECONDS).into())
-    }
+        fine(checked, Some(field.line), fields.report)
+    });
+    Duration::from_secs(seconds.unwrap_or(defaults::JOB_TIMEOUT_SECONDS).into())
 }
 
 fn name(text: &str) -> Result<String, Fault> {

@@ -7,8 +7,8 @@
 //! - `files`: which files are read, and which are refused.
 //! - `raw`: what may be written; its doc comments are the reference manual. `read` turns TOML into it.
 //! - `check`: files → table, by way of `server`, `backup`, `mail`, `site` and `between` (what two sites may not share); `names`, `paths`, `php`
-//!   and `users` know single values, `passwd` the system's users.
-//! - [`table`]: the result. [`jobs`] and [`calendar`]: what runs beside the web, and when.
+//!   and `users` know single values, `entries` lists of tables, `passwd` the system's users.
+//! - [`table`]: the result. [`jobs`] and [`calendar`]: what runs beside the web, and when. [`database`]: sites' databases.
 
 #![forbid(unsafe_code)]
 
@@ -16,9 +16,11 @@ pub mod backup;
 mod between;
 pub mod calendar;
 mod check;
+pub mod database;
 mod defaults;
 mod disk;
 mod egress;
+mod entries;
 mod errors;
 mod files;
 pub mod jobs;

@@ -223,6 +223,20 @@ keys! {
     /// Commands that always run, such as workers of a queue, at most 16, each begun by `[[daemon]]`, with `command` and `name` as for `cron`.
     /// One that ends is started again, later and later if it ends soon.
     daemon: RawEntries = "(none)";
+    /// The site's databases, for backup, restore and `hostel site clone`, at most 16, each begun by `[[database]]`, with these keys:
+    ///
+    /// - `kind`: `"mysql"` (MariaDB too), `"postgresql"` or `"sqlite"`.
+    /// - `name`: of the database; `file` for SQLite, beneath home.
+    /// - `user`: who asks for it; by default the site's user.
+    /// - `password_file`: a file beneath home with the password and nothing else, which the site's user reads. Without it
+    ///   the server has to know the user by its Linux user (`unix_socket`, `peer`).
+    /// - `socket`: the server's socket, beneath /run/mysqld, /run/postgresql or home; by default Debian's,
+    ///   `/run/mysqld/mysqld.sock` and `/run/postgresql/.s.PGSQL.5432`.
+    /// - `address`: in the place of the socket, an address and port of this host such as `"127.0.0.1:3306"`, which `egress` or `services`
+    ///   must permit; with a `password_file`.
+    ///
+    /// See databases.md.
+    database: RawEntries = "(none)";
 }
 
 #[cfg(test)]

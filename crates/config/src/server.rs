@@ -86,6 +86,7 @@ pub(crate) fn check(
             .and_then(|given| backup::check(given, base, look_up, report)),
         sites: Vec::new(),
         jobs: Vec::new(),
+        databases: Vec::new(),
     })
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use hostel_wire::limits;
 
 use crate::check::{at_most, fine};
+use crate::database::{self, Database, SiteDatabases};
 use crate::defaults;
 use crate::egress;
 use crate::errors::{Fault, Report};
@@ -28,6 +29,7 @@ pub(crate) struct CheckedSite {
     pub(crate) site: Rc<Site>,
     cron: Vec<Cron>,
     daemons: Vec<Daemon>,
+    databases: Vec<Database>,
     /// As it was given, or the site's name.
     user: String,
     pub(crate) share_user: bool,
@@ -45,6 +47,14 @@ impl CheckedSite {
             site: Rc::clone(&self.site),
             cron: self.cron.clone(),
             daemons: self.daemons.clone(),
+        })
+    }
+
+    /// Its databases, if it has any.
+    pub(crate) fn databases(&self) -> Option<SiteDatabases> {
+        (!self.databases.is_empty()).then(|| SiteDatabases {
+            site: self.site.name.clone(),
+            databases: self.databases.clone(),
         })
     }
 
@@ -116,11 +126,13 @@ pub(crate) fn check(
         mail,
         php_values,
     };
+    let databases = database::check(raw.database, &site, report);
     Some(CheckedSite {
         file: report.file.clone(),
         site: Rc::new(site),
         cron,
         daemons,
+        databases,
         user: user.value,
         share_user: raw.share_user.is_some_and(|share| share.value),
         domain_lines,

@@ -12,6 +12,7 @@ use hostel_wire::monitor_keeper::PhpValue;
 use hostel_wire::monitor_mail::{MailPolicy, MailSite, Relay};
 
 use crate::backup::Backup;
+use crate::database::{Database, SiteDatabases};
 use crate::jobs::SiteJobs;
 
 /// A whole instance.
@@ -47,6 +48,8 @@ pub struct Server {
     pub sites: Vec<Rc<Site>>,
     /// What runs beside the web, of the sites that have such. Apart from them: a change of it is no change of a site.
     pub jobs: Vec<SiteJobs>,
+    /// Databases, of the sites that have such; apart from them for the same reason.
+    pub databases: Vec<SiteDatabases>,
 }
 
 /// Where sites' mail goes.
@@ -86,6 +89,13 @@ impl Server {
     /// Whether anything runs beside the web for a site.
     pub fn has_jobs(&self, site: &Site) -> bool {
         self.jobs.iter().any(|jobs| jobs.site.name == site.name)
+    }
+
+    /// The databases of a site, in the order of its file.
+    pub fn databases_of(&self, site: &str) -> &[Database] {
+        let mut all = self.databases.iter();
+        let found = all.find(|databases| databases.site == site);
+        found.map_or(&[], |databases| &databases.databases)
     }
 
     /// The TCP ports that a site can do with; `None` where it may connect to the world.

@@ -159,6 +159,7 @@ mod tests {
             backup: None,
             sites: sites.into_iter().map(Rc::new).collect(),
             jobs: Vec::new(),
+            databases: Vec::new(),
         }
     }
 

@@ -483,7 +483,7 @@ const SETTINGS: [&str; 37] = [
 ];
 
 /// Where Debian's databases and caches have their sockets. Never a whole /run: it has PHP-FPM's and others'.
-const DATABASE_SOCKETS: [&str; 5] = [
+pub const DATABASE_SOCKETS: [&str; 5] = [
     "/run/memcached",
     "/run/mysqld",
     "/run/postgresql",

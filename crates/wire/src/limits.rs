@@ -33,6 +33,8 @@ pub const JOBS_RUNNING_MAX: usize = 2000;
 pub const JOB_NAME_BYTES_MAX: usize = 64;
 /// Its command.
 pub const COMMAND_BYTES_MAX: usize = 8 * 1024;
+/// Databases of one site.
+pub const DATABASES_MAX: usize = 16;
 /// PHP settings of one site.
 pub const PHP_VALUES_MAX: usize = 200;
 /// The name of a PHP setting.

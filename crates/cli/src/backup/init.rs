@@ -7,7 +7,7 @@ use std::path::Path;
 use hostel_sys::secure::Directory;
 
 use super::options::Target;
-use super::restic::Repository;
+use super::restic::{Repository, repository_name};
 use super::settings;
 use crate::site::host::{Host, MayMiss};
 use crate::site::record::replace;
@@ -43,7 +43,10 @@ pub(super) fn init(config: &Path, place: &Target, report: &mut Report) -> Result
     }
     if report.is_dry() {
         if !has_password || (is_local && !path.join("config").exists()) {
-            report.step(format!("make a repository at {}", backup.to));
+            report.step(format!(
+                "make a repository at {}",
+                repository_name(&backup.to)
+            ));
         }
         return Ok(());
     }
@@ -52,7 +55,10 @@ pub(super) fn init(config: &Path, place: &Target, report: &mut Report) -> Result
         return Ok(());
     }
     repository.ask(&["init"], report)?;
-    report.step(format!("make a repository at {}", backup.to));
+    report.step(format!(
+        "make a repository at {}",
+        repository_name(&backup.to)
+    ));
     Ok(())
 }
 

@@ -7,18 +7,20 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hostel_config::Site;
+use hostel_config::database::Database;
+use hostel_config::{Server, Site};
 use rustix::pipe::{PipeFlags, pipe_with};
 use serde_json::{Value, json};
 
 use super::manifest::{self, Manifest, Part};
 use super::options::Make;
 use super::restic::Repository;
+use super::restic::repository_name;
 use super::stream::{self, End};
 use super::{host_name, keep, open, settings};
 use crate::inside::Inside;
-use crate::site::host::{FileState, Host, MayMiss, is_planned};
-use crate::site::options::Work;
+use crate::site::change::is_being_removed;
+use crate::site::host::{FileState, Host, MayMiss, is_planned, site_of};
 use crate::site::report::Report;
 use crate::site::trouble::Trouble;
 
@@ -27,9 +29,13 @@ pub(super) fn make(config: &Path, options: &Make, report: &mut Report) -> Result
     let chosen = chosen(&host, options)?;
     let backup = settings(&host, &options.place)?;
     if report.is_dry() {
-        for (site, _) in &chosen {
-            report.about(Some(&site.name));
-            report.step(format!("keep {} in {}", in_words(site), backup.to));
+        for kept in &chosen {
+            report.about(Some(&kept.site.name));
+            report.step(format!(
+                "keep {} in {}",
+                kept.in_words(&host),
+                repository_name(&backup.to)
+            ));
         }
         report.about(None);
         if !backup.keep.is_empty() {
@@ -54,13 +60,13 @@ pub(super) fn make(config: &Path, options: &Make, report: &mut Report) -> Result
     };
     let mut made = Vec::new();
     let mut failed = Vec::new();
-    for (site, text) in &chosen {
-        report.about(Some(&site.name));
-        match maker.back_up(site, text, report) {
+    for kept in &chosen {
+        report.about(Some(&kept.site.name));
+        match maker.back_up(kept, report) {
             Ok(document) => made.push(document),
             Err(trouble) => {
                 report.note(format!("not backed up: {}", trouble.what));
-                failed.push((site.name.clone(), trouble));
+                failed.push((kept.site.name.clone(), trouble));
             }
         }
     }
@@ -92,38 +98,55 @@ fn failure(mut failed: Vec<(String, Trouble)>) -> Result<(), Trouble> {
     }
 }
 
-/// The sites, each with the text of its file.
-fn chosen(host: &Host, options: &Make) -> Result<Vec<(Rc<Site>, String)>, Trouble> {
+/// A site that is to be kept.
+struct Kept {
+    site: Rc<Site>,
+    /// The text of its file.
+    text: String,
+    /// The table that it is in, where that is not the server's.
+    table: Option<Server>,
+}
+
+impl Kept {
+    fn table<'t>(&'t self, host: &'t Host) -> &'t Server {
+        self.table.as_ref().unwrap_or(&host.server)
+    }
+
+    fn databases<'t>(&'t self, host: &'t Host) -> &'t [Database] {
+        self.table(host).databases_of(&self.site.name)
+    }
+
+    fn in_words(&self, host: &Host) -> String {
+        let mut words = format!("its file and its home {}", self.site.home);
+        for database in self.databases(host) {
+            words.push_str(&format!(", its {database}"));
+        }
+        words
+    }
+}
+
+fn chosen(host: &Host, options: &Make) -> Result<Vec<Kept>, Trouble> {
     let mut names = options.sites.clone();
     if options.all {
-        names = host
-            .server
-            .sites
-            .iter()
-            .map(|site| site.name.clone())
-            .collect();
+        let served = host.server.sites.iter().map(|site| site.name.clone());
         let stopped = host.stopped().into_iter();
-        names.extend(
-            stopped
-                .filter(|(_, state)| *state == FileState::Disabled)
-                .map(|(name, _)| name),
-        );
+        let disabled = stopped.filter(|(_, state)| *state == FileState::Disabled);
+        names = served.chain(disabled.map(|(name, _)| name)).collect();
     }
     names.sort();
     names.dedup();
-    let mut chosen = Vec::new();
-    for name in names {
-        let (state, text) = host.must_find(&name)?;
-        if state == FileState::Removing {
-            return Err(crate::site::change::is_being_removed(&name));
-        }
-        chosen.push((host.alone(MayMiss::Everybody, &name, &text)?, text));
-    }
-    Ok(chosen)
+    names.iter().map(|name| kept(host, name)).collect()
 }
 
-fn in_words(site: &Site) -> String {
-    format!("its file and its home {}", site.home)
+fn kept(host: &Host, name: &str) -> Result<Kept, Trouble> {
+    let (state, text) = host.must_find(name)?;
+    let table = match state {
+        FileState::Serving => None,
+        FileState::Disabled => Some(host.table_of(MayMiss::Everybody, name, &text)?),
+        FileState::Removing => return Err(is_being_removed(name)),
+    };
+    let site = site_of(table.as_ref().unwrap_or(&host.server), name)?;
+    Ok(Kept { site, text, table })
 }
 
 /// What all sites of a run are kept with.
@@ -137,7 +160,9 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    fn back_up(&self, site: &Site, text: &str, report: &mut Report) -> Result<Value, Trouble> {
+    /// Databases first: what their rows name is then among the files, which come later.
+    fn back_up(&self, kept: &Kept, report: &mut Report) -> Result<Value, Trouble> {
+        let site = &kept.site;
         if is_planned(site.user.uid) {
             let user = &site.user.name;
             return Err(Trouble::new(format!(
@@ -145,13 +170,20 @@ impl Maker<'_> {
             ))
             .hint(format!("hostel site apply --site {}", site.name)));
         }
-        let parts = vec![self.part(site, ("home.tar", Work::Send, None), report)?];
-        let manifest = Manifest::new(site, text, parts);
+        let mut parts = Vec::new();
+        for (number, database) in kept.databases(self.host).iter().enumerate() {
+            let file = database.file_name(number);
+            let what = (&file[..], Some(number), database.to_string());
+            parts.push(self.part(kept, what, report)?);
+        }
+        let home = ("home.tar", None, "home".to_owned());
+        parts.push(self.part(kept, home, report)?);
+        let manifest = Manifest::new(site, &kept.text, parts);
         let snapshot = self.keep_manifest(&manifest, &self.run, report)?;
         let bytes = manifest.bytes();
+        let words = kept.in_words(self.host);
         report.step(format!(
-            "kept {} as {snapshot}, {} before packing",
-            in_words(site),
+            "kept {words} as {snapshot}, {} before packing",
             size(bytes)
         ));
         Ok(json!({ "site": site.name, "backup": snapshot, "bytes": bytes }))
@@ -159,27 +191,29 @@ impl Maker<'_> {
 
     fn part(
         &self,
-        site: &Site,
-        (what, work, database): (&str, Work, Option<usize>),
+        kept: &Kept,
+        (file, database, what): (&str, Option<usize>, String),
         report: &mut Report,
     ) -> Result<Part, Trouble> {
+        let site = &kept.site;
         let from = End {
             inside: self.inside,
-            server: &self.host.server,
+            server: kept.table(self.host),
             site,
-            work,
+            database,
         };
-        let file = format!("{}.{what}", site.name);
+        let file = format!("{}.{file}", site.name);
         let tags = manifest::tags(&site.name, &self.run);
         let names = (self.host_name.as_str(), file.as_str(), tags.as_str());
         let (snapshot, passed) = stream::save(&from, self.repository, names, report)?;
         if !passed.words.is_empty() {
-            report.note(format!("while {what} was kept: {}", passed.words));
+            report.note(format!("while its {what} was kept: {}", passed.words));
         }
         Ok(Part {
             file: format!("/{file}"),
             snapshot,
-            database,
+            what,
+            is_database: database.is_some(),
             bytes: passed.bytes,
         })
     }

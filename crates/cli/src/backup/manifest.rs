@@ -18,8 +18,9 @@ pub(crate) struct Part {
     pub(crate) file: String,
     /// The snapshot that holds it.
     pub(crate) snapshot: String,
-    /// Which of the site's databases it is a dump of, counted from 0 in the order of its file; `None`: its home.
-    pub(crate) database: Option<usize>,
+    /// `home`, or the database that it is a dump of as that is called.
+    pub(crate) what: String,
+    pub(crate) is_database: bool,
     /// How large it is.
     pub(crate) bytes: u64,
 }
@@ -55,12 +56,12 @@ impl Manifest {
 
     /// The archive of its home.
     pub(crate) fn home_part(&self) -> Result<&Part, Trouble> {
-        let part = self.parts.iter().find(|part| part.database.is_none());
+        let part = self.parts.iter().find(|part| !part.is_database);
         part.ok_or_else(|| Trouble::new("the backup has no archive of the home"))
     }
 
     pub(crate) fn document(&self) -> Value {
-        let part = |part: &Part| json!({ "file": part.file, "snapshot": part.snapshot, "database": part.database, "bytes": part.bytes });
+        let part = |part: &Part| json!({ "file": part.file, "snapshot": part.snapshot, "what": part.what, "database": part.is_database, "bytes": part.bytes });
         json!({
             "format": FORMAT,
             "site": self.site,
@@ -84,19 +85,11 @@ impl Manifest {
         let text = |value: &Value| value.as_str().map(str::to_owned).ok_or_else(wrong);
         let list = |key: &str| document[key].as_array().ok_or_else(wrong);
         let part = |value: &Value| {
-            let database = match &value["database"] {
-                Value::Null => None,
-                number => Some(
-                    number
-                        .as_u64()
-                        .and_then(|number| number.try_into().ok())
-                        .ok_or_else(wrong)?,
-                ),
-            };
             Ok(Part {
                 file: text(&value["file"])?,
                 snapshot: text(&value["snapshot"])?,
-                database,
+                what: text(&value["what"])?,
+                is_database: value["database"].as_bool().ok_or_else(wrong)?,
                 bytes: value["bytes"].as_u64().ok_or_else(wrong)?,
             })
         };
@@ -260,10 +253,11 @@ mod tests {
 
     #[test]
     fn a_manifest_survives_and_another_format_is_refused() {
-        let part = |database| Part {
+        let part = |is_database| Part {
             file: "home.tar".into(),
             snapshot: "1234abcd".into(),
-            database,
+            what: "home".into(),
+            is_database,
             bytes: 5,
         };
         let manifest = Manifest {
@@ -272,7 +266,7 @@ mod tests {
             user: "blog".into(),
             home: "/srv/blog".into(),
             file: "domains = []".into(),
-            parts: vec![part(Some(0)), part(None)],
+            parts: vec![part(true), part(false)],
         };
         let mut document = manifest.document();
         assert_eq!(Manifest::from_document(&document).unwrap(), manifest);

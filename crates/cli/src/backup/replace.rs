@@ -6,18 +6,25 @@
 //! unpacked, `.NAME.hostel-restored-BACKUP` is whole.
 
 use std::ffi::OsString;
+use std::fs::{self, File};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hostel_config::Site;
+use hostel_config::database::Database;
+use hostel_config::{Server, Site};
+use hostel_sys::cred::{Gid, Uid};
 use hostel_sys::home::{look_at_home, make_home, remove_home, rename_home, take_home};
+use hostel_sys::secure::Directory;
 
+use super::manifest::Part;
 use super::options::Restore;
 use super::restore::Source;
 use crate::inside::Inside;
 use crate::processes;
 use crate::site::change;
+use crate::site::database;
 use crate::site::file;
 use crate::site::host::{FileState, Host, MayMiss, is_planned};
 use crate::site::inspect;
@@ -44,6 +51,8 @@ pub(super) fn replace(
     let site = host.alone(MayMiss::Everybody, name, &text)?;
     refuse(host, &records, &site)?;
     let new_text = new_text(host, &site, (state, &text), options, source, report)?;
+    let table = host.table_of(MayMiss::Everybody, name, &new_text)?;
+    let dumps = source.dumps(&table, name)?;
     let home = site.home.clone();
     let parent = Path::new(&home).parent().unwrap_or(Path::new("/"));
     let own_name = Path::new(&home).file_name().unwrap_or_default();
@@ -55,7 +64,8 @@ pub(super) fn replace(
     };
     let whole = beside(&format!(".hostel-restored-{}", source.snapshot.short_id()));
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let kept = beside(&format!(".before-{}", now.map_or(0, |now| now.as_secs())));
+    let seconds = now.map_or(0, |now| now.as_secs());
+    let kept = beside(&format!(".before-{seconds}"));
     let mut replacement = Replacement {
         host,
         records: &records,
@@ -63,7 +73,10 @@ pub(super) fn replace(
         state,
         text,
         new_text,
+        table,
+        dumps,
         source,
+        kept_name: format!("{name}-{seconds}"),
         part: beside(".hostel-restoring"),
         whole,
         kept,
@@ -144,7 +157,11 @@ enum Deed {
     Unpack,
     Suspend,
     WaitForEnd,
+    /// Dump what is in a database now.
+    KeepDatabase(usize),
     Swap,
+    /// The place in the list of dumps.
+    LoadDatabase(usize),
     EmptyState,
     Serve,
     TakeOld,
@@ -159,7 +176,13 @@ struct Replacement<'a> {
     /// Of its file, as it was found.
     text: String,
     new_text: String,
+    /// The table that the site is in with that text.
+    table: Server,
+    /// What is to be loaded into which of its databases.
+    dumps: Vec<(usize, &'a Part)>,
     source: &'a Source<'a>,
+    /// The directory, in `state`/replaced, with what was in its databases.
+    kept_name: String,
     part: PathBuf,
     whole: PathBuf,
     kept: PathBuf,
@@ -180,7 +203,11 @@ impl Replacement<'_> {
         if self.state == FileState::Serving {
             deeds.extend([Deed::Suspend, Deed::WaitForEnd]);
         }
-        deeds.extend([Deed::Swap, Deed::EmptyState, Deed::Serve]);
+        let databases = self.dumps.iter().map(|(number, _)| *number);
+        deeds.extend(databases.map(Deed::KeepDatabase));
+        deeds.push(Deed::Swap);
+        deeds.extend((0..self.dumps.len()).map(Deed::LoadDatabase));
+        deeds.extend([Deed::EmptyState, Deed::Serve]);
         deeds.push(if purge {
             Deed::RemoveOld
         } else {
@@ -199,6 +226,18 @@ impl Replacement<'_> {
             Deed::Unpack => format!("unpack the backup beside {home}, as the site's user"),
             Deed::Suspend => "suspend the site".to_owned(),
             Deed::WaitForEnd => "wait until nothing of it runs any more".to_owned(),
+            Deed::KeepDatabase(number) => format!(
+                "dump its {} as it is now into {}",
+                self.database(*number),
+                self.dump_path(*number).display()
+            ),
+            Deed::LoadDatabase(place) => {
+                let number = self.dumps.get(*place).map_or(0, |(number, _)| *number);
+                format!(
+                    "empty its {} and load the dump, as its user",
+                    self.database(number)
+                )
+            }
             Deed::Swap => format!("put what was unpacked in the place of {home}"),
             Deed::EmptyState => {
                 "empty its /tmp, /var/tmp, sessions and compiled scripts, as its user".to_owned()
@@ -218,6 +257,8 @@ impl Replacement<'_> {
             Deed::Unpack => self.unpack(report),
             Deed::Suspend => self.suspend(report),
             Deed::WaitForEnd => wait_for(std::mem::take(&mut self.running), &self.site, report),
+            Deed::KeepDatabase(number) => self.keep_database(*number, report),
+            Deed::LoadDatabase(place) => self.load_database(*place, report),
             Deed::Swap => self.swap(),
             Deed::EmptyState => {
                 self.work(Path::new(&self.site.home.clone()), Work::EmptyState, report)
@@ -240,10 +281,7 @@ impl Replacement<'_> {
             .map_err(|error| Trouble::of(&error))?;
         let staged = staged(&self.site, &self.part)?;
         let inside = inspect::open(&mut self.inside, &self.host.server)?;
-        if let Err(trouble) = self
-            .source
-            .unpack(inside, &self.host.server, &staged, report)
-        {
+        if let Err(trouble) = self.source.unpack(inside, (&self.table, &staged), report) {
             // So that half of it does not fill the disk.
             let _ = self.remove(&self.part.clone(), report);
             return Err(trouble);
@@ -278,6 +316,53 @@ impl Replacement<'_> {
         // It is not there where a run was interrupted right here.
         self.rename(home, &self.kept)?;
         self.rename(&self.whole, home)
+    }
+
+    fn database(&self, number: usize) -> String {
+        let databases = self.table.databases_of(&self.site.name);
+        databases
+            .get(number)
+            .map_or_else(String::new, Database::to_string)
+    }
+
+    /// Where what is in a database now is kept: in a directory of root's alone.
+    fn dump_path(&self, number: usize) -> PathBuf {
+        let databases = self.table.databases_of(&self.site.name);
+        let name = databases.get(number).map(|one| one.file_name(number));
+        let directory = self.host.server.state.join(REPLACED).join(&self.kept_name);
+        directory.join(name.unwrap_or_default())
+    }
+
+    /// The child writes into a file that it could not open.
+    fn keep_database(&mut self, number: usize, report: &Report) -> Result<(), Trouble> {
+        let path = self.dump_path(number);
+        let directory = || {
+            let state = Directory::open(&self.host.server.state)?;
+            let replaced = state.beneath(REPLACED, Uid::ROOT, Gid(0), 0o700)?;
+            replaced.beneath(&self.kept_name, Uid::ROOT, Gid(0), 0o700)
+        };
+        directory().map_err(|error| Trouble::of(&error))?;
+        let mut options = File::options();
+        let file = options.write(true).create_new(true).mode(0o600).open(&path);
+        let file = file.map_err(Trouble::at("make", &path))?;
+        let copy = file.try_clone().map_err(Trouble::at("open", &path))?;
+        let inside = inspect::open(&mut self.inside, &self.host.server)?;
+        let place = (&self.table, &*self.site);
+        if let Err(trouble) = database::dump(inside, place, number, copy.into(), report) {
+            // What is half a dump only takes room.
+            let _ = fs::remove_file(&path);
+            return Err(trouble);
+        }
+        file.sync_all().map_err(Trouble::at("keep", &path))
+    }
+
+    fn load_database(&mut self, place: usize, report: &mut Report) -> Result<(), Trouble> {
+        let Some(dump) = self.dumps.get(place) else {
+            return Ok(());
+        };
+        let inside = inspect::open(&mut self.inside, &self.host.server)?;
+        let site = (&self.table, &*self.site);
+        self.source.load_dump(inside, site, *dump, report)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), Trouble> {
@@ -338,11 +423,22 @@ impl Replacement<'_> {
     }
 
     fn done(&self, purge: bool, report: &mut Report) -> Result<(), Trouble> {
-        if !purge && self.is_there(&self.kept)? {
-            let kept = self.kept.display();
-            report.value("kept", kept.to_string());
-            report.note(format!("what was there before is in {kept}; remove it when it is not needed: rm -r --one-file-system {kept}"));
+        let dumps = self.host.server.state.join(REPLACED).join(&self.kept_name);
+        let mut kept = Vec::new();
+        if purge && !self.dumps.is_empty() {
+            fs::remove_dir_all(&dumps).map_err(Trouble::at("remove", &dumps))?;
         }
+        if !purge && self.is_there(&self.kept)? {
+            kept.push(self.kept.display().to_string());
+        }
+        if !purge && !self.dumps.is_empty() {
+            kept.push(dumps.display().to_string());
+        }
+        if let [_, ..] = kept[..] {
+            let kept = kept.join(" ");
+            report.note(format!("what was there before is in {kept}; when it is not needed: rm -r --one-file-system {kept}"));
+        }
+        report.value("kept", kept);
         Ok(())
     }
 }
@@ -362,3 +458,6 @@ fn staged(site: &Site, home: &Path) -> Result<Site, Trouble> {
         ..site.clone()
     })
 }
+
+/// In `state`: what was in databases before they were restored.
+const REPLACED: &str = "replaced";

@@ -26,7 +26,7 @@ use crate::site::trouble::Trouble;
 
 /// A repository, and what is needed to speak to it.
 pub(crate) struct Repository {
-    /// As restic names it.
+    /// As restic names it, as it may be shown.
     pub(crate) to: String,
     environment: Vec<(OsString, OsString)>,
     sftp_command: Option<String>,
@@ -72,7 +72,7 @@ impl Repository {
             environment.extend(pairs(file, &secret(file)?)?);
         }
         Ok(Self {
-            to: backup.to.clone(),
+            to: repository_name(&backup.to),
             environment,
             sftp_command: backup.sftp_command.clone(),
             user: backup.user.clone(),
@@ -277,8 +277,7 @@ impl Running {
         };
         let trouble = Trouble::new(format!(
             "restic {} {how} at {}: {words}",
-            self.what,
-            output::escape(&self.to)
+            self.what, self.to
         ));
         trouble.hint(advice(&words))
     }
@@ -301,6 +300,16 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A repository as it may be shown: without a password that stands in its address.
+pub(crate) fn repository_name(to: &str) -> String {
+    let hidden = to.split_once("://").and_then(|(kind, rest)| {
+        let (before, place) = rest.split_once('@')?;
+        let (user, _) = before.split_once(':')?;
+        Some(format!("{kind}://{user}:…@{place}"))
+    });
+    output::escape(hidden.as_deref().unwrap_or(to))
 }
 
 /// What to do about what restic said.
@@ -402,6 +411,17 @@ mod tests {
                 pairs(path, wrong).unwrap_err().what,
                 "/x:1: this is not NAME=VALUE"
             );
+        }
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_not_shown() {
+        for (to, shown) in [
+            ("rest:https://me:secret@host/x", "rest:https://me:…@host/x"),
+            ("sftp:me@host:/x", "sftp:me@host:/x"),
+            ("/x", "/x"),
+        ] {
+            assert_eq!(repository_name(to), shown);
         }
     }
 

@@ -2,18 +2,19 @@
 
 use std::path::Path;
 
+use hostel_config::database::Database;
 use hostel_config::{Server, Site};
 
-use super::manifest::{self, Manifest, Snapshot};
+use super::manifest::{self, Manifest, Part, Snapshot};
 use super::options::Restore;
 use super::replace;
 use super::restic::Repository;
 use super::stream::{self, End};
 use super::{host_name, open};
 use crate::inside::Inside;
+use crate::output;
 use crate::site::add::{self, OfBackup};
 use crate::site::host::{Host, MayMiss};
-use crate::site::options::Work;
 use crate::site::report::Report;
 use crate::site::trouble::Trouble;
 
@@ -63,20 +64,72 @@ impl Source<'_> {
     pub(super) fn unpack(
         &self,
         inside: &Inside,
+        (server, site): (&Server, &Site),
+        report: &mut Report,
+    ) -> Result<(), Trouble> {
+        let part = self.manifest.home_part()?;
+        self.load(inside, (server, site), None, part, report)
+    }
+
+    /// Each dump that was kept, with the number of its database in what the site's file says now.
+    pub(super) fn dumps(
+        &self,
         server: &Server,
-        site: &Site,
+        site: &str,
+    ) -> Result<Vec<(usize, &Part)>, Trouble> {
+        let databases: Vec<String> = server
+            .databases_of(site)
+            .iter()
+            .map(Database::to_string)
+            .collect();
+        let dumps = self.manifest.parts.iter().filter(|part| part.is_database);
+        dumps
+            .map(|part| {
+                let number = databases.iter().position(|one| *one == part.what);
+                number.map(|number| (number, part)).ok_or_else(|| {
+                    Trouble::new(format!(
+                        "the backup holds the {}, which the site's file does not name now",
+                        output::escape(&part.what)
+                    ))
+                    .hint(
+                        "--with-settings puts the file of then back; or write [[database]] into it",
+                    )
+                })
+            })
+            .collect()
+    }
+
+    /// Empty a database of a site and load a dump into it, as its user.
+    pub(super) fn load_dump(
+        &self,
+        inside: &Inside,
+        (server, site): (&Server, &Site),
+        (number, part): (usize, &Part),
+        report: &mut Report,
+    ) -> Result<(), Trouble> {
+        self.load(inside, (server, site), Some(number), part, report)
+    }
+
+    fn load(
+        &self,
+        inside: &Inside,
+        (server, site): (&Server, &Site),
+        database: Option<usize>,
+        part: &Part,
         report: &mut Report,
     ) -> Result<(), Trouble> {
         let to = End {
             inside,
             server,
             site,
-            work: Work::Receive,
+            database,
         };
-        let part = self.manifest.home_part()?;
         let passed = stream::load(&to, self.repository, part, report)?;
         if !passed.words.is_empty() {
-            report.note(format!("while it was unpacked: {}", passed.words));
+            report.note(format!(
+                "while its {} was unpacked: {}",
+                part.what, passed.words
+            ));
         }
         Ok(())
     }
@@ -95,7 +148,13 @@ fn make(
         place: &options.site_place,
         domains: options.new_name.as_ref().map(|_| &options.domains[..]),
         manifest: source.manifest,
-        unpack: &|inside, server, site, report| source.unpack(inside, server, site, report),
+        unpack: &|inside, server, site, report| {
+            source.unpack(inside, (server, site), report)?;
+            for dump in source.dumps(server, &site.name)? {
+                source.load_dump(inside, (server, site), dump, report)?;
+            }
+            Ok(())
+        },
     };
     add::of_backup(config, &wanted, report)
 }

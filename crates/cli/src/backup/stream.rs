@@ -12,6 +12,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use super::manifest::Part;
 use super::restic::Repository;
 use crate::inside::Inside;
+use crate::site::database;
 use crate::site::options::Work;
 use crate::site::report::Report;
 use crate::site::said::Said;
@@ -24,12 +25,14 @@ pub(crate) struct Passed {
     pub(crate) words: String,
 }
 
-/// Where a stream comes from or goes to: some work in the sandbox of a site.
+/// Where a stream comes from or goes to: the home or a database of a site, in its sandbox.
 pub(crate) struct End<'a> {
     pub(crate) inside: &'a Inside,
+    /// The table that the site is in.
     pub(crate) server: &'a Server,
     pub(crate) site: &'a Site,
-    pub(crate) work: Work,
+    /// Of which database in the site's file; `None`: its home.
+    pub(crate) database: Option<usize>,
 }
 
 /// Keep what the work writes as a snapshot; its number.
@@ -41,7 +44,7 @@ pub(crate) fn save(
 ) -> Result<(String, Passed), Trouble> {
     let (read, write) = pipe()?;
     let mut restic = repository.save(host, file, tags, read)?;
-    let mut workers = [start(from, &write)?];
+    let mut workers = [start(from, (Work::Send, Work::DumpDatabase), &write)?];
     let said = sandbox::finish_beside(&mut workers, report, || match restic.watch(report)? {
         true => Ok(()),
         false => Err(Trouble::new("restic ended before all was said")),
@@ -71,7 +74,7 @@ pub(crate) fn load(
     let held = write
         .try_clone()
         .map_err(Trouble::at("hold", Path::new("a pipe")))?;
-    let mut workers = [start(to, &read)?];
+    let mut workers = [start(to, (Work::Receive, Work::LoadDatabase), &read)?];
     drop(read);
     let mut restic = repository.read(&part.snapshot, &part.file, write)?;
     let mut held = Some(held);
@@ -93,15 +96,19 @@ pub(crate) fn load(
     }
 }
 
-fn start(end: &End<'_>, descriptor: &OwnedFd) -> Result<Worker, Trouble> {
-    let work = (end.work, false);
-    Worker::start(
-        end.inside,
-        end.server,
-        end.site,
-        work,
-        Some(descriptor.as_fd()),
-    )
+/// Start the child that has one end of the pipe.
+fn start(end: &End<'_>, works: (Work, Work), descriptor: &OwnedFd) -> Result<Worker, Trouble> {
+    let (inside, server, site) = (end.inside, end.server, end.site);
+    match end.database {
+        Some(number) => database::start(inside, (server, site), number, works.1, Some(descriptor)),
+        None => Worker::start(
+            inside,
+            server,
+            site,
+            (works.0, false),
+            Some(descriptor.as_fd()),
+        ),
+    }
 }
 
 fn passed(said: Vec<Said>) -> Passed {

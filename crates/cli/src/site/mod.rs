@@ -6,12 +6,13 @@
 //!
 //! - `options`: what may be typed. `host`: the configuration, as it is and as it would be. `file`: the text of a site's file. `record`: what was made.
 //! - `add`, `change`, `remove`, `show`: the commands. `live`: the running server. `report`, `trouble`: what is told.
-//! - `accounts`, `programs`: users, and the programs of Debian's that are started. `said`: what a child says.
+//! - [`database`]: dumps of databases, and loading them. `accounts`, `programs`: users, and the programs of Debian's that are started. `said`: what a child says.
 
 mod accounts;
 pub(crate) mod add;
 mod apply;
 pub(crate) mod change;
+pub(crate) mod database;
 mod diff;
 pub(crate) mod expect;
 pub(crate) mod file;

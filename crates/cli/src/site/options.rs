@@ -180,6 +180,8 @@ pub(crate) struct Edit {
 pub(crate) enum Work {
     /// Write the home's content as an archive to the descriptor that it is sent.
     Archive,
+    /// Write what is in a database to the descriptor that it is sent.
+    DumpDatabase,
     /// Remove everything in the home and in the site's own directories.
     Empty,
     /// Remove everything in the home alone.
@@ -188,8 +190,12 @@ pub(crate) enum Work {
     EmptyState,
     /// Make the document root, and a welcome page in it where it is empty.
     Fill,
+    /// Empty a database, and fill it from the descriptor that it is sent.
+    LoadDatabase,
     /// Say what is in the home.
     Look,
+    /// Say what is in a database.
+    LookAtDatabase,
     /// Unpack the stream from the descriptor that it is sent.
     Receive,
     /// Write the home's content as a stream to the descriptor that it is sent.

@@ -55,6 +55,17 @@ impl Helper {
         input: Stdio,
         output: Stdio,
     ) -> io::Result<Self> {
+        Self::start_with(program, arguments, &[], input, output)
+    }
+
+    /// The same, with more variables.
+    pub(super) fn start_with<A: AsRef<OsStr>>(
+        program: &str,
+        arguments: &[A],
+        environment: &[(&str, &str)],
+        input: Stdio,
+        output: Stdio,
+    ) -> io::Result<Self> {
         let errors = unnamed_file().ok();
         let to = match &errors {
             Some(file) => file.try_clone()?.into(),
@@ -63,6 +74,7 @@ impl Helper {
         let child = Command::new(program)
             .args(arguments)
             .env("LC_ALL", "C")
+            .envs(environment.iter().copied())
             .stdin(input)
             .stdout(output)
             .stderr(to)
@@ -73,6 +85,11 @@ impl Helper {
     /// What it writes, where its output was piped.
     pub(super) fn output(&mut self) -> Option<impl Read + use<>> {
         self.child.stdout.take()
+    }
+
+    /// What it reads, where its input was piped.
+    pub(super) fn input(&mut self) -> Option<impl io::Write + use<>> {
+        self.child.stdin.take()
     }
 
     /// Whether it has ended.

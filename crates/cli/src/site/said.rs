@@ -26,6 +26,8 @@ pub(crate) enum Said {
         foreign: u64,
         foreign_uid: u32,
     },
+    /// What `LookAtDatabase` has found: how many tables and the like, and how much room they take.
+    Database { objects: u64, bytes: u64 },
     /// Done; with what a program had to say about it.
     Done { bytes: u64, words: String },
     /// Not done, and why.
@@ -55,6 +57,7 @@ impl Said {
                     .u32(*foreign_uid)
             }
             Self::Done { bytes, words } => w.u8(3).u64(*bytes).text(words),
+            Self::Database { objects, bytes } => w.u8(5).u64(*objects).u64(*bytes),
             Self::Failed { words } => w.u8(4).text(words),
         };
         w.finish()
@@ -84,6 +87,10 @@ impl Said {
             4 => Self::Failed {
                 words: r.text(WORDS_BYTES_MAX, "words")?.to_owned(),
             },
+            5 => Self::Database {
+                objects: r.u64("objects")?,
+                bytes: r.u64("bytes")?,
+            },
             _ => return Err(Malformed::Value("kind of message")),
         };
         r.end("message")?;
@@ -107,6 +114,10 @@ mod tests {
                 entries: 2,
                 foreign: 1,
                 foreign_uid: 33,
+            },
+            Said::Database {
+                objects: 4,
+                bytes: 5,
             },
             Said::Done {
                 bytes: 3,

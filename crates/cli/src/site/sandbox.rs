@@ -22,6 +22,12 @@ use super::trouble::Trouble;
 use crate::inside::{self, Inside};
 use crate::output;
 
+/// How a work is called on the child's command line.
+fn word(work: Work) -> String {
+    let value = work.to_possible_value();
+    value.map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
 /// A child at work.
 pub(crate) struct Worker {
     launched: Launched,
@@ -38,22 +44,46 @@ impl Worker {
         (work, welcome): (Work, bool),
         descriptor: Option<BorrowedFd<'_>>,
     ) -> Result<Self, Trouble> {
-        let word = work.to_possible_value();
-        let word = word.as_ref().map_or("", |value| value.get_name());
-        let mut words = vec!["hostel", "site-work", word];
+        let word = word(work);
+        let mut words = vec!["hostel", "site-work", &word];
         if welcome {
             words.push("--welcome");
         }
+        let what = format!("{word} in the sandbox of {}", site.name);
+        let end = descriptor.map(|descriptor| (&[1][..], Some(descriptor)));
+        Self::launch(inside, server, site, (&words, what), end)
+    }
+
+    /// The same, of a work about one thing, which it is told by a message.
+    pub(super) fn start_asked(
+        inside: &Inside,
+        server: &Server,
+        site: &Site,
+        (work, about): (Work, &str),
+        question: (&[u8], Option<BorrowedFd<'_>>),
+    ) -> Result<Self, Trouble> {
+        let word = word(work);
+        let words = ["hostel", "site-work", &word];
+        let what = format!("{word} in the sandbox of {}: {about}", site.name);
+        Self::launch(inside, server, site, (&words, what), Some(question))
+    }
+
+    fn launch(
+        inside: &Inside,
+        server: &Server,
+        site: &Site,
+        (words, what): (&[&str], String),
+        message: Option<(&[u8], Option<BorrowedFd<'_>>)>,
+    ) -> Result<Self, Trouble> {
         // Words of ours hold no NUL.
         let arguments: Vec<CString> = words
-            .into_iter()
-            .filter_map(|word| CString::new(word).ok())
+            .iter()
+            .filter_map(|&word| CString::new(word).ok())
             .collect();
-        let what = format!("{word} in the sandbox of {}", site.name);
         let failed = |error: String| Trouble::of_text(&format!("cannot {what}: {error}"));
         let launched = inside.start(server, site, &arguments).map_err(failed)?;
-        if let Some(descriptor) = descriptor {
-            fdpass::send(&launched.control, &[1], &[descriptor])
+        if let Some((bytes, descriptor)) = message {
+            fdpass::send(&launched.control, bytes, descriptor.as_slice())
                 .map_err(|error| failed(error.to_string()))?;
         }
         Ok(Self {
@@ -167,7 +197,10 @@ fn failure(workers: &[Worker]) -> Option<Trouble> {
         Some(Said::Failed { words }) => {
             Some(format!("cannot {}: {}", worker.what, output::escape(words)))
         }
-        Some(Said::Progress { .. } | Said::Looked { .. } | Said::Done { .. }) | None => None,
+        Some(
+            Said::Progress { .. } | Said::Looked { .. } | Said::Database { .. } | Said::Done { .. },
+        )
+        | None => None,
     });
     let said: Vec<String> = said.collect();
     (!said.is_empty()).then(|| {

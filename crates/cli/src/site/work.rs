@@ -18,6 +18,7 @@ use hostel_wire::monitor_keeper::SiteSettings;
 use hostel_wire::view;
 use rustix::fs::Mode;
 
+use super::database;
 use super::options::Work;
 use super::programs::{CHMOD, FIND, Helper, TAR};
 use super::said::{Root, Said};
@@ -63,8 +64,9 @@ fn begin() -> Result<(Inside, Dropped), String> {
     Ok((child, dropped))
 }
 
-struct Inside {
-    control: OwnedFd,
+/// The child, at work.
+pub(super) struct Inside {
+    pub(super) control: OwnedFd,
     settings: SiteSettings,
     told: Instant,
 }
@@ -73,6 +75,9 @@ impl Inside {
     fn work(&mut self, work: Work, welcome: bool, _: &Dropped) -> Said {
         let done = match work {
             Work::Archive => self.send_tar(&["--gzip"]),
+            Work::DumpDatabase | Work::LoadDatabase | Work::LookAtDatabase => {
+                database::work(self, work)
+            }
             Work::Empty => self.empty(true, true),
             Work::EmptyHome => self.empty(true, false),
             Work::EmptyState => self.empty(false, true),
@@ -275,7 +280,8 @@ impl Inside {
             .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
-    fn tell(&mut self, bytes: u64) {
+    /// How far it is, now and then.
+    pub(super) fn tell(&mut self, bytes: u64) {
         if self.told.elapsed() >= TELL_EVERY {
             self.told = Instant::now();
             // If nobody listens any more, this process is about to be killed.
@@ -284,7 +290,8 @@ impl Inside {
     }
 }
 
-fn done(bytes: u64, words: String) -> Said {
+/// The end, a good one.
+pub(super) fn done(bytes: u64, words: String) -> Said {
     Said::Done { bytes, words }
 }
 
@@ -299,11 +306,11 @@ fn is_draft(entry: &fs::DirEntry) -> bool {
 
 const DRAFT: &str = ".hostel-welcome";
 const EMPTY_ATTEMPTS_MAX: usize = 3;
-const BUFFER_BYTES: usize = 128 * 1024;
+pub(super) const BUFFER_BYTES: usize = 128 * 1024;
 /// With less a disk is full for everybody but root.
 const FREE_BYTES_MIN: u64 = 64 * 1024;
 const TELL_EVERY: Duration = Duration::from_secs(1);
-const PAUSE: Duration = Duration::from_millis(2);
+pub(super) const PAUSE: Duration = Duration::from_millis(2);
 const WELCOME_HTML: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head><title>SITE</title></head>\n<body>\n\
     <h1>SITE</h1>\n<p>This site is ready. Put its files in the place of this page.</p>\n</body>\n</html>\n";
 const WELCOME_PHP: &str = "<?php // Made by `hostel site add`: put the site's own files in its place.\n\

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use hostel_config::database::{Database, Kind, Place, Served};
 use hostel_config::jobs::Overlap;
 use hostel_config::{Destination, Egress, Host, LogLevel, Server};
 use hostel_wire::monitor_keeper::PhpValue;
@@ -98,6 +99,57 @@ fn jobs_have_names_and_defaults() {
     );
     assert_eq!(jobs.daemons[0].name, "daemon-1");
     assert_eq!(jobs.daemons[0].command, "php work.php");
+}
+
+#[test]
+fn databases_have_the_sites_user_and_the_usual_sockets() {
+    let instance = Instance::of_case(
+        "# file: sites.d/alice.toml\ndomains = ['a.example']\nservices = ['127.0.0.1:3307']\n[[database]]\nkind = 'mysql'\nname = 'blog'\n\
+         [[database]]\nkind = 'postgresql'\nname = 'shop'\nuser = 'seller'\npassword_file = 'private/pw'\nsocket = '/var/run/postgresql/.s.PGSQL.5433'\n\
+         [[database]]\nkind = 'sqlite'\nfile = 'data/app.db'\n\
+         [[database]]\nkind = 'mysql'\nname = 'other'\naddress = '127.0.0.1:3307'\npassword_file = '/srv/alice/pw'\n\
+         # file: sites.d/bob.toml\ndomains = ['b.example']\n",
+    );
+    let server = instance.load().unwrap();
+    assert!(server.databases_of("bob").is_empty());
+    let served = |kind, name: &str, user: &str, place, password: Option<&str>| {
+        Database::Served(Served {
+            kind,
+            name: name.to_owned(),
+            user: user.to_owned(),
+            place,
+            password_file: password.map(str::to_owned),
+        })
+    };
+    let socket = |path: &str| Place::Socket(path.to_owned());
+    let address = Place::Address("127.0.0.1:3307".parse().unwrap());
+    assert_eq!(
+        server.databases_of("alice"),
+        [
+            served(
+                Kind::Mysql,
+                "blog",
+                "alice",
+                socket("/run/mysqld/mysqld.sock"),
+                None
+            ),
+            served(
+                Kind::Postgresql,
+                "shop",
+                "seller",
+                socket("/run/postgresql/.s.PGSQL.5433"),
+                Some("/srv/alice/private/pw")
+            ),
+            Database::Sqlite("/srv/alice/data/app.db".to_owned()),
+            served(
+                Kind::Mysql,
+                "other",
+                "alice",
+                address,
+                Some("/srv/alice/pw")
+            ),
+        ]
+    );
 }
 
 #[test]

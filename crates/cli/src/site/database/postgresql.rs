@@ -1,0 +1,141 @@
+//! PostgreSQL, by `pg_dump`, `pg_restore` and `psql` of the newest version that is installed.
+//!
+//! A dump is an archive of `pg_dump`'s own format, which has no commands for a client in it, as scripts for `psql` do. A load first empties the
+//! database, but for what belongs to extensions, which only a superuser could make again; then the archive is restored in one transaction.
+
+use std::fs::{self, File};
+use std::io;
+use std::process::Stdio;
+
+use hostel_config::database::{Place, postgresql_port};
+
+use super::work::{Client, Program, failed, read_more};
+use crate::site::work::Inside;
+
+pub(super) fn dump(inside: &mut Inside, client: &Client<'_>, to: File) -> io::Result<u64> {
+    let mut arguments = connection(client);
+    arguments.extend(DUMP.map(str::to_owned));
+    let streams = (Stdio::null(), Stdio::piped());
+    let environment = client.environment(PASSWORD);
+    Program::start(&newest("pg_dump")?, &arguments, &environment, streams)?.pass_on(
+        inside,
+        to,
+        |_| (),
+    )
+}
+
+pub(super) fn load(inside: &mut Inside, client: &Client<'_>, mut from: File) -> io::Result<u64> {
+    // It is known to be an archive before anything is removed.
+    let mut first = Vec::new();
+    while first.len() < MAGIC.len() {
+        let part = read_more(&mut from)?;
+        if part.is_empty() {
+            break;
+        }
+        first.extend(part);
+    }
+    if !first.starts_with(MAGIC) {
+        return Err(failed("this is not a dump of PostgreSQL's own format"));
+    }
+    ask(inside, client, EMPTY)?;
+    let mut arguments = connection(client);
+    arguments.extend(LOAD.map(str::to_owned));
+    let streams = (Stdio::piped(), Stdio::null());
+    let environment = client.environment(PASSWORD);
+    let program = Program::start(&newest("pg_restore")?, &arguments, &environment, streams)?;
+    program.feed(inside, |to| {
+        if !first.is_empty() {
+            to.append(&mut first);
+            return Ok(true);
+        }
+        to.append(&mut read_more(&mut from)?);
+        Ok(!to.is_empty())
+    })
+}
+
+/// How many tables and the like there are, and how large the database is.
+pub(super) fn look(inside: &mut Inside, client: &Client<'_>) -> io::Result<String> {
+    ask(inside, client, LOOK)
+}
+
+fn ask(inside: &mut Inside, client: &Client<'_>, question: &str) -> io::Result<String> {
+    let mut arguments = connection(client);
+    arguments.extend(ASK.map(str::to_owned));
+    arguments.push(format!("--command={question}"));
+    let streams = (Stdio::null(), Stdio::piped());
+    let environment = client.environment(PASSWORD);
+    let program = Program::start(&newest("psql")?, &arguments, &environment, streams)?;
+    let text = program.answer(inside)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+fn connection(client: &Client<'_>) -> Vec<String> {
+    let served = client.served;
+    let (host, port) = match &served.place {
+        Place::Socket(path) => {
+            let (directory, file) = path.rsplit_once('/').unwrap_or(("", path));
+            // The configuration has no other name.
+            let port = postgresql_port(file).unwrap_or_default();
+            (directory.to_owned(), port)
+        }
+        Place::Address(address) => (address.ip().to_string(), address.port()),
+    };
+    vec![
+        format!("--host={host}"),
+        format!("--port={port}"),
+        format!("--username={}", served.user),
+        format!("--dbname={}", served.name),
+        "--no-password".to_owned(),
+    ]
+}
+
+/// The program of the newest version: it dumps older servers too.
+fn newest(name: &str) -> io::Result<String> {
+    let versions = fs::read_dir(VERSIONS).into_iter().flatten().flatten();
+    let versions = versions.filter_map(|entry| {
+        let version: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let path = format!("{VERSIONS}/{version}/bin/{name}");
+        fs::metadata(&path).ok().map(|_| (version, path))
+    });
+    let newest = versions.max().map(|(_, path)| path);
+    newest.ok_or_else(|| {
+        failed(format!(
+            "there is no {name} in {VERSIONS}: install postgresql-client"
+        ))
+    })
+}
+
+const VERSIONS: &str = "/usr/lib/postgresql";
+const PASSWORD: &str = "PGPASSWORD";
+/// What an archive begins with.
+const MAGIC: &[u8] = b"PGDMP";
+const DUMP: [&str; 7] = [
+    "--format=custom",
+    // Whoever keeps dumps compresses them, and finds what two have in common.
+    "--compress=0",
+    "--no-owner",
+    "--no-privileges",
+    "--no-publications",
+    "--no-subscriptions",
+    "--no-security-labels",
+];
+const LOAD: [&str; 5] = [
+    "--no-owner",
+    "--no-privileges",
+    "--no-tablespaces",
+    "--exit-on-error",
+    "--single-transaction",
+];
+const ASK: [&str; 6] = [
+    "--no-psqlrc",
+    "--quiet",
+    "--tuples-only",
+    "--no-align",
+    "--field-separator= ",
+    "--set=ON_ERROR_STOP=1",
+];
+const LOOK: &str = "SELECT count(*), pg_catalog.pg_database_size(pg_catalog.current_database()) \
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+    WHERE c.relkind IN ('r','p','v','m','f','S') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
+/// Everything but the system's own and what belongs to extensions. One statement, and so all of it or nothing.
+const EMPTY: &str = include_str!("empty.sql");
