@@ -1,6 +1,6 @@
 //! The Linux users that the tests run sites as.
 //!
-//! They are fixed: `hostel` (the front), `hostel-mail` (the mail broker) and `hostel-t1` to `hostel-t4`, made when missing, without a login shell or a home,
+//! They are fixed: `hostel` (the front), `hostel-mail` (the mail broker), `hostel-backup` (who speaks to repositories) and `hostel-t1` to `hostel-t4`, made when missing, without a login shell or a home,
 //! and left in place for the next run. To be rid of them: `for n in 1 2 3 4; do userdel hostel-t$n; done`.
 
 use std::fs::{self, File};
@@ -23,6 +23,8 @@ pub enum User {
 pub const FRONT: &str = "hostel";
 /// The mail broker's.
 pub const MAIL: &str = "hostel-mail";
+/// Who restic runs as.
+pub const BACKUP: &str = "hostel-backup";
 
 impl User {
     const ALL: [Self; 4] = [Self::One, Self::Two, Self::Three, Self::Four];
@@ -57,7 +59,9 @@ pub fn ids(name: &str) -> Option<(u32, u32)> {
 pub(crate) fn ensure_all() {
     let lock = File::create("/run/hostel-e2e.lock").expect("/run can be written");
     lock.lock().expect("a lock on /run/hostel-e2e.lock");
-    let names = [FRONT, MAIL].into_iter().chain(User::ALL.map(User::name));
+    let names = [FRONT, MAIL, BACKUP]
+        .into_iter()
+        .chain(User::ALL.map(User::name));
     for name in names.filter(|name| ids(name).is_none()) {
         println!("making user {name}");
         let made = Command::new("useradd")

@@ -1,4 +1,4 @@
-//! Installs Debian's packages that are missing, and creates the users of the front and of the mail broker.
+//! Installs Debian's packages that are missing, and creates the users of the front, of the mail broker and of backups.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -40,7 +40,9 @@ const TEST: &[&str] = &[
     "php8.2-xml",
     "php8.2-zip",
     "python3-aiosmtpd",
+    "rclone",
     "redis-server",
+    "restic",
     "wordpress",
     "wordpress-theme-twentytwentythree",
 ];
@@ -84,7 +86,8 @@ pub(crate) fn run(word: &str) -> Result<()> {
     let wanted: Vec<&str> = BUILD.iter().chain(more).copied().collect();
     install(&wanted)?;
     ensure_user("hostel")?;
-    ensure_user("hostel-mail")
+    ensure_user("hostel-mail")?;
+    ensure_user("hostel-backup")
 }
 
 fn install(wanted: &[&str]) -> Result<()> {

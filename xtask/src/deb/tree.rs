@@ -17,6 +17,14 @@ const FILES: &[(&str, &str)] = &[
         "lib/systemd/system/hostel.service",
     ),
     (
+        "pkg/systemd/hostel-backup.service",
+        "lib/systemd/system/hostel-backup.service",
+    ),
+    (
+        "pkg/systemd/hostel-backup.timer",
+        "lib/systemd/system/hostel-backup.timer",
+    ),
+    (
         "pkg/systemd/hostel.sysusers",
         "usr/lib/sysusers.d/hostel.conf",
     ),

@@ -24,7 +24,7 @@ pub(super) fn check(
     } else {
         &arguments[..2]
     };
-    repository.ask(arguments, report)?;
+    repository.ask_alone(arguments, report)?;
     let all = snapshots(&repository, report)?;
     let mut parts = HashMap::<(&str, &str, &str), usize>::new();
     for one in all.iter().filter(|one| one.manifest.is_none()) {

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::time::Duration;
 
 use hostel_sys::secure::Directory;
 
@@ -50,7 +51,8 @@ pub(super) fn init(config: &Path, place: &Target, report: &mut Report) -> Result
         }
         return Ok(());
     }
-    let repository = Repository::open(&host.server.state, &backup)?;
+    let patience = Duration::from_secs(place.patience);
+    let repository = Repository::open(&host.server.state, &backup, patience)?;
     if repository.ask(&["cat", "config"], report).is_ok() {
         return Ok(());
     }

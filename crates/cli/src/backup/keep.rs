@@ -42,10 +42,10 @@ pub(super) fn forget(
         for some in gone.chunks(IDS_MAX) {
             let mut arguments = vec!["forget", "--quiet"];
             arguments.extend(some.iter().map(|one| one.id.as_str()));
-            repository.ask(&arguments, report)?;
+            repository.ask_alone(&arguments, report)?;
         }
     }
-    repository.ask(&["prune", "--quiet"], report)?;
+    repository.ask_alone(&["prune", "--quiet"], report)?;
     let runs: HashSet<(&str, &str)> = parts
         .iter()
         .map(|one| (one.site.as_str(), one.run.as_str()))

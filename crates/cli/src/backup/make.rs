@@ -16,7 +16,7 @@ use super::manifest::{self, Manifest, Part};
 use super::options::Make;
 use super::restic::Repository;
 use super::restic::repository_name;
-use super::stream::{self, End};
+use super::stream::{self, End, Failure};
 use super::{host_name, keep, open, settings};
 use crate::inside::Inside;
 use crate::site::change::is_being_removed;
@@ -48,8 +48,7 @@ pub(super) fn make(config: &Path, options: &Make, report: &mut Report) -> Result
     }
     let repository = open(&host, &options.place)?;
     repository.lock()?;
-    // Locks of runs that were killed; those of somebody who works are left.
-    repository.ask(&["unlock", "--quiet"], report)?;
+    repository.unlock(report)?;
     let inside = Inside::open(&host.server, "backup").map_err(|text| Trouble::of_text(&text))?;
     let maker = Maker {
         host: &host,
@@ -60,19 +59,32 @@ pub(super) fn make(config: &Path, options: &Make, report: &mut Report) -> Result
     };
     let mut made = Vec::new();
     let mut failed = Vec::new();
+    let mut is_sound = true;
     for kept in &chosen {
         report.about(Some(&kept.site.name));
-        match maker.back_up(kept, report) {
-            Ok(document) => made.push(document),
-            Err(trouble) => {
-                report.note(format!("not backed up: {}", trouble.what));
-                failed.push((kept.site.name.clone(), trouble));
-            }
+        if !is_sound {
+            report.note("not tried".to_owned());
+            continue;
         }
+        let trouble = match maker.back_up(kept, report) {
+            Ok(document) => {
+                made.push(document);
+                continue;
+            }
+            Err(Failure::Site(trouble)) => trouble,
+            Err(Failure::Repository(trouble)) => {
+                is_sound = false;
+                trouble
+            }
+        };
+        report.note(format!("not backed up: {}", trouble.what));
+        failed.push((kept.site.name.clone(), trouble));
     }
     report.about(None);
     report.value("backups", made);
-    keep::forget(&repository, &maker.host_name, &backup.keep, report)?;
+    if is_sound {
+        keep::forget(&repository, &maker.host_name, &backup.keep, report)?;
+    }
     failure(failed)
 }
 
@@ -161,14 +173,15 @@ struct Maker<'a> {
 
 impl Maker<'_> {
     /// Databases first: what their rows name is then among the files, which come later.
-    fn back_up(&self, kept: &Kept, report: &mut Report) -> Result<Value, Trouble> {
+    fn back_up(&self, kept: &Kept, report: &mut Report) -> Result<Value, Failure> {
         let site = &kept.site;
         if is_planned(site.user.uid) {
             let user = &site.user.name;
             return Err(Trouble::new(format!(
                 "the site's user '{user}' does not exist, and only as its user are its files read"
             ))
-            .hint(format!("hostel site apply --site {}", site.name)));
+            .hint(format!("hostel site apply --site {}", site.name))
+            .into());
         }
         let mut parts = Vec::new();
         for (number, database) in kept.databases(self.host).iter().enumerate() {
@@ -179,7 +192,8 @@ impl Maker<'_> {
         let home = ("home.tar", None, "home".to_owned());
         parts.push(self.part(kept, home, report)?);
         let manifest = Manifest::new(site, &kept.text, parts);
-        let snapshot = self.keep_manifest(&manifest, &self.run, report)?;
+        let snapshot = self.keep_manifest(&manifest, &self.run, report);
+        let snapshot = snapshot.map_err(Failure::Repository)?;
         let bytes = manifest.bytes();
         let words = kept.in_words(self.host);
         report.step(format!(
@@ -194,7 +208,7 @@ impl Maker<'_> {
         kept: &Kept,
         (file, database, what): (&str, Option<usize>, String),
         report: &mut Report,
-    ) -> Result<Part, Trouble> {
+    ) -> Result<Part, Failure> {
         let site = &kept.site;
         let from = End {
             inside: self.inside,

@@ -20,6 +20,7 @@ mod stream;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use hostel_config::{Backup, SystemUsers};
 use hostel_sys::cred::Uid;
@@ -118,7 +119,8 @@ fn settings(host: &Host, place: &Target) -> Result<Backup, Trouble> {
 }
 
 fn open(host: &Host, place: &Target) -> Result<Repository, Trouble> {
-    Repository::open(&host.server.state, &settings(host, place)?)
+    let patience = Duration::from_secs(place.patience);
+    Repository::open(&host.server.state, &settings(host, place)?, patience)
 }
 
 /// The name of the host that backups are of.

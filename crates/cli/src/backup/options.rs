@@ -70,6 +70,9 @@ pub(crate) struct Target {
     /// The file with its password; default: `password_file` in [backup]
     #[arg(long, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
+    /// Give up when the repository has made trouble for so many seconds, which restic alone would wait out for a quarter of an hour
+    #[arg(long, value_name = "SECONDS", default_value = "180")]
+    pub(crate) patience: u64,
     /// The name of the host whose backups are meant; default: this host's
     #[arg(long, value_name = "NAME")]
     pub(crate) host: Option<String>,

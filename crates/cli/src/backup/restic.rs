@@ -31,13 +31,14 @@ pub(crate) struct Repository {
     environment: Vec<(OsString, OsString)>,
     sftp_command: Option<String>,
     user: User,
+    patience: Duration,
     /// restic's own: its home, cache and temporary files.
     own: Directory,
 }
 
 impl Repository {
     /// Make restic's own directory where it is missing, and read the secrets.
-    pub(crate) fn open(state: &Path, backup: &Backup) -> Result<Self, Trouble> {
+    pub(crate) fn open(state: &Path, backup: &Backup, patience: Duration) -> Result<Self, Trouble> {
         if !Path::new(RESTIC).exists() {
             return Err(Trouble::new(format!("there is no {RESTIC}")).hint("apt install restic"));
         }
@@ -76,6 +77,7 @@ impl Repository {
             environment,
             sftp_command: backup.sftp_command.clone(),
             user: backup.user.clone(),
+            patience,
             own,
         })
     }
@@ -111,8 +113,8 @@ impl Repository {
                 "--bounding-set=-all",
                 "--inh-caps=-all",
             ])
-            // Whoever is killed takes it along.
-            .args(["--pdeathsig=TERM", "--", RESTIC]);
+            // Whoever is killed takes it along; this signal lets it take its lock away.
+            .args(["--pdeathsig=INT", "--", RESTIC]);
         if let Some(line) = &self.sftp_command {
             command.arg("--option").arg(format!("sftp.command={line}"));
         }
@@ -136,6 +138,7 @@ impl Repository {
             to: self.to.clone(),
             said,
             errors,
+            complaints: Complaints::new(self.patience),
             begun: Instant::now(),
             told: Instant::now(),
         })
@@ -146,6 +149,27 @@ impl Repository {
         let mut running = self.start(arguments, Stdio::null(), None)?;
         running.finish(report)?;
         running.said()
+    }
+
+    /// The same, of a command that needs the repository for itself. A lock of a run that was killed is taken away; one that is about to
+    /// end is waited for.
+    pub(crate) fn ask_alone(&self, arguments: &[&str], report: &Report) -> Result<String, Trouble> {
+        let begun = Instant::now();
+        loop {
+            match self.ask(arguments, report) {
+                Err(trouble)
+                    if trouble.what.contains(LOCKED) && begun.elapsed() < LOCK_TIME_MAX =>
+                {
+                    self.unlock(report)?;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Take away locks of runs that were killed; those of somebody who works are left.
+    pub(crate) fn unlock(&self, report: &Report) -> Result<(), Trouble> {
+        self.ask(&["unlock", "--quiet"], report).map(drop)
     }
 
     /// The same, of a command that answers with one JSON document.
@@ -192,6 +216,7 @@ pub(crate) struct Running {
     to: String,
     said: File,
     errors: File,
+    complaints: Complaints,
     begun: Instant,
     told: Instant,
 }
@@ -202,6 +227,10 @@ impl Running {
         match self.child.try_wait() {
             Ok(None) => {
                 self.tell(report);
+                let length = self.errors.metadata().map_or(0, |metadata| metadata.len());
+                if self.complaints.are_too_many(length, Instant::now()) {
+                    return Err(self.trouble("was given up"));
+                }
                 Ok(true)
             }
             Ok(Some(status)) if status.success() => Ok(false),
@@ -270,16 +299,51 @@ impl Running {
     }
 
     fn failure(&mut self, status: ExitStatus) -> Trouble {
-        let words = output::escape(&self.words().replace('\n', "; "));
         let how = match status.signal() {
             Some(signal) => format!("was ended by signal {signal}"),
             None => format!("failed ({})", status.code().unwrap_or_default()),
         };
+        self.trouble(&how)
+    }
+
+    fn trouble(&mut self, how: &str) -> Trouble {
+        let words = output::escape(&self.words().replace('\n', "; "));
         let trouble = Trouble::new(format!(
             "restic {} {how} at {}: {words}",
             self.what, self.to
         ));
         trouble.hint(advice(&words))
+    }
+}
+
+/// How long it has been complaining. It says nothing to people where all is well, and tries for a quarter of an hour what does not work.
+struct Complaints {
+    patience: Duration,
+    length: u64,
+    /// The first and the last time that there was a new one.
+    since: Option<(Instant, Instant)>,
+}
+
+impl Complaints {
+    fn new(patience: Duration) -> Self {
+        Self {
+            patience,
+            length: 0,
+            since: None,
+        }
+    }
+
+    /// By how much it has said up to now. Between two tries pass at most a minute and some seconds; after a longer silence all was well again.
+    fn are_too_many(&mut self, length: u64, now: Instant) -> bool {
+        match &mut self.since {
+            Some((_, last)) if length > self.length => *last = now,
+            Some((_, last)) if now.duration_since(*last) > SILENCE_MAX => self.since = None,
+            None if length > self.length => self.since = Some((now, now)),
+            Some(_) | None => {}
+        }
+        self.length = length;
+        self.since
+            .is_some_and(|(first, _)| now.duration_since(first) >= self.patience)
     }
 }
 
@@ -330,7 +394,7 @@ fn advice(words: &str) -> &'static str {
             "make room at the repository; then run the same command again: nothing is lost",
         ),
         (
-            "already locked",
+            LOCKED,
             "somebody else works with the repository; run the same command again later",
         ),
         (
@@ -389,6 +453,12 @@ const SAID_BYTES_MAX: u64 = 64 << 20;
 const WORDS_BYTES_MAX: u64 = 1000;
 /// Beside the second or two that each start of restic takes for its key.
 const PAUSE: Duration = Duration::from_millis(20);
+/// Beyond the longest pause of restic's between two tries.
+const SILENCE_MAX: Duration = Duration::from_secs(100);
+/// Part of what it says of a repository that somebody else has locked.
+const LOCKED: &str = "already locked";
+/// Beyond what a run that was ended takes to take its lock away.
+const LOCK_TIME_MAX: Duration = Duration::from_secs(15);
 const TELL_EVERY: Duration = Duration::from_secs(2);
 /// restic's own time to take its lock away.
 const END_WITHIN: Duration = Duration::from_secs(10);
@@ -423,6 +493,23 @@ mod tests {
         ] {
             assert_eq!(repository_name(to), shown);
         }
+    }
+
+    #[test]
+    fn a_repository_that_makes_trouble_too_long_is_given_up() {
+        let begun = Instant::now();
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        let mut complaints = Complaints::new(Duration::from_secs(180));
+        assert!(!complaints.are_too_many(0, at(1000)), "silence is well");
+        assert!(!complaints.are_too_many(10, at(1010)));
+        assert!(!complaints.are_too_many(20, at(1070)));
+        assert!(
+            !complaints.are_too_many(20, at(1171)),
+            "a long silence: all is well again"
+        );
+        assert!(!complaints.are_too_many(30, at(1300)));
+        assert!(!complaints.are_too_many(40, at(1390)));
+        assert!(complaints.are_too_many(50, at(1480)));
     }
 
     #[test]

@@ -25,6 +25,20 @@ pub(crate) struct Passed {
     pub(crate) words: String,
 }
 
+/// Why something was not kept.
+pub(crate) enum Failure {
+    /// Of the site's: others may do better.
+    Site(Trouble),
+    /// Of the repository's: nobody will.
+    Repository(Trouble),
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        Self::Site(trouble)
+    }
+}
+
 /// Where a stream comes from or goes to: the home or a database of a site, in its sandbox.
 pub(crate) struct End<'a> {
     pub(crate) inside: &'a Inside,
@@ -41,7 +55,7 @@ pub(crate) fn save(
     repository: &Repository,
     (host, file, tags): (&str, &str, &str),
     report: &Report,
-) -> Result<(String, Passed), Trouble> {
+) -> Result<(String, Passed), Failure> {
     let (read, write) = pipe()?;
     let mut restic = repository.save(host, file, tags, read)?;
     let mut workers = [start(from, (Work::Send, Work::DumpDatabase), &write)?];
@@ -51,16 +65,17 @@ pub(crate) fn save(
     });
     let passed = match said {
         Ok(said) => passed(said),
+        // Where restic has failed, its own words are the better ones. The pipe is still open.
         Err(trouble) => {
-            // Its own words are the better ones where it is restic that failed; the pipe is still open.
-            restic.watch(report)?;
-            drop(restic);
-            return Err(trouble);
+            return Err(match restic.watch(report) {
+                Err(own) => Failure::Repository(own),
+                Ok(_) => Failure::Site(trouble),
+            });
         }
     };
     drop(write);
-    restic.finish(report)?;
-    Ok((restic.snapshot()?, passed))
+    let finished = restic.finish(report).and_then(|()| restic.snapshot());
+    Ok((finished.map_err(Failure::Repository)?, passed))
 }
 
 /// Let the work read what a part of a backup holds.
