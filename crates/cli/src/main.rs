@@ -25,6 +25,7 @@ mod output;
 mod processes;
 mod prove;
 mod site;
+mod whole_file;
 
 use std::process::ExitCode;
 

@@ -312,7 +312,7 @@ impl Remover<'_> {
         let kept = || {
             file.sync_all()?;
             fs::rename(&part, &whole)?;
-            super::record::sync_directory_of(&whole)
+            crate::whole_file::sync_directory_of(&whole)
         };
         kept().map_err(Trouble::at("keep", &whole))?;
         self.removing.archived = true;
