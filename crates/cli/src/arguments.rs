@@ -158,6 +158,9 @@ pub(crate) enum Command {
     /// Needs root. No connection is refused and no request is lost: the new front takes new connections, the old one finishes what
     /// it has begun. The new programs are tried first; where they do not work the old ones go on. Ends with status 1 then.
     Upgrade {
+        /// Change nothing; only tell whether the installed programs could take over
+        #[arg(long)]
+        dry_run: bool,
         /// Print one JSON document instead
         #[arg(long)]
         json: bool,

@@ -64,6 +64,8 @@ fn main() -> ExitCode {
         Command::Site { command } => site::run(&arguments.config, &command),
         Command::SiteWork { work, welcome } => site::work::run(work, welcome),
         Command::Status { json } => commands::status::run(&arguments.config, json),
-        Command::Upgrade { json } => commands::upgrade::run(&arguments.config, json),
+        Command::Upgrade { dry_run, json } => {
+            commands::upgrade::run(&arguments.config, dry_run, json)
+        }
     }
 }
