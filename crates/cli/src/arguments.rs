@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
         short,
         global = true,
         value_name = "FILE",
-        default_value = "/etc/hostel/hostel.toml"
+        default_value = CONFIG
     )]
     pub(crate) config: PathBuf,
     /// What to do
@@ -166,6 +166,9 @@ pub(crate) enum Command {
         json: bool,
     },
 }
+
+/// Where the configuration is where nothing else is said.
+pub(crate) const CONFIG: &str = "/etc/hostel/hostel.toml";
 
 #[cfg(test)]
 mod tests {

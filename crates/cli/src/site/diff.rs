@@ -3,9 +3,10 @@
 use super::accounts::Account;
 use super::expect::{Contents, Expected, open_bits};
 use super::host::FileState;
-use super::inspect::{Found, Home};
+use super::inspect::{Found, Home, Wrong};
 use super::said::Root;
 use super::trouble::Trouble;
+use hostel_sys::cred::Uid;
 
 /// One thing to be done. Each may be done again, and leaves the host such that another look finds what is left to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,7 @@ pub(crate) enum Step {
         path: String,
         bits: u32,
     },
+    Mend(Wrong),
     MakeState,
     MakeLogs,
     EmptyHome {
@@ -67,6 +69,7 @@ impl Step {
             Self::MakeUser { .. }
                 | Self::MakeGroup { .. }
                 | Self::MakeHome { .. }
+                | Self::Mend(_)
                 | Self::MakeState
                 | Self::MakeLogs
         )
@@ -89,6 +92,7 @@ impl Step {
             Self::CloseHome { path, bits } => {
                 format!("close the home {path} to others (chmod {bits:04o} off)")
             }
+            Self::Mend(wrong) => format!("mend {}, which {}", wrong.path.display(), wrong.faults),
             Self::MakeState => {
                 "make its own /tmp, /var/tmp, sessions and OPcache directory".to_owned()
             }
@@ -150,14 +154,17 @@ pub(crate) fn to_have(expected: &Expected, found: &Found) -> Result<Vec<Step>, T
     }
     let path = site.home.clone();
     match found.home {
-        Home::There { gid, mode, .. } => {
+        Home::There { uid, gid, mode } => {
             let bits = mode & open_bits(gid == site.user.gid);
-            if bits != 0 && expected.file.is_some() {
+            // Into root's own its user comes by the group, or as one of the others.
+            let closes = uid != Uid::ROOT || gid == site.user.gid;
+            if bits != 0 && closes {
                 steps.push(Step::CloseHome { path, bits });
             }
         }
         Home::Missing | Home::Refused(_) => steps.push(Step::MakeHome { path }),
     }
+    steps.extend(found.wrong.iter().cloned().map(Step::Mend));
     if !found.has_state {
         steps.push(Step::MakeState);
     }

@@ -234,6 +234,7 @@ impl Remover<'_> {
             | Step::MakeGroup { .. }
             | Step::MakeHome { .. }
             | Step::CloseHome { .. }
+            | Step::Mend(_)
             | Step::MakeState
             | Step::MakeLogs
             | Step::EmptyHome { .. }

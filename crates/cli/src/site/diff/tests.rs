@@ -84,6 +84,7 @@ fn nothing() -> Found {
         home: Home::Missing,
         has_state: false,
         has_logs: false,
+        wrong: Vec::new(),
         file: None,
         content: None,
         record: Record::default(),
@@ -134,7 +135,7 @@ fn words(steps: Result<Vec<Step>, Trouble>) -> Vec<String> {
     let steps = steps.unwrap_or_else(|trouble| panic!("{trouble}"));
     let word = |step: &Step| {
         let text = format!("{step:?}");
-        let end = text.find([' ', '{']).unwrap_or(text.len());
+        let end = text.find([' ', '{', '(']).unwrap_or(text.len());
         text[..end].to_owned()
     };
     steps.iter().map(word).collect()
@@ -217,6 +218,40 @@ fn an_open_home_is_closed() {
     };
     let steps = to_have(&add(), &found).unwrap();
     assert_eq!(steps, [Step::CloseHome { path, bits: 0o050 }]);
+}
+
+#[test]
+fn a_home_of_roots_that_its_user_comes_into_as_one_of_the_others_is_left() {
+    let configured = Expected::of_site(&Rc::new(site(1001)));
+    for (gid, expected) in [(0, &[][..]), (1001, &["CloseHome"])] {
+        let mut found = everything();
+        found.home = Home::There {
+            uid: Uid::ROOT,
+            gid: Gid(gid),
+            mode: 0o755,
+        };
+        assert_eq!(words(to_have(&configured, &found)), expected, "{gid}");
+    }
+}
+
+#[test]
+fn what_is_not_as_it_must_be_is_mended_before_anything_is_made_in_it() {
+    let mut found = everything();
+    found.wrong = vec![Wrong {
+        path: "/var/lib/hostel/sites/blog".into(),
+        owner: Some(Uid::ROOT),
+        group: None,
+        bits: 0o044,
+        faults: "belongs to user 7 and not to 0 and has mode 0755".into(),
+    }];
+    found.has_state = false;
+    let steps = to_have(&add(), &found).unwrap();
+    assert_eq!(words(Ok(steps.clone())), ["Mend", "MakeState"]);
+    assert!(steps.iter().all(Step::is_outside));
+    assert_eq!(
+        steps[0].in_words(),
+        "mend /var/lib/hostel/sites/blog, which belongs to user 7 and not to 0 and has mode 0755"
+    );
 }
 
 #[test]
