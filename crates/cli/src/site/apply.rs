@@ -128,15 +128,6 @@ impl Hands<'_> {
                 let path = self.host.file(name, FileState::Serving);
                 replace(&path, text.as_bytes(), 0o644)
             }
-            Step::Disable
-            | Step::WaitForEnd
-            | Step::Archive { .. }
-            | Step::KeepFiles { .. }
-            | Step::RemoveHome { .. }
-            | Step::RemoveState
-            | Step::RemoveLogs
-            | Step::DeleteUser { .. }
-            | Step::RemoveFile => Err(Trouble::new("this is a step of removing, not of making")),
         }
     }
 
@@ -232,16 +223,7 @@ fn note_down(record: &mut Record, expected: &Expected, steps: &[Step]) -> bool {
             | Step::EmptyHome { .. }
             | Step::FillRoot { .. }
             | Step::Copy { .. }
-            | Step::WriteFile { .. }
-            | Step::Disable
-            | Step::WaitForEnd
-            | Step::Archive { .. }
-            | Step::KeepFiles { .. }
-            | Step::RemoveHome { .. }
-            | Step::RemoveState
-            | Step::RemoveLogs
-            | Step::DeleteUser { .. }
-            | Step::RemoveFile => {}
+            | Step::WriteFile { .. } => {}
         }
     }
     if let Contents::CopyOf(from) = &expected.contents

@@ -8,7 +8,7 @@ use super::said::Root;
 use super::trouble::Trouble;
 use hostel_sys::cred::Uid;
 
-/// One thing to be done. Each may be done again, and leaves the host such that another look finds what is left to do.
+/// One thing to be done that makes something. Each may be done again, and leaves the host such that another look finds what is left to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
     MakeUser {
@@ -42,23 +42,6 @@ pub(crate) enum Step {
     WriteFile {
         is_new: bool,
     },
-    Disable,
-    WaitForEnd,
-    Archive {
-        name: String,
-    },
-    KeepFiles {
-        name: String,
-    },
-    RemoveHome {
-        path: String,
-    },
-    RemoveState,
-    RemoveLogs,
-    DeleteUser {
-        name: String,
-    },
-    RemoveFile,
 }
 
 impl Step {
@@ -112,21 +95,6 @@ impl Step {
             }
             Self::WriteFile { is_new: true } => "write its file".to_owned(),
             Self::WriteFile { is_new: false } => "change its file".to_owned(),
-            Self::Disable => "take its file out of the configuration".to_owned(),
-            Self::WaitForEnd => "wait until nothing of it runs any more".to_owned(),
-            Self::Archive { name } => {
-                format!("archive the home as its user into {name}/home.tar.gz")
-            }
-            Self::KeepFiles { name } => format!("keep its file and its logs in {name}"),
-            Self::RemoveHome { path } => {
-                format!("empty the home {path} as its user, and remove it")
-            }
-            Self::RemoveState => {
-                "remove its /tmp, /var/tmp, sessions and OPcache directory".to_owned()
-            }
-            Self::RemoveLogs => "remove its logs".to_owned(),
-            Self::DeleteUser { name } => format!("delete the user {name} and its group"),
-            Self::RemoveFile => "remove its file".to_owned(),
         }
     }
 }
