@@ -35,7 +35,9 @@ pub mod table;
 mod users;
 
 pub use between::warnings;
-pub use check::{Loader, check_site_name, load, load_changed, read_text, run_directory};
+pub use check::{
+    Loader, check_site_name, load, load_changed, read_text, run_directory, state_directory,
+};
 pub use disk::{QUOTA_HINT, disk_warnings};
 pub use errors::{Error, Errors};
 pub use hostel_wire::egress::{Destination, Egress, Host};
