@@ -152,28 +152,21 @@ impl Monitor {
             groups: self.resources.state(),
             sites,
         };
-        let error = match self.programs.path_of(MONITOR) {
-            path if descriptors.len() > DESCRIPTORS_MAX => {
-                format!(
-                    "{} sandboxes are too many for {}",
-                    descriptors.len(),
-                    path.display()
-                )
-            }
-            path => {
-                let words: [&OsStr; 4] = [
-                    MONITOR.as_ref(),
-                    "--config".as_ref(),
-                    self.path.as_ref(),
-                    TAKE_OVER.as_ref(),
-                ];
-                let environment = &self.notify.environment;
-                let error =
-                    become_program(&path, &words, environment, &state.encode(), &descriptors);
-                format!("{} cannot be executed: {error}", path.display())
-            }
-        };
-        self.refuse_upgrade(&error);
+        let (path, count) = (self.programs.path_of(MONITOR), descriptors.len());
+        if count > DESCRIPTORS_MAX {
+            let text = format!("{count} sockets and sandboxes are too many to hand over");
+            return self.refuse_upgrade(&text);
+        }
+        let words: [&OsStr; 4] = [
+            MONITOR.as_ref(),
+            "--config".as_ref(),
+            self.path.as_ref(),
+            TAKE_OVER.as_ref(),
+        ];
+        let environment = &self.notify.environment;
+        let error = become_program(&path, &words, environment, &state.encode(), &descriptors);
+        let text = format!("{} cannot be executed: {error}", path.display());
+        self.refuse_upgrade(&text);
     }
 
     /// The new front serves: the old one need not take connections any more.
