@@ -20,6 +20,8 @@ mod disk;
 mod egress;
 mod errors;
 mod files;
+#[cfg(feature = "fixtures")]
+pub mod fixtures;
 pub mod jobs;
 mod mail;
 mod names;
