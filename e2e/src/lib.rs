@@ -21,6 +21,8 @@
 //! - [`Request`], [`Response`], [`Connection`]: exact bytes out, status, headers and body (chunked too) back.
 //! - [`Browser`]: cookies, forms, uploads, redirects, for applications.
 //! - [`Peer`]: nginx and php-fpm on the same document root as the same user.
+//! - [`Scene`]: what `hostel site` does, and what is left of it anywhere.
+//! - [`SmallDisk`]: a full disk. [`killed_after`]: a command that is killed on its way.
 //! - [`Terminal`]: a terminal with a program at it: keys, the screen, its size.
 //! - [`network`]: a network of the test's own, with a world outside.
 //! - [`load`]: many requests from a few threads, counted.
@@ -39,7 +41,9 @@ mod mail_server;
 pub mod network;
 pub mod peer;
 pub mod process;
+mod scene;
 pub mod site;
+mod small_disk;
 pub mod terminal;
 pub mod user;
 
@@ -50,7 +54,9 @@ pub use instance::{Instance, Leftovers, PROGRAMS, free_port, programs};
 pub use load::Load;
 pub use mail_server::{Mail, MailServer};
 pub use peer::Peer;
-pub use process::{Process, Signal, patience, wait_until};
+pub use process::{Process, Signal, killed_after, patience, wait_until};
+pub use scene::{Outcome, Scene};
 pub use site::Site;
+pub use small_disk::SmallDisk;
 pub use terminal::Terminal;
 pub use user::User;

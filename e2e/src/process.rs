@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 pub use rustix::process::Signal;
@@ -153,4 +154,19 @@ pub fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Start a command and kill it after so long; whether it had not ended by itself.
+pub fn killed_after(command: &mut Command, after: Duration) -> bool {
+    command.stdin(Stdio::null());
+    let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = quiet
+        .spawn()
+        .unwrap_or_else(|e| panic!("starting {:?}: {e}", command.get_program()));
+    std::thread::sleep(after);
+    let is_running = matches!(child.try_wait(), Ok(None));
+    // Only a child that was waited for before cannot be killed.
+    let _ = child.kill();
+    let _ = child.wait();
+    is_running
 }

@@ -54,8 +54,12 @@ fn names(finding: &Value, path: &Path) -> bool {
 fn run(instance: &Instance, check: &str) -> String {
     let (_, before) = audit(instance);
     let command = found(&before, check)["mend"].as_str().expect("a command");
+    let mut path = instance.program("").into_os_string();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
     let output = Command::new("bash")
         .args(["-c", command])
+        .env("PATH", path)
         .output()
         .expect("bash");
     assert!(
@@ -150,9 +154,12 @@ fn what_others_can_reach_is_judged_with_the_directories_above() {
     assert!(open["sites"][0]["score"].as_f64().expect("a number") > 8.0);
     mend(&instance, "secret-readable");
     mend(&instance, "log-writable");
+    let command = found(&open, "writable-by-others")["mend"].as_str();
+    assert!(command.is_some_and(|command| command.starts_with("hostel site apply a --config ")));
     let after = mend(&instance, "writable-by-others");
     assert!(find(&after, "readable-by-others").is_none());
-    assert_eq!(home.metadata().expect("home").mode() & 0o777, 0o700);
+    // Nobody else is in its group.
+    assert_eq!(home.metadata().expect("home").mode() & 0o777, 0o750);
 }
 
 #[test]
@@ -340,9 +347,72 @@ fn settings_of_php_and_the_servers_own_files() {
     // One finding for each file that everybody can read.
     run(&instance, "settings-readable");
     mend(&instance, "settings-readable");
-    let own = instance.path("state/sites/a");
-    mode(&own, 0o755);
-    mend(&instance, "server-file-open");
+}
+
+#[test]
+fn what_a_site_must_have_and_has_not_is_mended_by_one_command() {
+    let instance = instance("audit-lacks");
+    // Logs are made at the first visit.
+    let (_, document) = audit(&instance);
+    assert!(
+        found(&document, "not-made")["what"]
+            .as_str()
+            .is_some_and(|what| what.contains("logs"))
+    );
+    let mended = |check: &str| {
+        let command = run(&instance, check);
+        assert!(command.starts_with("hostel site apply a"), "{command}");
+        let (_, after) = audit(&instance);
+        assert!(find(&after, check).is_none(), "{check}: {after:#}");
+    };
+    mended("not-made");
+    // All that is wrong with the directories at once.
+    let (uid, gid) = User::One.ids();
+    let [state, tmp, opcache, logs] = [
+        "state/sites/a",
+        "state/sites/a/tmp",
+        "state/sites/a/opcache",
+        "logs/a",
+    ]
+    .map(|path| instance.path(path));
+    mode(&state, 0o755);
+    mode(&tmp, 0o755);
+    chown(&opcache, Some(User::Two.ids().0), None).expect("root may");
+    chown(&logs, None, Some(0)).expect("root may");
+    mode(&logs, 0o755);
+    mended("server-file-open");
+    let owner = |path: &Path| {
+        let found = path.metadata().expect("still there");
+        (found.uid(), found.gid(), found.mode() & 0o777)
+    };
+    assert_eq!(owner(&state), (0, 0, 0o711));
+    assert_eq!(owner(&tmp), (uid, gid, 0o700));
+    assert_eq!(owner(&opcache), (uid, gid, 0o700));
+    assert_eq!(owner(&logs), (0, gid, 0o750));
+    // No document root.
+    fs::rename(
+        instance.home("a").join("public"),
+        instance.home("a").join("moved"),
+    )
+    .expect("root may");
+    let (_, document) = audit(&instance);
+    let lacks = found(&document, "incomplete")["what"].as_str();
+    assert!(
+        lacks.is_some_and(|what| what.contains("document root")),
+        "{lacks:?}"
+    );
+    mended("incomplete");
+    let root = instance.home("a").join("public");
+    assert_eq!(owner(&root), (uid, gid, 0o755));
+    // A removal that was begun.
+    let record = instance.path("state/records/a.json");
+    let removing =
+        r#"{"removing": {"archive": "a-1", "purge": true, "with_home": false, "archived": false}}"#;
+    fs::write(&record, removing).expect("root may");
+    let (_, document) = audit(&instance);
+    let begun = found(&document, "incomplete");
+    assert_eq!(begun["mend"], "hostel site remove a");
+    fs::remove_file(record).expect("written");
 }
 
 #[test]

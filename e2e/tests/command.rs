@@ -118,10 +118,8 @@ fn a_command_runs_as_the_site_and_sees_what_it_sees() {
     ] {
         assert!(status.contains(line), "{line} in {status}");
     }
-    let descriptors = said(&exec(
-        &instance,
-        &["sh", "-c", "ls /proc/$$/fd | tr '\\n' ' '"],
-    ));
+    // Of the shell, which waits; with a pipe it might still hold an end of that.
+    let descriptors = said(&exec(&instance, &["sh", "-c", "ls /proc/$$/fd; true"]));
     let beyond = descriptors
         .split_whitespace()
         .any(|number| number.parse().is_ok_and(|n: u32| (3..10).contains(&n)));
@@ -157,6 +155,78 @@ fn a_status_is_the_commands() {
         "{text}"
     );
     no_sandbox_is_left(&instance);
+}
+
+#[test]
+fn a_dry_run_starts_nothing_and_a_document_tells_how_it_went() {
+    let instance = instance("exec-told");
+    let (uid, gid) = User::One.ids();
+    let home = instance.home("a");
+    let ask = |words: &[&str]| {
+        let output = hostel(&instance, words).output().expect("hostel starts");
+        let document = serde_json::from_slice::<serde_json::Value>(&output.stdout);
+        (output.status.code(), document.unwrap_or_default(), output)
+    };
+    let touch = home.join("touched").display().to_string();
+    let dry = ["exec", "a", "--dry-run", "--json", "--", "touch", &touch];
+    let (code, plan, output) = ask(&dry);
+    assert_eq!(code, Some(0), "{output:?}");
+    assert_eq!(plan["dry_run"], true);
+    assert_eq!((&plan["uid"], &plan["gid"]), (&uid.into(), &gid.into()));
+    assert_eq!(plan["directory"], *home.display().to_string());
+    assert_eq!(plan["command"][1], *touch);
+    assert!(
+        plan["limits"]["processes_max"].as_u64() > Some(0),
+        "{plan:#}"
+    );
+    for words in [
+        &["exec", "a", "--dry-run", "--", "touch", &touch][..],
+        &["shell", "a", "--dry-run"],
+    ] {
+        let (code, _, output) = ask(words);
+        let text = said(&output);
+        assert_eq!(code, Some(0));
+        assert!(
+            text.contains("nothing was started") && text.contains(&format!("uid {uid}")),
+            "{text}"
+        );
+    }
+    assert!(!home.join("touched").exists());
+    no_sandbox_is_left(&instance);
+    let (code, _, _) = ask(&["exec", "nobody", "--dry-run", "--", "true"]);
+    assert_eq!(code, Some(125));
+
+    let script = "echo out; echo err >&2; head -c 2000000 /dev/zero; exit 7";
+    let (code, document, output) = ask(&["exec", "a", "--json", "--", "sh", "-c", script]);
+    assert_eq!(code, Some(7), "{output:?}");
+    assert_eq!(
+        (&document["status"], &document["signal"]),
+        (&7.into(), &serde_json::Value::Null)
+    );
+    assert_eq!(document["errors"]["text"], "err\n");
+    assert_eq!(
+        (&document["output"]["bytes"], &document["output"]["is_cut"]),
+        (&2_000_004.into(), &true.into())
+    );
+    let text = document["output"]["text"].as_str().expect("text");
+    assert!(
+        text.starts_with("out\n") && text.len() == 1 << 20,
+        "{}",
+        text.len()
+    );
+    let (code, document, _) = ask(&["exec", "a", "--json", "--", "sh", "-c", "kill -9 $$"]);
+    assert_eq!(
+        (code, &document["output"]["text"]),
+        (Some(137), &"".into()),
+        "{document:#}"
+    );
+    let (code, document, _) = ask(&["exec", "nobody", "--json", "--", "true"]);
+    assert!(
+        document["error"]
+            .as_str()
+            .is_some_and(|text| text.contains("'nobody'"))
+    );
+    assert_eq!(code, Some(125));
 }
 
 #[test]

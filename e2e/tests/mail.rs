@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use hostel_e2e::process::signal_by_id;
 use hostel_e2e::user::ids;
 use hostel_e2e::{Instance, MailServer, Signal, Site, User, patience, wait_until};
+use serde_json::Value;
 
 /// `mail()` with what the request says; then what it has answered.
 const SEND: &str = "<?php
@@ -299,6 +300,17 @@ fn a_server_that_is_away_and_a_broker_that_is_killed_lose_nothing() {
     assert!(server.mails().is_empty());
     let (ok, said, errors) = instance.command(&["mail", "queue", "--json"]);
     assert!(ok && said.contains("\"messages\": 6"), "{said}{errors}");
+    // The status has it beside all else of a site.
+    let (_, said, errors) = instance.command(&["status", "--json"]);
+    let status: Value = serde_json::from_str(&said).unwrap_or_else(|e| panic!("{e}: {errors}"));
+    for site in status["sites"].as_array().expect("a list") {
+        let mail = &site["mail"];
+        assert_eq!(mail["messages"], 6, "{site:#}");
+        assert!(mail["bytes"].as_u64() > Some(100), "{site:#}");
+        assert!(mail["oldest_seconds"].is_u64(), "{site:#}");
+    }
+    let (_, said, _) = instance.command(&["status"]);
+    assert!(said.contains("MAIL WAITING"), "{said}");
     server.start();
     let mut arrived: Vec<String> = server
         .wait_for(12)

@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
         short,
         global = true,
         value_name = "FILE",
-        default_value = "/etc/hostel/hostel.toml"
+        default_value = CONFIG
     )]
     pub(crate) config: PathBuf,
     /// What to do
@@ -178,11 +178,17 @@ pub(crate) enum Command {
     /// Needs root. No connection is refused and no request is lost: the new front takes new connections, the old one finishes what
     /// it has begun. The new programs are tried first; where they do not work the old ones go on. Ends with status 1 then.
     Upgrade {
+        /// Change nothing; only tell whether the installed programs could take over
+        #[arg(long)]
+        dry_run: bool,
         /// Print one JSON document instead
         #[arg(long)]
         json: bool,
     },
 }
+
+/// Where the configuration is where nothing else is said.
+pub(crate) const CONFIG: &str = "/etc/hostel/hostel.toml";
 
 #[cfg(test)]
 mod tests {

@@ -4,10 +4,12 @@
 //! is never entered. What is in it is as hostile as the site: it gets pipes or a pseudo-terminal that were made for it, never
 //! a descriptor of the administrator's, and what it writes is passed on and not looked at. It ends when this process does.
 //!
-//! - [`copy`]: bytes, both ways. [`session`]: signals, the terminal's size, the end.
+//! - [`copy`]: bytes, both ways. [`keep`]: bytes for a document. [`session`]: signals, the terminal's size, the end. [`told`]: what would be run, and documents.
 
 mod copy;
+mod keep;
 mod session;
+mod told;
 
 use std::ffi::{CString, OsString};
 use std::io;
@@ -15,6 +17,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use hostel_config::{Errors, Server, Site, SystemUsers};
 use hostel_firewall::{Table, kernel};
@@ -35,6 +38,12 @@ use session::Session;
 pub(crate) struct ExecOptions {
     /// The site's name
     site: String,
+    /// Start nothing; only tell as whom, where and within which limits the command would run
+    #[arg(long)]
+    dry_run: bool,
+    /// When it has ended, print one JSON document: its status, its time, and the first MiB of each of what it wrote
+    #[arg(long)]
+    json: bool,
     /// The command and its arguments, found by the PATH of the sandbox
     #[arg(required = true, last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -45,6 +54,9 @@ pub(crate) struct ExecOptions {
 pub(crate) struct ShellOptions {
     /// The site's name
     site: String,
+    /// Start nothing; only tell as whom, where and within which limits the shell would run
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Why a command was not run.
@@ -78,13 +90,30 @@ pub(crate) enum CommandError {
 
 /// `hostel exec`: the command's status.
 pub(crate) fn exec(config: &Path, options: &ExecOptions) -> ExitCode {
-    finish("exec", run(config, &options.site, &options.command))
+    let ExecOptions {
+        site,
+        dry_run,
+        json,
+        command,
+    } = options;
+    let outcome = match dry_run {
+        true => would_run(config, site, command, *json),
+        false => run(config, site, command, *json),
+    };
+    if let (Err(error), true) = (&outcome, json) {
+        output::json(&told::failure(site, error));
+    }
+    finish("exec", outcome)
 }
 
 /// `hostel shell`: the shell's status.
 pub(crate) fn shell(config: &Path, options: &ShellOptions) -> ExitCode {
     let words = [shell_path(), "-l"].map(OsString::from);
-    finish("shell", run(config, &options.site, &words))
+    let outcome = match options.dry_run {
+        true => would_run(config, &options.site, &words, false),
+        false => run(config, &options.site, &words, false),
+    };
+    finish("shell", outcome)
 }
 
 fn shell_path() -> &'static str {
@@ -107,16 +136,27 @@ fn finish(name: &str, outcome: Result<u8, CommandError>) -> ExitCode {
     }
 }
 
-fn run(config: &Path, name: &str, words: &[OsString]) -> Result<u8, CommandError> {
-    if Uid::effective() != Uid::ROOT {
-        return Err(CommandError::NotRoot);
-    }
-    let server =
-        hostel_config::load(config, &SystemUsers::read()).map_err(CommandError::Configuration)?;
+/// Tell it. What keeps it from being run is told in its place.
+fn would_run(
+    config: &Path,
+    name: &str,
+    words: &[OsString],
+    as_json: bool,
+) -> Result<u8, CommandError> {
+    let server = permitted(config, name)?;
     let site = find(&server, name)?;
-    if site.egress.is_bounded() {
-        holds_egress(&server)?;
+    Programs::open()?;
+    match as_json {
+        true => output::json(&told::plan(site, words)),
+        false => told::print(site, words),
     }
+    Ok(0)
+}
+
+fn run(config: &Path, name: &str, words: &[OsString], as_json: bool) -> Result<u8, CommandError> {
+    let server = permitted(config, name)?;
+    let site = find(&server, name)?;
+    let typed = words;
     let words = words.iter().map(|word| CString::new(word.as_bytes()));
     let words = words.collect::<Result<Vec<_>, _>>()?;
     // Before anything is started: what comes from now on is an event.
@@ -126,7 +166,7 @@ fn run(config: &Path, name: &str, words: &[OsString]) -> Result<u8, CommandError
     // Beside those of a server that runs with the same configuration.
     let groups = server.run.join(format!("exec-{}", std::process::id()));
     let resources = Resources::begin(&groups);
-    let streams = Streams::new(site).map_err(CommandError::Streams)?;
+    let streams = Streams::new(site, as_json).map_err(CommandError::Streams)?;
     let ground = Ground {
         server: &server,
         site,
@@ -134,9 +174,27 @@ fn run(config: &Path, name: &str, words: &[OsString]) -> Result<u8, CommandError
         programs: &programs,
         resources: &resources,
     };
+    let begun = Instant::now();
     let launched = ground.start(&streams, &words)?;
     let near = streams.near(&launched);
-    session.run(launched, near)
+    let outcome = session.run(launched, near)?;
+    if as_json {
+        output::json(&told::outcome(site, typed, &outcome, begun.elapsed()));
+    }
+    Ok(session::status(outcome.ending))
+}
+
+/// The configuration, where the site may be started by whoever asks.
+fn permitted(config: &Path, name: &str) -> Result<Server, CommandError> {
+    if Uid::effective() != Uid::ROOT {
+        return Err(CommandError::NotRoot);
+    }
+    let server =
+        hostel_config::load(config, &SystemUsers::read()).map_err(CommandError::Configuration)?;
+    if find(&server, name)?.egress.is_bounded() {
+        holds_egress(&server)?;
+    }
+    Ok(server)
 }
 
 fn find<'s>(server: &'s Server, name: &str) -> Result<&'s Site, CommandError> {
@@ -207,22 +265,22 @@ impl Ground<'_> {
 /// What the sandbox's programs read and write: both ends, as long as the sandbox was not started.
 enum Streams {
     Terminal(terminal::Pair),
-    /// The far ends, then the near ones.
-    Pipes([OwnedFd; 3], [OwnedFd; 3]),
+    /// The far ends, then the near ones, and whether what comes is kept.
+    Pipes([OwnedFd; 3], [OwnedFd; 3], bool),
 }
 
 /// The administrator's ends.
 pub(crate) enum Near {
     Terminal(OwnedFd),
-    /// Input, output, errors.
-    Pipes([OwnedFd; 3]),
+    /// Input, output, errors; whether the last two are kept and not passed on.
+    Pipes([OwnedFd; 3], bool),
 }
 
 impl Streams {
-    /// A terminal where the administrator has one, else pipes.
-    fn new(site: &Site) -> io::Result<Self> {
+    /// A terminal where the administrator has one, else pipes; for a document always those.
+    fn new(site: &Site, is_kept: bool) -> io::Result<Self> {
         let user = &site.user;
-        if isatty(io::stdin()) && isatty(io::stdout()) {
+        if !is_kept && isatty(io::stdin()) && isatty(io::stdout()) {
             let pair = terminal::pair(user.uid, user.gid)?;
             terminal::copy_size(io::stdin(), &pair.near);
             return Ok(Self::Terminal(pair));
@@ -240,6 +298,7 @@ impl Streams {
         Ok(Self::Pipes(
             [input.0, output.1, errors.1],
             [input.1, output.0, errors.0],
+            is_kept,
         ))
     }
 
@@ -250,7 +309,7 @@ impl Streams {
     fn far(&self) -> [BorrowedFd<'_>; 3] {
         match self {
             Self::Terminal(pair) => [pair.far.as_fd(), pair.far.as_fd(), pair.far.as_fd()],
-            Self::Pipes([input, output, errors], _) => {
+            Self::Pipes([input, output, errors], ..) => {
                 [input.as_fd(), output.as_fd(), errors.as_fd()]
             }
         }
@@ -267,7 +326,7 @@ impl Streams {
     fn near(self, _: &Launched) -> Near {
         match self {
             Self::Terminal(pair) => Near::Terminal(pair.near),
-            Self::Pipes(_, near) => Near::Pipes(near),
+            Self::Pipes(_, near, is_kept) => Near::Pipes(near, is_kept),
         }
     }
 }

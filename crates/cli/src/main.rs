@@ -27,6 +27,7 @@ mod output;
 mod processes;
 mod prove;
 mod site;
+mod whole_file;
 
 use std::process::ExitCode;
 
@@ -68,6 +69,8 @@ fn main() -> ExitCode {
         Command::Database(options) => site::database::command::run(&arguments.config, &options),
         Command::SiteWork { work, welcome } => site::work::run(work, welcome),
         Command::Status { json } => commands::status::run(&arguments.config, json),
-        Command::Upgrade { json } => commands::upgrade::run(&arguments.config, json),
+        Command::Upgrade { dry_run, json } => {
+            commands::upgrade::run(&arguments.config, dry_run, json)
+        }
     }
 }

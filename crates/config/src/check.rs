@@ -216,6 +216,16 @@ pub fn run_directory(path: &Path) -> Result<PathBuf, Errors> {
     found.ok_or(Errors(errors))
 }
 
+/// Where the server keeps its state, without looking at any site.
+///
+/// # Errors
+/// hostel.toml cannot be read, is not TOML, or its `state` is wrong.
+pub fn state_directory(path: &Path) -> Result<PathBuf, Errors> {
+    let mut errors = Vec::new();
+    let found = with_server_file(path, &mut errors, server::state_directory);
+    found.ok_or(Errors(errors))
+}
+
 fn load_server(path: &Path, users: &dyn UserLookUp, errors: &mut Vec<Error>) -> Option<Server> {
     with_server_file(path, errors, |raw, base, report| {
         server::check(raw, base, users, report)

@@ -23,6 +23,8 @@ mod egress;
 mod entries;
 mod errors;
 mod files;
+#[cfg(feature = "fixtures")]
+pub mod fixtures;
 pub mod jobs;
 mod mail;
 mod names;
@@ -39,7 +41,9 @@ mod users;
 
 pub use backup::Backup;
 pub use between::warnings;
-pub use check::{Loader, check_site_name, load, load_changed, read_text, run_directory};
+pub use check::{
+    Loader, check_site_name, load, load_changed, read_text, run_directory, state_directory,
+};
 pub use disk::{QUOTA_HINT, disk_warnings};
 pub use errors::{Error, Errors};
 pub use hostel_wire::egress::{Destination, Egress, Host};

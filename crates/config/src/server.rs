@@ -95,6 +95,11 @@ pub(crate) fn run_directory(raw: RawServer, base: &Path, report: &mut Report) ->
     path("run", raw.run, defaults::RUN, base, report)
 }
 
+/// Where the state is, whatever else the file says.
+pub(crate) fn state_directory(raw: RawServer, base: &Path, report: &mut Report) -> Option<PathBuf> {
+    path("state", raw.state, defaults::STATE, base, report)
+}
+
 fn path(
     key: &str,
     given: Option<At<String>>,

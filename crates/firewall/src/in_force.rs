@@ -148,7 +148,11 @@ impl InForce {
     }
 }
 
-fn remove_stand_ins(table: &Table) -> Result<(), ApplyError> {
+/// Take away what has held in the place of this table while it was made, and was left.
+///
+/// # Errors
+/// nft's.
+pub fn remove_stand_ins(table: &Table) -> Result<(), ApplyError> {
     for table in table.stand_ins().iter().filter(|one| may_be_there(one)) {
         nft::apply(&table.removal())?;
     }

@@ -43,7 +43,7 @@ impl Control {
         let asker = asker.map(|socket| Asker {
             socket,
             until,
-            question: Some(Question::Upgrade),
+            question: Some(Question::Upgrade { is_dry_run: false }),
         });
         Self { listener, asker }
     }

@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use hostel_config::LogLevel;
+use hostel_sys::causes::with_causes;
 use hostel_sys::clock::timestamp;
 
 /// The server's log.
@@ -41,6 +42,11 @@ impl Log {
     /// Something does not work.
     pub(crate) fn error(&self, text: fmt::Arguments<'_>) {
         self.line(LogLevel::Error, "error", text);
+    }
+
+    /// Something does not work, for this reason.
+    pub(crate) fn failure(&self, text: fmt::Arguments<'_>, error: &dyn std::error::Error) {
+        self.error(format_args!("{text}: {}", with_causes(error)));
     }
 
     /// Something may not work soon.

@@ -88,57 +88,17 @@ pub(crate) fn needs_restart(old: &Server, new: &Server) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hostel_config::{Egress, Limits, LogLevel, MailRate};
-    use hostel_sys::cred::{Gid, Uid, User};
-    use std::time::Duration;
+    use hostel_config::{LogLevel, fixtures};
+    use hostel_sys::cred::User;
 
     fn user(name: &str) -> User {
-        User {
-            name: name.into(),
-            uid: Uid(1000),
-            gid: Gid(1000),
-            home: "/".into(),
-        }
+        fixtures::user(name, 1000)
     }
 
     fn site(name: &str, root: &str) -> Site {
         Site {
-            name: name.into(),
-            domains: vec![format!("{name}.example")],
-            user: user(name),
-            home: format!("/srv/{name}"),
-            root: root.into(),
-            index: Vec::new(),
-            script_extensions: Vec::new(),
-            front_controller: String::new(),
-            foreign_owners: false,
-            suspended: false,
-            egress: Egress::Usual,
-            services: Vec::new(),
-            limits: Limits {
-                workers_max: 1,
-                queue_max: 1,
-                queue_time_max: Duration::from_secs(1),
-                request_time_max: Duration::from_secs(1),
-                body_bytes_max: 1,
-                answer_bytes_max: 1 << 16,
-                spill_bytes_max: 1 << 20,
-                idle_time: Duration::from_secs(1),
-                requests_per_worker: 0,
-                memory_max: None,
-                cpu_weight: 100,
-                cpu_max: None,
-                io_weight: 100,
-                processes_max: 100,
-                temporary_bytes_max: 1 << 30,
-                home_bytes_max: None,
-                log_bytes_max: 1 << 30,
-            },
-            mail: MailRate {
-                per_hour: 0,
-                burst: 0,
-            },
-            php_values: Vec::new(),
+            root: root.to_owned(),
+            ..fixtures::site(name, 1000)
         }
     }
 

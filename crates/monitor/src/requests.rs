@@ -58,23 +58,19 @@ pub(crate) fn judge(message: ToMonitor, phase: Phase, known: impl Fn(u32) -> Kno
         (ToMonitor::Drained, Phase::Serving) => Verdict::Breach,
         (ToMonitor::Ready | ToMonitor::TableTaken, Phase::Draining | Phase::Stopping)
         | (ToMonitor::Drained, Phase::Stopping) => Verdict::Late,
-        (ToMonitor::WakeSite(site) | ToMonitor::ReplaceSite(site), phase) => match known(site.0) {
+        (
+            ToMonitor::WakeSite(site)
+            | ToMonitor::ReplaceSite(site)
+            | ToMonitor::SiteWorks(site)
+            | ToMonitor::SiteFails(site)
+            | ToMonitor::SiteReleased(site),
+            phase,
+        ) => match known(site.0) {
             Known::Never => Verdict::Breach,
+            Known::Listed if message == ToMonitor::SiteReleased(site) => Verdict::Breach,
             Known::Former => Verdict::Late,
             Known::Listed | Known::Retired if phase == Phase::Stopping => Verdict::Late,
             Known::Listed | Known::Retired => Verdict::Allowed,
-        },
-        (ToMonitor::SiteWorks(site) | ToMonitor::SiteFails(site), phase) => match known(site.0) {
-            Known::Never => Verdict::Breach,
-            Known::Former => Verdict::Late,
-            Known::Listed | Known::Retired if phase == Phase::Stopping => Verdict::Late,
-            Known::Listed | Known::Retired => Verdict::Allowed,
-        },
-        (ToMonitor::SiteReleased(site), phase) => match known(site.0) {
-            Known::Never | Known::Listed => Verdict::Breach,
-            Known::Former => Verdict::Late,
-            Known::Retired if phase == Phase::Stopping => Verdict::Late,
-            Known::Retired => Verdict::Allowed,
         },
     }
 }

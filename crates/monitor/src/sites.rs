@@ -85,13 +85,9 @@ impl Sites {
         now: Instant,
     ) {
         let site = Site {
-            config,
             sandbox,
-            back_off: BackOff::new(now),
-            is_wanted: false,
-            is_listed: false,
             is_former: true,
-            retired: None,
+            ..Site::new(config, now)
         };
         self.by_id.insert(id, site);
     }
@@ -144,16 +140,7 @@ impl Sites {
         self.last_id = self.last_id.saturating_add(1);
         self.identities
             .extend([config.user.uid.0, config.user.gid.0]);
-        let site = Site {
-            config,
-            sandbox: None,
-            back_off: BackOff::new(now),
-            is_wanted: false,
-            is_listed: false,
-            is_former: false,
-            retired: None,
-        };
-        self.by_id.insert(self.last_id, site);
+        self.by_id.insert(self.last_id, Site::new(config, now));
         SiteId(self.last_id)
     }
 
@@ -215,6 +202,18 @@ impl Sites {
 }
 
 impl Site {
+    fn new(config: Rc<SiteConfig>, now: Instant) -> Self {
+        Self {
+            config,
+            sandbox: None,
+            back_off: BackOff::new(now),
+            is_wanted: false,
+            is_listed: false,
+            is_former: false,
+            retired: None,
+        }
+    }
+
     /// The next time at which something is to be done about this site without anybody asking; its start only if it `may_start`.
     pub(crate) fn next_deadline(&self, may_start: bool) -> Option<Instant> {
         let sandbox = self.sandbox.as_ref();
@@ -229,18 +228,9 @@ impl Site {
             }) => None,
             _ => self.retired,
         };
-        let running = sandbox.map(|sandbox| {
-            [
-                sandbox.exec_until,
-                sandbox.stop_until,
-                sandbox.unwatched_until,
-            ]
-        });
-        [start, retire]
-            .into_iter()
-            .chain(running.into_iter().flatten())
-            .flatten()
-            .min()
+        let running = sandbox.map(|one| [one.exec_until, one.stop_until, one.unwatched_until]);
+        let own = [start, retire].into_iter().flatten();
+        own.chain(running.into_iter().flatten().flatten()).min()
     }
 
     /// The line of the table for the front.

@@ -6,7 +6,7 @@
 //! configuration.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -171,53 +171,49 @@ impl Monitor {
     }
 
     fn wait(&self) -> Result<Vec<Event>, Fatal> {
-        let mut polled = vec![PollFd::new(&self.signals, PollFlags::IN)];
-        let mut events = vec![Event::Signal];
+        let (mut polled, mut events) = (Vec::new(), Vec::new());
+        let mut add = |file, flags, event| {
+            polled.push(PollFd::from_borrowed_fd(file, flags));
+            events.push(event);
+        };
+        add(self.signals.as_fd(), PollFlags::IN, Event::Signal);
         if let Some(socket) = self.control.polled() {
-            polled.push(PollFd::from_borrowed_fd(socket, PollFlags::IN));
-            events.push(Event::Control);
+            add(socket, PollFlags::IN, Event::Control);
         }
         if let Some(watch) = &self.watch {
-            polled.push(PollFd::new(watch, PollFlags::IN));
-            events.push(Event::HostChanged);
-        }
-        for file in self.firewall.helper.iter().flat_map(Helper::polled) {
-            polled.push(PollFd::from_borrowed_fd(file, PollFlags::IN));
-            events.push(Event::Firewall);
+            add(watch.as_fd(), PollFlags::IN, Event::HostChanged);
         }
         if let Some(file) = self.mail.polled() {
-            polled.push(PollFd::from_borrowed_fd(file, PollFlags::IN));
-            events.push(Event::MailEnded);
+            add(file, PollFlags::IN, Event::MailEnded);
         }
-        for file in self.jobs.helper.iter().flat_map(Helper::polled) {
-            polled.push(PollFd::from_borrowed_fd(file, PollFlags::IN));
-            events.push(Event::Jobs);
-        }
-        let upgrade = self.upgrade.iter();
-        for file in upgrade.flat_map(|upgrade| upgrade.helper.polled()) {
-            polled.push(PollFd::from_borrowed_fd(file, PollFlags::IN));
-            events.push(Event::Upgrade);
+        let upgrade = self.upgrade.as_ref().map(|upgrade| &upgrade.helper);
+        for (helper, event) in [
+            (self.firewall.helper.as_ref(), Event::Firewall),
+            (self.jobs.helper.as_ref(), Event::Jobs),
+            (upgrade, Event::Upgrade),
+        ] {
+            for file in helper.into_iter().flat_map(Helper::polled) {
+                add(file, PollFlags::IN, event);
+            }
         }
         for (front, is_former) in [(&self.front, false), (&self.former, true)] {
             let Some(front) = front else {
                 continue;
             };
-            polled.push(PollFd::new(&front.child.pidfd, PollFlags::IN));
-            events.push(Event::FrontEnded(is_former));
+            let pidfd = front.child.pidfd.as_fd();
+            add(pidfd, PollFlags::IN, Event::FrontEnded(is_former));
             if !front.is_given_up {
                 let mut flags = PollFlags::IN;
                 flags.set(PollFlags::OUT, front.has_unsent());
-                polled.push(PollFd::from_borrowed_fd(front.socket(), flags));
-                events.push(Event::FrontSpeaks(is_former));
+                add(front.socket(), flags, Event::FrontSpeaks(is_former));
             }
         }
         for (id, site) in self.sites.iter() {
             if let Some(sandbox) = &site.sandbox {
-                polled.push(PollFd::new(&sandbox.launched.child.pidfd, PollFlags::IN));
-                events.push(Event::SiteEnded(id));
+                let pidfd = sandbox.launched.child.pidfd.as_fd();
+                add(pidfd, PollFlags::IN, Event::SiteEnded(id));
                 for file in sandbox.event_files() {
-                    polled.push(PollFd::from_borrowed_fd(file, PollFlags::PRI));
-                    events.push(Event::SiteAtBound(id));
+                    add(file, PollFlags::PRI, Event::SiteAtBound(id));
                 }
             }
         }
@@ -351,11 +347,9 @@ impl Monitor {
     fn reopen_logs(&mut self) {
         match self.directories.server_log() {
             Ok(file) => self.log.reopen(file),
-            Err(error) => {
-                let text = with_causes(&error);
-                self.log
-                    .error(format_args!("cannot reopen the log: {text}"));
-            }
+            Err(error) => self
+                .log
+                .failure(format_args!("cannot reopen the log"), &error),
         }
         for front in self.front.iter_mut().chain(&mut self.former) {
             front.tell(&ToFront::Descriptor(Opened::ServerLog), &[&self.log.file()]);

@@ -15,8 +15,11 @@ pub enum Question {
         /// Whether nothing is to be changed.
         is_dry_run: bool,
     },
-    /// Go on with the programs that stand beside the monitor now.
-    Upgrade,
+    /// Go on with the programs that stand beside the monitor now; with `is_dry_run` only tell whether they could serve.
+    Upgrade {
+        /// Whether nothing is to be changed.
+        is_dry_run: bool,
+    },
 }
 
 /// What came of it.
@@ -88,7 +91,7 @@ impl Question {
     pub fn encode(self) -> [u8; Self::BYTES] {
         match self {
             Self::Reload { is_dry_run } => [1, is_dry_run.into()],
-            Self::Upgrade => [2, 0],
+            Self::Upgrade { is_dry_run } => [2, is_dry_run.into()],
         }
     }
 
@@ -99,7 +102,7 @@ impl Question {
         r.end("question")?;
         match (kind, flag) {
             (1, is_dry_run) => Ok(Self::Reload { is_dry_run }),
-            (2, false) => Ok(Self::Upgrade),
+            (2, is_dry_run) => Ok(Self::Upgrade { is_dry_run }),
             _ => Err(Malformed::Value("kind of question")),
         }
     }
@@ -241,11 +244,12 @@ mod tests {
         for question in [
             Question::Reload { is_dry_run: false },
             Question::Reload { is_dry_run: true },
-            Question::Upgrade,
+            Question::Upgrade { is_dry_run: false },
+            Question::Upgrade { is_dry_run: true },
         ] {
             assert_eq!(Question::decode(&question.encode()), Ok(question));
         }
-        for wrong in [&[][..], &[1], &[1, 2], &[2, 1], &[3, 0], &[1, 0, 0]] {
+        for wrong in [&[][..], &[1], &[1, 2], &[2, 2], &[3, 0], &[1, 0, 0]] {
             assert!(Question::decode(wrong).is_err(), "{wrong:?}");
         }
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use hostel_config::{Server, Site};
+use hostel_config::Site;
 
 use super::checks::Check;
 use super::disk;
@@ -16,8 +16,8 @@ use super::record::{Kind, Seen};
 use super::sandbox::Walked;
 use super::shell;
 
-/// All findings of a walk.
-pub(super) fn judge(_: &Server, site: &Site, walked: &Walked) -> Vec<Finding> {
+/// All findings of a walk. `closes_home` is the command of `hostel site` that keeps others out, where it would.
+pub(super) fn judge(site: &Site, walked: &Walked, closes_home: Option<&str>) -> Vec<Finding> {
     let end = match &walked.end {
         Ok(end) => end,
         Err(reason) => {
@@ -34,13 +34,13 @@ pub(super) fn judge(_: &Server, site: &Site, walked: &Walked) -> Vec<Finding> {
             .filter(|seen| seen.kind == kind)
             .collect();
         if let (Some(first), true) = (seen.first(), count > 0) {
-            findings.push(finding(
-                site,
-                kind,
-                count.max(seen.len() as u64),
-                first,
-                &seen,
-            ));
+            let count = count.max(seen.len() as u64);
+            let mut found = finding(site, kind, count, first, &seen);
+            if matches!(kind, Kind::Readable | Kind::Writable) {
+                let command = closes_home.map_or_else(|| close_home(site), str::to_owned);
+                found.mend = Some(command);
+            }
+            findings.push(found);
         }
     }
     if !end.stopped.is_empty() {
@@ -97,7 +97,6 @@ fn mend(site: &Site, kind: Kind, seen: &[&Seen]) -> Option<String> {
     let as_user = |command: &str| format!("runuser -u {} -- {command} -- {paths}", site.user.name);
     let home = shell::word(site.home.as_bytes());
     match kind {
-        Kind::Readable | Kind::Writable => Some(close_home(site)),
         Kind::SecretReadable => Some(as_user("chmod go-rwx")),
         Kind::LogWritable => Some(as_user("chmod go-w")),
         // Home itself may be root's.
@@ -115,7 +114,7 @@ fn mend(site: &Site, kind: Kind, seen: &[&Seen]) -> Option<String> {
         Kind::SetIdForeign => Some(take_over(site, seen, "-type f -perm /6000 ")),
         Kind::WrongOwner => Some(take_over(site, seen, "")),
         Kind::NotCounted => disk::home_project(site).map(|project| count(site, project)),
-        Kind::Closed | Kind::LinkSystem => None,
+        Kind::Closed | Kind::LinkSystem | Kind::Readable | Kind::Writable => None,
     }
 }
 
@@ -145,7 +144,7 @@ fn count(site: &Site, project: u32) -> String {
     )
 }
 
-/// The one command that keeps all others out: nobody but the site needs to get into its home.
+/// What `hostel site` does not do: members of the site's own group are let in on purpose, perhaps, and root's own home is an administrator's choice.
 fn close_home(site: &Site) -> String {
     let home = shell::word(site.home.as_bytes());
     let (uid, gid) = (site.user.uid.0, site.user.gid.0);

@@ -7,11 +7,13 @@
 //!
 //! - `checks`: every check with its severity and weight, and the score. `finding`: one of them, with its command.
 //! - `sandbox`: starts a walk. `walk`: the child. `record`: what it says. `files`: what that means.
+//! - `expected`: what `hostel site apply` would do, for what a site must have is said there.
 //! - `accounts`, `disk`, `host`, `php`, `ports`, `processes`, `settings`: one kind of check each. `report`: the result.
 
 mod accounts;
 mod checks;
 mod disk;
+mod expected;
 mod files;
 mod finding;
 mod host;
@@ -29,24 +31,26 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use hostel_config::{Server, Site, SystemUsers};
+use hostel_config::{Site, SystemUsers};
 use hostel_sys::cred::Uid;
 
 use crate::output;
+use crate::site::host::Host;
+use crate::site::record::Records;
 use checks::Severity;
 use report::{Report, SiteReport};
 use sandbox::Sandboxes;
 
 /// Status 0 if nothing severe was found, 1 otherwise.
 pub(crate) fn run(config: &Path, site: Option<&str>, as_json: bool) -> ExitCode {
-    let server = match examined(config, site) {
-        Ok(server) => server,
+    let host = match examined(config, site) {
+        Ok(host) => host,
         Err(text) => {
             output::error(&text);
             return ExitCode::FAILURE;
         }
     };
-    let report = audit(config, &server, site);
+    let report = audit(&host, site);
     if as_json {
         output::json(&report.document());
     } else {
@@ -58,7 +62,7 @@ pub(crate) fn run(config: &Path, site: Option<&str>, as_json: bool) -> ExitCode 
     }
 }
 
-fn examined(config: &Path, site: Option<&str>) -> Result<Server, String> {
+fn examined(config: &Path, site: Option<&str>) -> Result<Host, String> {
     if Uid::effective() != Uid::ROOT {
         return Err(
             "hostel audit: only root can look at every site\n  hint: sudo hostel audit".into(),
@@ -72,11 +76,15 @@ fn examined(config: &Path, site: Option<&str>) -> Result<Server, String> {
             name.escape_debug(),
             server.sites_directory.display()
         )),
-        _ => Ok(server),
+        _ => Ok(Host {
+            config: config.to_owned(),
+            server,
+        }),
     }
 }
 
-fn audit(config: &Path, server: &Server, only: Option<&str>) -> Report {
+fn audit(audited: &Host, only: Option<&str>) -> Report {
+    let (config, server) = (&audited.config, &audited.server);
     let mut running = processes::examine(config, server);
     let mut host = host::examine(server);
     host.append(&mut running.host);
@@ -84,10 +92,16 @@ fn audit(config: &Path, server: &Server, only: Option<&str>) -> Report {
     host.extend(settings::examine(config, server));
     host.extend(php::examine_host(server));
     let sandboxes = Sandboxes::open(server);
+    let records = Records::look(server);
     let wanted = |site: &&Rc<Site>| only.is_none_or(|name| site.name == name);
     let sites = server.sites.iter().filter(wanted).map(|site| {
         let walk = sandboxes.walk(server, site);
-        let mut findings = files::judge(server, site, &walk);
+        let lacks = expected::examine(audited, &records, site, &sandboxes);
+        let mut findings = files::judge(site, &walk, lacks.closes_home.as_deref());
+        // What is wrong with the home itself is why it could not be walked through.
+        if walk.end.is_ok() {
+            findings.extend(lacks.findings);
+        }
         findings.extend(accounts::examine(server, site));
         findings.extend(settings::examine_site(server, site));
         findings.extend(php::examine(server, site));

@@ -49,6 +49,11 @@ impl Sandboxes {
         }
     }
 
+    /// What starts them, if it could be opened.
+    pub(super) fn opened(&self) -> Option<&Inside> {
+        self.opened.as_ref().ok()
+    }
+
     /// Walk through the home of a site.
     pub(super) fn walk(&self, server: &Server, site: &Site) -> Walked {
         let launched = self.opened.as_ref().map_err(Clone::clone);

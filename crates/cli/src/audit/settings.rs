@@ -1,14 +1,16 @@
 //! The server's own files: configuration, directories, logs. All of them are root's, in directories of root's.
 
-use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use hostel_config::{Server, Site};
+use hostel_sys::cred::{Gid, Uid};
 
 use super::checks::Check;
 use super::finding::Finding;
 use super::shell;
+use crate::site::expect;
+use crate::site::inspect::Wrong;
 
 /// hostel.toml, the directories of the instance, its log.
 pub(super) fn examine(config: &Path, server: &Server) -> Vec<Finding> {
@@ -22,26 +24,24 @@ pub(super) fn examine(config: &Path, server: &Server) -> Vec<Finding> {
         (&server.run.join("status.sock"), 0o177),
         (&server.logs.join("server.log"), 0o137),
     ] {
-        findings.extend(open(path, forbidden, 0, None));
+        findings.extend(open(path, forbidden, Uid::ROOT, None));
     }
     findings
 }
 
-/// The site's file, its own directories in the server's state, its logs.
+/// The site's file, and its logs. Its directories are what `hostel site` says that a site must have.
 pub(super) fn examine_site(server: &Server, site: &Site) -> Vec<Finding> {
     let mut findings = Vec::new();
     let file = server.sites_directory.join(format!("{}.toml", site.name));
     findings.extend(readable(&file));
-    let state = server.state.join("sites").join(&site.name);
-    findings.extend(open(&state, 0o066, 0, None));
-    for name in ["tmp", "var-tmp", "sessions", "opcache"] {
-        findings.extend(open(&state.join(name), 0o077, site.user.uid.0, None));
-    }
-    let logs = server.logs.join(&site.name);
-    let gid = Some(site.user.gid.0);
-    findings.extend(open(&logs, 0o027, 0, gid));
+    let logs = expect::logs(server, &site.name);
     for name in ["access.log", "error.log"] {
-        findings.extend(open(&logs.join(name), 0o137, 0, gid));
+        findings.extend(open(
+            &logs.join(name),
+            0o137,
+            Uid::ROOT,
+            Some(site.user.gid),
+        ));
     }
     findings
 }
@@ -59,45 +59,21 @@ fn readable(path: &Path) -> Option<Finding> {
 }
 
 /// Something that has bits of `forbidden`, or another owner or group than it should. What is not there is not open.
-fn open(path: &Path, forbidden: u32, uid: u32, gid: Option<u32>) -> Option<Finding> {
-    let metadata = path.symlink_metadata().ok()?;
-    let (faults, command) = faults(&metadata, path, forbidden, uid, gid);
-    if faults.is_empty() {
-        return None;
+fn open(path: &Path, forbidden: u32, owner: Uid, group: Option<Gid>) -> Option<Finding> {
+    let wrong = Wrong::of(path, owner, group, forbidden)?;
+    let (word, mut commands) = (word(path), Vec::new());
+    if let Some(owner) = wrong.owner {
+        commands.push(format!("chown -h {owner} {word}"));
     }
-    let what = format!("{} {}", path.display(), faults.join(" and "));
-    let finding = Finding::new(Check::ServerFileOpen, what).mend(command.join(" && "));
+    if let Some(group) = wrong.group {
+        commands.push(format!("chgrp -h {group} {word}"));
+    }
+    if wrong.bits != 0 {
+        commands.push(format!("chmod -{:04o} {word}", wrong.bits));
+    }
+    let what = format!("{} {}", path.display(), wrong.faults);
+    let finding = Finding::new(Check::ServerFileOpen, what).mend(commands.join(" && "));
     Some(finding.path(path.display().to_string()))
-}
-
-fn faults(
-    metadata: &Metadata,
-    path: &Path,
-    forbidden: u32,
-    uid: u32,
-    gid: Option<u32>,
-) -> (Vec<String>, Vec<String>) {
-    let (mut faults, mut commands) = (Vec::new(), Vec::new());
-    let (mode, word) = (metadata.mode() & 0o7777, word(path));
-    if metadata.uid() != uid {
-        faults.push(format!(
-            "belongs to user {} and not to {uid}",
-            metadata.uid()
-        ));
-        commands.push(format!("chown -h {uid} {word}"));
-    }
-    if let Some(gid) = gid.filter(|gid| *gid != metadata.gid()) {
-        faults.push(format!(
-            "belongs to group {} and not to {gid}",
-            metadata.gid()
-        ));
-        commands.push(format!("chgrp -h {gid} {word}"));
-    }
-    if mode & forbidden != 0 {
-        faults.push(format!("has mode {mode:04o}"));
-        commands.push(format!("chmod {:04o} {word}", mode & !forbidden));
-    }
-    (faults, commands)
 }
 
 fn word(path: &Path) -> String {

@@ -306,7 +306,7 @@ impl Replacement<'_> {
         write(&self.host.file(name, self.state), text.as_bytes(), 0o644)?;
         if let Some(document) = live::status(&self.host.config)? {
             self.running = live::processes_of(&document, name);
-            live::reload(self.host, report, |_| true)?;
+            live::reload(self.host, report)?;
         }
         Ok(())
     }
@@ -389,7 +389,7 @@ impl Replacement<'_> {
         if self.state != FileState::Serving {
             return Ok(());
         }
-        if live::reload(self.host, report, |_| true)? {
+        if live::reload(self.host, report)? {
             live::visit(self.host, &self.site, report);
         }
         Ok(())

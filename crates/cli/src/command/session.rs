@@ -15,6 +15,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Signal, pidfd_send_signal};
 
 use super::copy::Copy;
+use super::keep::{Kept, Taken};
 use super::{CommandError, Near};
 
 /// What is there before the sandbox is: signals are events from now on, so that none ends this process with a terminal in raw mode.
@@ -31,9 +32,17 @@ enum Streams {
     },
     Pipes {
         input: Copy<io::Stdin, OwnedFd>,
-        output: Copy<OwnedFd, io::Stdout>,
-        errors: Copy<OwnedFd, io::Stderr>,
+        output: Taken<io::Stdout>,
+        errors: Taken<io::Stderr>,
     },
+}
+
+/// What came of a command.
+pub(super) struct Outcome {
+    pub(super) ending: Ending,
+    /// Empty where it was passed on.
+    pub(super) output: Kept,
+    pub(super) errors: Kept,
 }
 
 impl Session {
@@ -48,8 +57,8 @@ impl Session {
         Ok(Self { signals })
     }
 
-    /// Until the command has ended and what it wrote was passed on; its status.
-    pub(super) fn run(self, launched: Launched, near: Near) -> Result<u8, CommandError> {
+    /// Until the command has ended and what it wrote was passed on; how it ended, and what was kept.
+    pub(super) fn run(self, launched: Launched, near: Near) -> Result<Outcome, CommandError> {
         let failed = |what| move |error| CommandError::Session(what, error);
         let mut streams = Streams::new(near).map_err(failed("use the terminal"))?;
         let raw = match streams {
@@ -57,16 +66,21 @@ impl Session {
             Streams::Pipes { .. } => None,
         };
         let raw = raw.transpose().map_err(failed("set the terminal"))?;
-        let status = self.turns(&launched, &mut streams);
+        let ending = self.turns(&launched, &mut streams);
         drop(raw);
         // If it has not ended, it does now, and the kernel ends all else in it.
         launched.child.kill();
         let mut polled = [PollFd::new(&launched.child.pidfd, PollFlags::IN)];
         let _ = wait(&mut polled, Some(Instant::now() + END_WITHIN));
-        status
+        let [output, errors] = streams.kept();
+        Ok(Outcome {
+            ending: ending?,
+            output,
+            errors,
+        })
     }
 
-    fn turns(&self, launched: &Launched, streams: &mut Streams) -> Result<u8, CommandError> {
+    fn turns(&self, launched: &Launched, streams: &mut Streams) -> Result<Ending, CommandError> {
         let failed = |what| move |error| CommandError::Session(what, error);
         let mut ending: Option<Ending> = None;
         let mut until: Option<Instant> = None;
@@ -78,7 +92,7 @@ impl Session {
                 match (signal, ending) {
                     (Signal::WINCH, _) => streams.copy_size(),
                     // Only who reads the output is waited for, and nobody wants the rest of it.
-                    (_, Some(ending)) => return Ok(status(ending)),
+                    (_, Some(ending)) => return Ok(ending),
                     (signal, None) => {
                         // It may have ended.
                         let _ = pidfd_send_signal(&launched.child.pidfd, signal);
@@ -102,9 +116,9 @@ impl Session {
             }
             let is_late = until.is_some_and(|until| until <= Instant::now());
             match ending {
-                Some(ending) if streams.is_over() || is_late => return Ok(status(ending)),
+                Some(ending) if streams.is_over() || is_late => return Ok(ending),
                 Some(_) => {}
-                None if is_late => return Ok(status(Ending::Signalled(KILLED))),
+                None if is_late => return Ok(Ending::Signalled(KILLED)),
                 // Nobody is at the terminal any more.
                 None if streams.is_abandoned() => {
                     let _ = pidfd_send_signal(&launched.child.pidfd, Signal::HUP);
@@ -149,10 +163,10 @@ impl Streams {
                 screen: Copy::new(near.try_clone()?, io::stdout()),
                 near,
             },
-            Near::Pipes([input, output, errors]) => Self::Pipes {
+            Near::Pipes([input, output, errors], is_kept) => Self::Pipes {
                 input: Copy::new(io::stdin(), input),
-                output: Copy::new(output, io::stdout()),
-                errors: Copy::new(errors, io::stderr()),
+                output: Taken::new(output, io::stdout(), is_kept),
+                errors: Taken::new(errors, io::stderr(), is_kept),
             },
         })
     }
@@ -220,6 +234,14 @@ impl Streams {
         }
     }
 
+    /// What was kept of output and errors.
+    fn kept(self) -> [Kept; 2] {
+        match self {
+            Self::Terminal { .. } => [Kept::default(), Kept::default()],
+            Self::Pipes { output, errors, .. } => [output.kept(), errors.kept()],
+        }
+    }
+
     fn copy_size(&self) {
         if let Self::Terminal { near, .. } = self {
             terminal::copy_size(io::stdin(), near.as_fd());
@@ -228,7 +250,7 @@ impl Streams {
 }
 
 /// As a shell tells it.
-fn status(ending: Ending) -> u8 {
+pub(super) fn status(ending: Ending) -> u8 {
     match ending {
         Ending::Exited(status) => status,
         Ending::Signalled(signal) => signal.saturating_add(128),

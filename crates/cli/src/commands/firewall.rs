@@ -5,15 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
 
 use hostel_config::{Destination, Egress, Errors, Host, Server, Site, SystemUsers};
-use hostel_firewall::in_force::{ApplyError, InForce, Network};
-use hostel_firewall::{Table, egress, elements, inbound, kernel, nameservers, nft};
+use hostel_firewall::in_force::{ApplyError, InForce, Network, remove_stand_ins};
+use hostel_firewall::{Table, egress, elements, inbound, nameservers, nft};
 use hostel_sys::cred::Uid;
 use serde_json::{Value, json};
 
@@ -59,17 +58,24 @@ enum FirewallError {
     Ssh(u16),
     #[error("table {table}: {source}")]
     Apply { table: String, source: ApplyError },
-    #[error("table {table}: cannot ask whether it is there: {source}")]
-    Ask { table: String, source: io::Error },
 }
 
 /// A table, what would be put in force, and what becomes of it.
 struct Step<'s> {
     table: Table,
     rules: Value,
-    /// What differs between whose sites is in the table too.
-    sites: Option<&'s Server>,
+    deed: Deed<'s>,
     words: &'static str,
+}
+
+/// How a table comes to be as it should be, from whatever an earlier run has left.
+enum Deed<'s> {
+    /// By its rules alone.
+    Rules,
+    /// What differs between these sites is in the table too.
+    OfSites(&'s Server),
+    /// It goes, with what held in its place while it was made.
+    Removal,
 }
 
 /// Status 0 if all was done, 1 otherwise.
@@ -104,16 +110,13 @@ fn apply(server: &Server, options: Options) -> Result<(), FirewallError> {
         return Err(FirewallError::Ssh(port));
     }
     let mut steps = vec![inbound_step(server)];
-    let table = Table::egress(&server.run);
-    let asked = kernel::is_there(&table).map_err(|source| FirewallError::Ask {
-        table: table.to_string(),
-        source,
-    });
-    if !asked? {
+    // One that is there without a server may be half made, by a run that was killed.
+    if !is_running(server) {
+        let table = Table::egress(&server.run);
         steps.push(Step {
             rules: egress::rules(&table, &server.http),
             table,
-            sites: Some(server),
+            deed: Deed::OfSites(server),
             words: "in force until a server starts and ends; names in it are looked up while one runs",
         });
     }
@@ -125,7 +128,7 @@ fn inbound_step(server: &Server) -> Step<'_> {
     Step {
         rules: inbound::rules(&table, &server.http, &server.open_ports),
         table,
-        sites: None,
+        deed: Deed::Rules,
         words: "in force until it is removed or this host restarts",
     }
 }
@@ -135,23 +138,31 @@ fn removal(server: &Server) -> Result<Vec<Step<'_>>, FirewallError> {
     let step = |table: Table| Step {
         rules: table.removal(),
         table,
-        sites: None,
+        deed: Deed::Removal,
         words: "removed",
     };
     let mut steps = vec![step(Table::inbound(&server.run))];
     // What a running server needs stays.
-    if UnixStream::connect(server.run.join("status.sock")).is_err() {
+    if !is_running(server) {
         steps.push(step(Table::egress(&server.run)));
     }
     Ok(steps)
 }
 
+/// Whether a server keeps the table of its sites in force itself.
+fn is_running(server: &Server) -> bool {
+    UnixStream::connect(server.run.join("status.sock")).is_ok()
+}
+
 fn change(steps: &[Step<'_>], options: Options) -> Result<(), FirewallError> {
     for step in steps {
-        let outcome = match (options.dry_run, step.sites) {
-            (true, _) => nft::check(&step.rules).map_err(ApplyError::from),
-            (false, None) => nft::apply(&step.rules).map_err(ApplyError::from),
-            (false, Some(server)) => {
+        let outcome = match &step.deed {
+            _ if options.dry_run => nft::check(&step.rules).map_err(ApplyError::from),
+            Deed::Rules => nft::apply(&step.rules).map_err(ApplyError::from),
+            Deed::Removal => nft::apply(&step.rules)
+                .map_err(ApplyError::from)
+                .and_then(|()| remove_stand_ins(&step.table)),
+            Deed::OfSites(server) => {
                 let network = Network {
                     nameservers: &host_nameservers(),
                     granted: &[],

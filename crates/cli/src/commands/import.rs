@@ -3,19 +3,20 @@
 //! Files are read and written as whoever types it; the server and its configuration are not touched. What is written is new: a file
 //! that is there already and says something else is left as it is, and nothing is written at all.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use hostel_config::SystemUsers;
+use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
 
 use crate::import::finish::SiteFile;
 use crate::import::source::{Disk, ImportError};
 use crate::import::{self, Imported, Server, report, verify};
 use crate::output;
+use crate::whole_file;
 
 /// What may be typed.
 #[derive(Debug, clap::Args)]
@@ -63,6 +64,9 @@ struct How {
     /// Write a file for each site into this directory, instead of printing them
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
+    /// Write nothing; only tell which files --write would write
+    #[arg(long, requires = "write")]
+    dry_run: bool,
     /// Print one JSON document instead of the report
     #[arg(long)]
     json: bool,
@@ -82,7 +86,9 @@ enum Failure {
         "hostel import: {} is there already and says something else; nothing was written\n  hint: compare it with what is printed without --write; move it away, or choose another directory", .0.display()
     )]
     Exists(PathBuf),
-    #[error("hostel import: writing {}: {source}", path.display())]
+    #[error("hostel import: another run writes into {} now; nothing was written\n  hint: run the same command again when that one has ended", .0.display())]
+    Busy(PathBuf),
+    #[error("hostel import: writing {}: {source}{}", path.display(), again(source))]
     Write { path: PathBuf, source: io::Error },
 }
 
@@ -129,27 +135,36 @@ fn import(
     let problems = verify::verify(&imported.sites, &users).map_err(Failure::Check)?;
     let mut written = Vec::new();
     if let Some(directory) = how.write.as_ref().filter(|_| problems.is_empty()) {
-        written = write(directory, &imported.sites)?;
+        written = planned(directory, &imported.sites)?;
+        if !how.dry_run {
+            write(directory, &written)?;
+        }
     }
     if how.json {
         let mut document = report::document(&imported, &problems);
-        let paths = written
-            .iter()
-            .map(|(path, is_new)| json!({"path": path.display().to_string(), "is_new": is_new}));
+        let paths = written.iter().map(
+            |file| json!({"path": file.path.display().to_string(), "is_new": file.text.is_some()}),
+        );
         document["written"] = paths.collect();
+        document["dry_run"] = how.dry_run.into();
         output::json(&document);
     } else {
-        print(&imported, &written, how.write.is_some(), &problems);
+        print(&imported, &written, how, &problems);
     }
     Ok(problems.is_empty() && !imported.sites.is_empty())
 }
 
-fn print(imported: &Imported, written: &[(PathBuf, bool)], is_written: bool, problems: &[String]) {
-    for (path, is_new) in written {
-        let what = if *is_new { "written" } else { "as it was" };
-        output::line(&output::escape(&format!("{}: {what}", path.display())));
+fn print(imported: &Imported, written: &[Planned<'_>], how: &How, problems: &[String]) {
+    for file in written {
+        let what = match (file.text.is_some(), how.dry_run) {
+            (true, false) => "written",
+            (true, true) => "would be written",
+            (false, _) => "as it was",
+        };
+        let line = format!("{}: {what}", file.path.display());
+        output::line(&output::escape(&line));
     }
-    for site in imported.sites.iter().filter(|_| !is_written) {
+    for site in imported.sites.iter().filter(|_| how.write.is_none()) {
         output::line(&format!("==> {}.toml", output::escape(&site.name)));
         for line in site.text.lines() {
             output::line(&output::escape(line));
@@ -182,52 +197,56 @@ fn text(path: &Path) -> Result<String, Failure> {
         .ok_or_else(|| Failure::NotText(path.to_owned()))
 }
 
-/// Write what is not there yet; each path, and whether it is new. Each file is there whole or not at all.
-fn write(directory: &Path, sites: &[SiteFile]) -> Result<Vec<(PathBuf, bool)>, Failure> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| Failure::Write { path, source }
-    };
-    fs::create_dir_all(directory).map_err(failed(directory))?;
-    let mut planned = Vec::new();
-    for site in sites {
-        let path = directory.join(format!("{}.toml", site.name));
-        match fs::read(&path) {
-            Ok(bytes) if bytes == site.text.as_bytes() => planned.push((path, None)),
-            Ok(_) => return Err(Failure::Exists(path)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                planned.push((path, Some(site.text.as_bytes())))
-            }
-            Err(error) => return Err(failed(&path)(error)),
-        }
-    }
-    let mut written = Vec::new();
-    for (path, bytes) in planned {
-        if let Some(bytes) = bytes {
-            write_new(&path, bytes).map_err(failed(&path))?;
-        }
-        written.push((path, bytes.is_some()));
-    }
-    Ok(written)
+/// A file that is to be there.
+struct Planned<'a> {
+    path: PathBuf,
+    /// `None` where it is there already.
+    text: Option<&'a str>,
 }
 
-/// By a hidden name that hostel-config passes over, and then by its own, if nobody has taken that meanwhile.
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let hidden = path.with_file_name(format!(".{name}.{}", std::process::id()));
-    let written = (|| {
-        // hostel-config refuses what others can write, whatever the umask is.
-        let mut options = OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create_new(true)
-            .mode(0o644)
-            .open(&hidden)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        // A link, unlike a new name, takes no other file's place.
-        fs::hard_link(&hidden, path)
-    })();
-    let removed = fs::remove_file(&hidden);
-    written.and(removed)
+/// What is not there yet. A file that says something else refuses all.
+fn planned<'a>(directory: &Path, sites: &'a [SiteFile]) -> Result<Vec<Planned<'a>>, Failure> {
+    let plan = |site: &'a SiteFile| {
+        let path = directory.join(format!("{}.toml", site.name));
+        match fs::read(&path) {
+            Ok(bytes) if bytes == site.text.as_bytes() => Ok(Planned { path, text: None }),
+            Ok(_) => Err(Failure::Exists(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Planned {
+                path,
+                text: Some(&site.text),
+            }),
+            Err(error) => Err(failed(&path)(error)),
+        }
+    };
+    sites.iter().map(plan).collect()
+}
+
+/// Each file is there whole or not at all; a run after one that was interrupted writes the others.
+fn write(directory: &Path, files: &[Planned<'_>]) -> Result<(), Failure> {
+    fs::create_dir_all(directory).map_err(failed(directory))?;
+    // Two runs would take each other's drafts for what was left behind.
+    let lock = File::open(directory).map_err(failed(directory))?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| Failure::Busy(directory.to_owned()))?;
+    for file in files {
+        if let Some(text) = file.text {
+            // hostel-config refuses what others can write, whatever the umask is.
+            whole_file::create(&file.path, text.as_bytes(), 0o644).map_err(failed(&file.path))?;
+        }
+    }
+    Ok(())
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> Failure {
+    let path = path.to_owned();
+    move |source| Failure::Write { path, source }
+}
+
+fn again(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "\n  hint: make room, then run the same command again: it writes what is missing"
+        }
+        _ => "",
+    }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::output;
 
@@ -31,10 +31,21 @@ enum Action {
 
 /// What waits of one site.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Waiting {
+pub(crate) struct Waiting {
     messages: usize,
     bytes: u64,
     oldest: Duration,
+}
+
+impl Waiting {
+    /// For programs; `hostel status` has it, too.
+    pub(crate) fn document(&self) -> Value {
+        json!({
+            "messages": self.messages,
+            "bytes": self.bytes,
+            "oldest_seconds": self.oldest.as_secs(),
+        })
+    }
 }
 
 /// Status 1 if the queue cannot be looked at.
@@ -56,7 +67,7 @@ pub(crate) fn run(config: &Path, options: &Options) -> ExitCode {
         ));
         return ExitCode::FAILURE;
     }
-    let directory = server.state.join("mail");
+    let directory = server.state.join(QUEUE);
     match look(&directory) {
         Ok(found) if json => show_json(&found),
         Ok(found) => show(&found),
@@ -69,6 +80,11 @@ pub(crate) fn run(config: &Path, options: &Options) -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+/// What waits of each site that has something waiting; `None` where there is no queue that could be looked at.
+pub(crate) fn waiting(state: &Path) -> Option<BTreeMap<String, Waiting>> {
+    look(&state.join(QUEUE)).ok()
 }
 
 fn look(directory: &Path) -> io::Result<BTreeMap<String, Waiting>> {
@@ -125,15 +141,15 @@ fn show(found: &BTreeMap<String, Waiting>) {
 
 fn show_json(found: &BTreeMap<String, Waiting>) {
     let sites = found.iter().map(|(site, waiting)| {
-        json!({
-            "site": site,
-            "messages": waiting.messages,
-            "bytes": waiting.bytes,
-            "oldest_seconds": waiting.oldest.as_secs(),
-        })
+        let mut document = waiting.document();
+        document["site"] = json!(site);
+        document
     });
     output::json(&json!({ "sites": sites.collect::<Vec<_>>() }));
 }
+
+/// The queue's directory in `state`.
+const QUEUE: &str = "mail";
 
 #[cfg(test)]
 mod tests {

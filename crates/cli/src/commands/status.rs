@@ -13,6 +13,7 @@ use hostel_config::Errors;
 use hostel_sys::cgroup::Usage;
 use serde_json::{Value, json};
 
+use crate::commands::mail::{self, Waiting};
 use crate::output;
 use crate::processes::{self, Process};
 
@@ -44,6 +45,7 @@ pub(crate) fn run(config: &Path, as_json: bool) -> ExitCode {
     };
     add_processes(&mut document, &processes::all());
     add_jobs(&mut document, config);
+    add_mail(&mut document, config);
     if as_json {
         output::json(&document);
     } else {
@@ -123,6 +125,22 @@ fn add_jobs(document: &mut Value, config: &Path) {
     }
 }
 
+/// Give each site what of its mail waits for the mail server, where there is a queue.
+fn add_mail(document: &mut Value, config: &Path) {
+    let state = hostel_config::state_directory(config).ok();
+    let Some(waiting) = state.and_then(|state| mail::waiting(&state)) else {
+        return;
+    };
+    let sites = document.get_mut("sites").and_then(Value::as_array_mut);
+    for site in sites.into_iter().flatten().filter_map(Value::as_object_mut) {
+        let name = site.get("name").and_then(Value::as_str).unwrap_or_default();
+        let own = waiting
+            .get(name)
+            .map_or_else(|| Waiting::default().document(), Waiting::document);
+        site.insert("mail".to_owned(), own);
+    }
+}
+
 /// What a site's control group counts; without one there is nothing that counts a site as a whole.
 fn usage_document(usage: Usage) -> Value {
     json!({
@@ -176,6 +194,7 @@ fn print(document: &Value) {
     }
     output::table(&rows);
     print_jobs(sites);
+    print_mail(sites);
     let mut rows = vec![PROCESS_COLUMNS.map(|(head, _)| head.to_owned()).to_vec()];
     for site in sites {
         let processes = site.get("processes").and_then(Value::as_array);
@@ -203,6 +222,23 @@ fn print_jobs(sites: &[Value]) {
         for job in jobs.into_iter().flatten() {
             rows.push(JOB_COLUMNS.map(|(_, pointer)| text(job, pointer)).to_vec());
         }
+    }
+    if rows.len() > 1 {
+        output::line("");
+        output::table(&rows);
+    }
+}
+
+/// Only of sites that have mail waiting: with none there is nothing to look after.
+fn print_mail(sites: &[Value]) {
+    let mut rows = vec![MAIL_COLUMNS.map(|(head, _)| head.to_owned()).to_vec()];
+    let waits = |site: &&Value| site.pointer("/mail/messages").and_then(Value::as_u64) > Some(0);
+    for site in sites.iter().filter(waits) {
+        rows.push(
+            MAIL_COLUMNS
+                .map(|(_, pointer)| text(site, pointer))
+                .to_vec(),
+        );
     }
     if rows.len() > 1 {
         output::line("");
@@ -247,6 +283,13 @@ const JOB_COLUMNS: [(&str, &str); 11] = [
     ("RESULT", "/last/result"),
     ("NEXT", "/next"),
     ("RUNS", "/runs"),
+];
+/// Columns of the table of mail that waits for the mail server.
+const MAIL_COLUMNS: [(&str, &str); 4] = [
+    ("SITE", "/name"),
+    ("MAIL WAITING", "/mail/messages"),
+    ("BYTES", "/mail/bytes"),
+    ("OLDEST, SECONDS", "/mail/oldest_seconds"),
 ];
 /// Columns of the processes' table.
 const PROCESS_COLUMNS: [(&str, &str); 5] = [

@@ -9,20 +9,25 @@ use hostel_wire::admin::{Outcome, Question};
 use crate::control;
 use crate::output;
 
-/// Status 0 once the new programs serve, 1 where the old ones go on.
-pub(crate) fn run(config: &Path, as_json: bool) -> ExitCode {
-    let report = match control::ask(config, Question::Upgrade, LIMIT) {
+/// Status 0 once the new programs serve, or would; 1 where the old ones go on.
+pub(crate) fn run(config: &Path, is_dry_run: bool, as_json: bool) -> ExitCode {
+    let report = match control::ask(config, Question::Upgrade { is_dry_run }, LIMIT) {
         Ok(report) => report,
         Err(error) => {
             output::error(&format!("hostel upgrade: {error}"));
             return ExitCode::FAILURE;
         }
     };
-    let is_done = report.outcome == Outcome::Done;
+    let is_done = report.outcome != Outcome::Refused;
     if as_json {
         output::json(&control::document(&report));
     } else {
         control::print_problems(&report);
+        if report.outcome == Outcome::WouldBeDone {
+            output::line(
+                "would be: upgraded; the installed programs can serve with this configuration",
+            );
+        }
         for note in &report.notes {
             match is_done {
                 true => output::line(note),

@@ -1,14 +1,33 @@
-//! Damaged configurations: whatever is done to those of `tests/import`, nothing panics, nothing runs on, and each directive is in a list.
+//! What tests of one server's importer start from; and damaged configurations: whatever is done to those of `tests/import`, nothing panics, nothing runs on, and each directive is in a list.
 
 use std::fs;
 use std::path::Path;
 
-use hostel_config::UserLookUp;
+use hostel_config::{SystemUsers, UserLookUp};
 use hostel_sys::cred::{LookUpError, User};
 
 use super::ledger::List;
 use super::source::memory::Memory;
-use super::{Server, import};
+use super::{Imported, Server, import};
+
+/// The sites of one file of a server and one of pools, which may be empty.
+pub(super) fn of(server: Server, file: &str, pools: &str) -> Imported {
+    let files = Memory::new(&[("/c/main", file), ("/p/pools.conf", pools)]);
+    let pool_paths: &[String] = match pools {
+        "" => &[],
+        _ => &["/p/pools.conf".to_owned()],
+    };
+    let users = SystemUsers::read();
+    import(server, &["/c/main".to_owned()], pool_paths, &files, &users).unwrap()
+}
+
+/// The lines of the only site, without the comment.
+pub(super) fn lines(imported: &Imported) -> Vec<&str> {
+    let [site] = &imported.sites[..] else {
+        panic!("one site: {:?}", imported.sites)
+    };
+    site.text.lines().skip(1).collect()
+}
 
 /// Of each file.
 const VARIANTS: u64 = 40;

@@ -134,14 +134,20 @@ pub(super) fn make_group(user: &User) -> Result<(), Trouble> {
     }
 }
 
-/// Delete a user, and its group.
+/// Delete a user, and its group. A userdel that outlived its interrupted run may do the same meanwhile.
 pub(super) fn delete(name: &str) -> Result<(), Trouble> {
-    if Account::find(name)?.is_some() {
-        about_users(USERDEL, &["--", name])?;
+    if Account::find(name)?.is_some()
+        && let Err(trouble) = about_users(USERDEL, &["--", name])
+        && Account::find(name)?.is_some()
+    {
+        return Err(trouble);
     }
     // userdel has done it, unless the user is gone and the group was left by an interrupted run.
-    if is_group(name) {
-        about_users(GROUPDEL, &["--", name])?;
+    if is_group(name)
+        && let Err(trouble) = about_users(GROUPDEL, &["--", name])
+        && is_group(name)
+    {
+        return Err(trouble);
     }
     Ok(())
 }

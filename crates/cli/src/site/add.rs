@@ -163,7 +163,7 @@ fn load_into_server(host: &Host, report: &mut Report) -> Result<(), Trouble> {
             Ok(())
         }
         Some(_) => {
-            live::reload(host, report, is_loaded)?;
+            live::reload(host, report)?;
             report.step("let the running server read its configuration again".to_owned());
             Ok(())
         }
@@ -222,7 +222,7 @@ fn make(
     }
     let is_there = |document: &Value| live::site(document, name).is_some();
     let is_loaded = live::status(&host.config)?.as_ref().is_some_and(is_there);
-    if !is_loaded && !live::reload(host, report, is_there)? {
+    if !is_loaded && !live::reload(host, report)? {
         return Ok(());
     }
     let server = host.changed(MayMiss::Nobody, &[])?;

@@ -3,6 +3,7 @@
 //! Run as root. What is done beneath a home is done by a child in the site's sandbox. Each step leaves the host such that the next look finds what is
 //! left to do: files are replaced whole, a home appears with its owner, and what is made is on record before it is made.
 
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
@@ -10,13 +11,14 @@ use std::rc::Rc;
 use hostel_config::{Server, Site};
 use hostel_sys::home::{close_home, make_home};
 use hostel_sys::secure::Directory;
+use rustix::fs::{Mode, OFlags, fchmod, fchown, fstat};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::accounts;
 use super::diff::Step;
 use super::expect::{Contents, Expected};
 use super::host::{FileState, Host, MayMiss, site_of};
-use super::inspect::{self, Found, open};
+use super::inspect::{self, Found, Wrong, open};
 use super::options::Work;
 use super::record::{Record, Records, replace};
 use super::report::Report;
@@ -98,6 +100,7 @@ impl Hands<'_> {
                 close_home(Path::new(path), site.user.uid, *bits, &self.host.reserved())
                     .map_err(|error| Trouble::of(&error))
             }
+            Step::Mend(wrong) => mend(wrong).map_err(Trouble::at("mend", &wrong.path)),
             Step::MakeState => {
                 let (_, site) = self.real(expected)?;
                 let inside = open(&mut self.inside, &self.host.server)?;
@@ -136,15 +139,6 @@ impl Hands<'_> {
                 let path = self.host.file(name, FileState::Serving);
                 replace(&path, text.as_bytes(), 0o644)
             }
-            Step::Disable
-            | Step::WaitForEnd
-            | Step::Archive { .. }
-            | Step::KeepFiles { .. }
-            | Step::RemoveHome { .. }
-            | Step::RemoveState
-            | Step::RemoveLogs
-            | Step::DeleteUser { .. }
-            | Step::RemoveFile => Err(Trouble::new("this is a step of removing, not of making")),
         }
     }
 
@@ -219,7 +213,18 @@ impl Hands<'_> {
     }
 }
 
-fn pipe() -> std::io::Result<(OwnedFd, OwnedFd)> {
+/// Owner, group and mode of a directory itself, which stands in one of root's: no link is followed, and no file can be in its place.
+fn mend(wrong: &Wrong) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(&wrong.path, flags, Mode::empty())?;
+    let owner = wrong.owner.map(|uid| rustix::fs::Uid::from_raw(uid.0));
+    let group = wrong.group.map(|gid| rustix::fs::Gid::from_raw(gid.0));
+    fchown(&directory, owner, group)?;
+    let mode = fstat(&directory)?.st_mode & 0o7777;
+    Ok(fchmod(&directory, Mode::from_raw_mode(mode & !wrong.bits))?)
+}
+
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(pipe_with(PipeFlags::CLOEXEC)?)
 }
 
@@ -232,22 +237,14 @@ fn note_down(record: &mut Record, expected: &Expected, steps: &[Step]) -> bool {
             Step::MakeHome { path } => record.home_made = Some(path.clone()),
             Step::MakeGroup { .. }
             | Step::CloseHome { .. }
+            | Step::Mend(_)
             | Step::MakeState
             | Step::MakeLogs
             | Step::EmptyHome { .. }
             | Step::FillRoot { .. }
             | Step::Copy { .. }
             | Step::Unpack { .. }
-            | Step::WriteFile { .. }
-            | Step::Disable
-            | Step::WaitForEnd
-            | Step::Archive { .. }
-            | Step::KeepFiles { .. }
-            | Step::RemoveHome { .. }
-            | Step::RemoveState
-            | Step::RemoveLogs
-            | Step::DeleteUser { .. }
-            | Step::RemoveFile => {}
+            | Step::WriteFile { .. } => {}
         }
     }
     if let Contents::CopyOf(from) | Contents::BackupOf(from) = &expected.contents

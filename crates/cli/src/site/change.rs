@@ -5,9 +5,6 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::rc::Rc;
-
-use serde_json::Value;
 
 use super::expect;
 use super::file;
@@ -50,10 +47,7 @@ pub(super) fn disable(config: &Path, name: &str, report: &mut Report) -> Result<
     if report.is_dry() {
         return Ok(());
     }
-    live::reload(&host, report, |document| {
-        live::site(document, name).is_none()
-    })?;
-    Ok(())
+    live::reload(&host, report).map(drop)
 }
 
 pub(super) fn enable(config: &Path, name: &str, report: &mut Report) -> Result<(), Trouble> {
@@ -82,8 +76,7 @@ pub(super) fn enable(config: &Path, name: &str, report: &mut Report) -> Result<(
     if report.is_dry() {
         return Ok(());
     }
-    let is_there = |document: &Value| live::site(document, name).is_some();
-    if live::reload(&host, report, is_there)? {
+    if live::reload(&host, report)? {
         let server = host.changed(MayMiss::Nobody, &[])?;
         live::visit(&host, &*site_of(&server, name)?, report);
     }
@@ -97,16 +90,11 @@ fn rewrite(
     (text, new): (&str, &str),
     report: &mut Report,
 ) -> Result<(), Trouble> {
-    let before = host.alone(MayMiss::Nobody, name, text)?;
-    let after = match state {
-        FileState::Serving => {
-            let server = host.changed(MayMiss::Nobody, &[(name, Some(new))])?;
-            Rc::clone(&site_of(&server, name)?)
-        }
-        FileState::Disabled => host.alone(MayMiss::Nobody, name, new)?,
+    match state {
+        FileState::Serving => drop(host.changed(MayMiss::Nobody, &[(name, Some(new))])?),
+        FileState::Disabled => drop(host.alone(MayMiss::Nobody, name, new)?),
         FileState::Removing => return Err(is_being_removed(name)),
-    };
-    let old_id = live::status(&host.config)?.and_then(|document| live::id(&document, name));
+    }
     if new != text {
         if !report.is_dry() {
             replace(&host.file(name, state), new.as_bytes(), 0o644)?;
@@ -117,11 +105,7 @@ fn rewrite(
     if report.is_dry() || state != FileState::Serving {
         return Ok(());
     }
-    let is_other = before != after;
-    live::reload(host, report, |document| {
-        live::id(document, name).is_some_and(|id| !is_other || Some(id) != old_id)
-    })?;
-    Ok(())
+    live::reload(host, report).map(drop)
 }
 
 pub(super) fn rename(
@@ -134,8 +118,8 @@ pub(super) fn rename(
     let records = lock(&host, report)?;
     let mut record = records.of(name)?.unwrap_or_default();
     let is_begun = record.renaming.as_deref() == Some(new_name);
-    let state = match (host.find(name)?, host.find(new_name)?) {
-        (None, Some((state, _))) if is_begun => state,
+    match (host.find(name)?, host.find(new_name)?) {
+        (None, Some(_)) if is_begun => {}
         (None, _) => {
             host.must_find(name)?;
             return Ok(());
@@ -158,9 +142,8 @@ pub(super) fn rename(
                 host.move_file((name, state), (new_name, state))?;
             }
             report.step(format!("rename its file to {new_name}"));
-            state
         }
-    };
+    }
     if !report.is_dry() {
         follow(&host, (name, new_name))?;
     }
@@ -173,11 +156,7 @@ pub(super) fn rename(
         records.write(new_name, &record)?;
     }
     records.remove(name)?;
-    live::reload(&host, report, |document| {
-        let is_there = live::site(document, new_name).is_some() || state != FileState::Serving;
-        is_there && live::site(document, name).is_none()
-    })?;
-    Ok(())
+    live::reload(&host, report).map(drop)
 }
 
 fn check_renamed(

@@ -3,11 +3,12 @@
 use super::accounts::Account;
 use super::expect::{Contents, Expected, open_bits};
 use super::host::FileState;
-use super::inspect::{Found, Home};
+use super::inspect::{Found, Home, Wrong};
 use super::said::Root;
 use super::trouble::Trouble;
+use hostel_sys::cred::Uid;
 
-/// One thing to be done. Each may be done again, and leaves the host such that another look finds what is left to do.
+/// One thing to be done that makes something. Each may be done again, and leaves the host such that another look finds what is left to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
     MakeUser {
@@ -25,6 +26,7 @@ pub(crate) enum Step {
         path: String,
         bits: u32,
     },
+    Mend(Wrong),
     MakeState,
     MakeLogs,
     EmptyHome {
@@ -43,23 +45,6 @@ pub(crate) enum Step {
     WriteFile {
         is_new: bool,
     },
-    Disable,
-    WaitForEnd,
-    Archive {
-        name: String,
-    },
-    KeepFiles {
-        name: String,
-    },
-    RemoveHome {
-        path: String,
-    },
-    RemoveState,
-    RemoveLogs,
-    DeleteUser {
-        name: String,
-    },
-    RemoveFile,
 }
 
 impl Step {
@@ -70,6 +55,7 @@ impl Step {
             Self::MakeUser { .. }
                 | Self::MakeGroup { .. }
                 | Self::MakeHome { .. }
+                | Self::Mend(_)
                 | Self::MakeState
                 | Self::MakeLogs
         )
@@ -92,6 +78,7 @@ impl Step {
             Self::CloseHome { path, bits } => {
                 format!("close the home {path} to others (chmod {bits:04o} off)")
             }
+            Self::Mend(wrong) => format!("mend {}, which {}", wrong.path.display(), wrong.faults),
             Self::MakeState => {
                 "make its own /tmp, /var/tmp, sessions and OPcache directory".to_owned()
             }
@@ -114,21 +101,6 @@ impl Step {
             }
             Self::WriteFile { is_new: true } => "write its file".to_owned(),
             Self::WriteFile { is_new: false } => "change its file".to_owned(),
-            Self::Disable => "take its file out of the configuration".to_owned(),
-            Self::WaitForEnd => "wait until nothing of it runs any more".to_owned(),
-            Self::Archive { name } => {
-                format!("archive the home as its user into {name}/home.tar.gz")
-            }
-            Self::KeepFiles { name } => format!("keep its file and its logs in {name}"),
-            Self::RemoveHome { path } => {
-                format!("empty the home {path} as its user, and remove it")
-            }
-            Self::RemoveState => {
-                "remove its /tmp, /var/tmp, sessions and OPcache directory".to_owned()
-            }
-            Self::RemoveLogs => "remove its logs".to_owned(),
-            Self::DeleteUser { name } => format!("delete the user {name} and its group"),
-            Self::RemoveFile => "remove its file".to_owned(),
         }
     }
 }
@@ -156,14 +128,17 @@ pub(crate) fn to_have(expected: &Expected, found: &Found) -> Result<Vec<Step>, T
     }
     let path = site.home.clone();
     match found.home {
-        Home::There { gid, mode, .. } => {
+        Home::There { uid, gid, mode } => {
             let bits = mode & open_bits(gid == site.user.gid);
-            if bits != 0 && expected.file.is_some() {
+            // Into root's own its user comes by the group, or as one of the others.
+            let closes = uid != Uid::ROOT || gid == site.user.gid;
+            if bits != 0 && closes {
                 steps.push(Step::CloseHome { path, bits });
             }
         }
         Home::Missing | Home::Refused(_) => steps.push(Step::MakeHome { path }),
     }
+    steps.extend(found.wrong.iter().cloned().map(Step::Mend));
     if !found.has_state {
         steps.push(Step::MakeState);
     }

@@ -1,9 +1,11 @@
-//! What a site must have on its host: its user, home, document root, state, logs, and its file. Nothing is looked at here.
+//! What a site must have on its host: its user, home, document root, state, logs, and its file. Nothing is looked at here. `hostel site` makes
+//! it so, and `hostel audit` tells what is not so.
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use hostel_config::{Server, Site};
+use hostel_sys::cred::{Gid, Uid, User};
 
 /// What must be beneath the home.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +45,34 @@ impl Expected {
             contents: Contents::Root,
         }
     }
+}
+
+/// A directory in a directory of root's, and who may do what with it.
+pub(crate) struct Place {
+    pub(crate) path: PathBuf,
+    pub(crate) owner: Uid,
+    pub(crate) group: Option<Gid>,
+    /// Bits that its mode must not have.
+    pub(crate) forbidden: u32,
+}
+
+/// The site's directories besides its home, outer ones first.
+pub(crate) fn places(server: &Server, name: &str, user: &User) -> Vec<Place> {
+    let place = |path, owner, group, forbidden| Place {
+        path,
+        owner,
+        group,
+        forbidden,
+    };
+    let state = state(server, name);
+    let mut places: Vec<Place> = OF_STATE
+        .iter()
+        .map(|name| place(state.join(name), user.uid, None, 0o077))
+        .collect();
+    places.insert(0, place(state, Uid::ROOT, None, 0o066));
+    let logs = logs(server, name);
+    places.push(place(logs, Uid::ROOT, Some(user.gid), 0o027));
+    places
 }
 
 /// The site's own directories in `state`, which the monitor makes too.

@@ -12,8 +12,8 @@ use std::rc::Rc;
 use hostel_config::{Server, Site, SystemUsers, UserLookUp};
 use hostel_sys::cred::{Gid, LookUpError, Uid, User};
 
-use super::record::sync_directory_of;
 use super::trouble::Trouble;
+use crate::whole_file::sync_directory_of;
 
 /// Which users need not exist yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

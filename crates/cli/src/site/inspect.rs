@@ -4,7 +4,7 @@
 //! child in the site's sandbox, where everything that a sandbox needs is there.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hostel_config::{Server, Site};
 use hostel_sys::cred::{Gid, Uid};
@@ -29,6 +29,52 @@ pub(crate) enum Home {
     Refused(Trouble),
 }
 
+/// Something that is there and not as it must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wrong {
+    pub(crate) path: PathBuf,
+    /// Who is to be its owner, where somebody else is.
+    pub(crate) owner: Option<Uid>,
+    pub(crate) group: Option<Gid>,
+    /// What is to be taken from its mode.
+    pub(crate) bits: u32,
+    /// What is wrong, in words.
+    pub(crate) faults: String,
+}
+
+impl Wrong {
+    /// If it has another owner or group than it must have, or one of these bits. What is not there is not wrong.
+    pub(crate) fn of(path: &Path, owner: Uid, group: Option<Gid>, forbidden: u32) -> Option<Self> {
+        let found = path.symlink_metadata().ok()?;
+        let mode = found.mode() & 0o7777;
+        let wrong = Self {
+            path: path.to_owned(),
+            owner: Some(owner).filter(|owner| owner.0 != found.uid()),
+            group: group.filter(|group| group.0 != found.gid()),
+            bits: mode & forbidden,
+            faults: String::new(),
+        };
+        let mut faults = Vec::new();
+        if let Some(owner) = wrong.owner {
+            faults.push(format!(
+                "belongs to user {} and not to {owner}",
+                found.uid()
+            ));
+        }
+        if let Some(group) = wrong.group {
+            faults.push(format!(
+                "belongs to group {} and not to {group}",
+                found.gid()
+            ));
+        }
+        if wrong.bits != 0 {
+            faults.push(format!("has mode {mode:04o}"));
+        }
+        let faults = faults.join(" and ");
+        (!faults.is_empty()).then_some(Self { faults, ..wrong })
+    }
+}
+
 /// What a child has seen in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Content {
@@ -51,6 +97,8 @@ pub(crate) struct Found {
     pub(crate) home: Home,
     pub(crate) has_state: bool,
     pub(crate) has_logs: bool,
+    /// Of state and logs.
+    pub(crate) wrong: Vec<Wrong>,
     pub(crate) file: Option<(FileState, String)>,
     /// `None` where nothing could be looked at yet.
     pub(crate) content: Option<Content>,
@@ -67,13 +115,22 @@ pub(crate) fn inspect(
 ) -> Result<Found, Trouble> {
     let site = &*expected.site;
     let mut found = outside(host, records, site)?;
-    let is_ready = found.account.as_ref().is_some_and(|one| one.has_group)
-        && matches!(found.home, Home::There { uid, .. } if uid == site.user.uid || uid == Uid::ROOT)
-        && found.has_state;
-    if is_ready && !is_planned(site.user.uid) {
-        found.content = Some(look(host, site, inside, report)?);
+    if found.has_a_sandbox(site) {
+        let inside = open(inside, &host.server)?;
+        found.content = Some(look(&host.server, site, inside, report)?);
     }
     Ok(found)
+}
+
+impl Found {
+    /// Whether all is there that a sandbox needs.
+    pub(crate) fn has_a_sandbox(&self, site: &Site) -> bool {
+        self.account.as_ref().is_some_and(|one| one.has_group)
+            && matches!(self.home, Home::There { uid, .. } if uid == site.user.uid || uid == Uid::ROOT)
+            && self.has_state
+            && self.wrong.iter().all(|wrong| wrong.owner.is_none())
+            && !is_planned(site.user.uid)
+    }
 }
 
 /// All but what is in the home.
@@ -86,21 +143,24 @@ pub(crate) fn outside(host: &Host, records: &Records, site: &Site) -> Result<Fou
         Ok(Some((uid, gid, mode))) => Home::There { uid, gid, mode },
         Err(error) => Home::Refused(Trouble::of(&error)),
     };
-    let uid = account.as_ref().map(|account| account.user.uid.0);
-    let gid = account.as_ref().map(|account| account.user.gid.0);
+    let is_there = |path: PathBuf| path.symlink_metadata().is_ok_and(|found| found.is_dir());
     let state = expect::state(server, &site.name);
-    let is_own = |name: &&str| {
-        let metadata = state.join(name).symlink_metadata();
-        metadata.is_ok_and(|metadata| metadata.is_dir() && Some(metadata.uid()) == uid)
+    // By the numbers that its user has by now: those of a user who was made meanwhile are not in `site` yet.
+    let places = match &account {
+        Some(account) => expect::places(server, &site.name, &account.user),
+        None => Vec::new(),
     };
-    let logs = expect::logs(server, &site.name).symlink_metadata();
+    let wrong = places
+        .iter()
+        .filter_map(|one| Wrong::of(&one.path, one.owner, one.group, one.forbidden));
     Ok(Found {
         is_group_taken: account.is_none() && accounts::is_group(&site.user.name),
         others_of_user: others.iter().map(|(name, _)| name.clone()).collect(),
         is_home_shared: others.iter().any(|(_, home)| *home == site.home),
         home,
-        has_state: OF_STATE.iter().all(is_own),
-        has_logs: logs.is_ok_and(|logs| logs.uid() == 0 && Some(logs.gid()) == gid),
+        has_state: OF_STATE.iter().all(|name| is_there(state.join(name))),
+        has_logs: is_there(expect::logs(server, &site.name)),
+        wrong: wrong.collect(),
         file: host.find(&site.name)?,
         content: None,
         record: records.of(&site.name)?.unwrap_or_default(),
@@ -135,15 +195,14 @@ fn others(host: &Host, site: &Site) -> Vec<(String, String)> {
 }
 
 /// What is in the home.
-fn look(
-    host: &Host,
+pub(crate) fn look(
+    server: &Server,
     site: &Site,
-    inside: &mut Option<Inside>,
+    inside: &Inside,
     report: &Report,
 ) -> Result<Content, Trouble> {
-    let inside = open(inside, &host.server)?;
     let work = (Work::Look, false);
-    let mut workers = [Worker::start(inside, &host.server, site, work, None)?];
+    let mut workers = [Worker::start(inside, server, site, work, None)?];
     let said = sandbox::finish(&mut workers, report)?;
     match said[..] {
         [

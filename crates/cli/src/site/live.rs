@@ -1,12 +1,12 @@
-//! The running server: told of a change, waited for until it has taken it, and visited as a visitor would.
+//! The running server: told of a change, and visited as a visitor would.
 //!
-//! What the status says is shown, and waited for; the uids of a site's processes are the kernel's word.
+//! What the status says is shown; the uids of a site's processes are the kernel's word.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hostel_config::Site;
 use serde_json::{Value, json};
@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use super::host::Host;
 use super::report::Report;
 use super::trouble::Trouble;
-use crate::commands::reload;
+use crate::commands::reload::{self, ReloadError};
 use crate::commands::status::{self, StatusError};
-use crate::control;
+use crate::control::{self, AskError};
 use crate::processes;
 
 /// What the server says of itself, `None` where none runs.
@@ -28,66 +28,37 @@ pub(crate) fn status(config: &Path) -> Result<Option<Value>, Trouble> {
     }
 }
 
-/// Let the server read its configuration again. The one place that knows how.
-fn tell(config: &Path) -> Result<(), Trouble> {
-    let report = reload::reload(config).map_err(|error| Trouble::of(&error))?;
-    match control::kept(&report).first() {
+/// Let a running server read its configuration again; it has taken the change when it answers. Whether one runs.
+pub(crate) fn reload(host: &Host, report: &mut Report) -> Result<bool, Trouble> {
+    let done = match reload::reload(&host.config) {
+        Ok(done) => done,
+        Err(ReloadError::Ask(AskError::NotRunning { .. })) => {
+            report.value("server", "not running");
+            report.note(
+                "no server runs with this configuration: what was done counts when one is started"
+                    .to_owned(),
+            );
+            return Ok(false);
+        }
+        Err(error) => return Err(Trouble::of(&error)),
+    };
+    match control::kept(&done).first() {
         Some((site, reason)) => Err(Trouble::new(format!(
             "site {site} goes on as it was, for with its new settings {reason}"
         ))),
-        None => Ok(()),
-    }
-}
-
-/// Tell a running server, and wait until it has taken the change. Whether one runs.
-pub(crate) fn reload(
-    host: &Host,
-    report: &mut Report,
-    has_taken: impl Fn(&Value) -> bool,
-) -> Result<bool, Trouble> {
-    if status(&host.config)?.is_none() {
-        report.value("server", "not running");
-        report.note(
-            "no server runs with this configuration: what was done counts when one is started"
-                .to_owned(),
-        );
-        return Ok(false);
-    }
-    tell(&host.config)?;
-    let begun = Instant::now();
-    let mut told = begun;
-    while begun.elapsed() < TAKEN_WITHIN {
-        if told.elapsed() >= Duration::from_secs(1) {
-            told = Instant::now();
-            report.progress("waiting until the server has taken the change");
-        }
-        if status(&host.config)?.as_ref().is_some_and(&has_taken) {
+        None => {
             report.value("server", "reloaded");
-            return Ok(true);
+            Ok(true)
         }
-        std::thread::sleep(PAUSE);
     }
-    Err(Trouble::new(format!(
-        "the server has not taken the change within {} seconds",
-        TAKEN_WITHIN.as_secs()
-    ))
-    .hint(format!(
-        "{} says why; then: hostel reload",
-        host.server.logs.join("server.log").display()
-    )))
 }
 
-/// A site in the server's table, with its number, which is another one after each change.
+/// A site in the server's table.
 pub(crate) fn site<'d>(document: &'d Value, name: &str) -> Option<&'d Value> {
     let sites = document.get("sites")?.as_array()?;
     sites
         .iter()
         .find(|site| site.get("name").and_then(Value::as_str) == Some(name))
-}
-
-/// The number of a site in the server's table.
-pub(crate) fn id(document: &Value, name: &str) -> Option<u64> {
-    site(document, name)?.get("id")?.as_u64()
 }
 
 /// The processes of a site: its keeper and all beneath it.
@@ -180,9 +151,6 @@ fn number(value: &Value, pointer: &str) -> Option<u32> {
     u32::try_from(value.pointer(pointer)?.as_u64()?).ok()
 }
 
-/// A reload of ten thousand sites takes less.
-const TAKEN_WITHIN: Duration = Duration::from_secs(20);
-const PAUSE: Duration = Duration::from_millis(5);
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// The start of a sandbox and of its PHP on a slow host.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);

@@ -1,7 +1,7 @@
 //! `hostel site`: add, show, change and remove sites while the server runs.
 //!
 //! Run by root. What a site must have (`expect`), what is there (`inspect`), the difference in words (`diff`) and doing it (`apply`)
-//! are one computation: an interrupted command is completed by running it again. Root touches a home directory by descriptor and nothing beneath
+//! are one computation, by which `hostel audit` judges too: an interrupted command is completed by running it again. Root touches a home directory by descriptor and nothing beneath
 //! it: that is done by a child that already is the site's user, in the site's sandbox (`sandbox` is root's side, `work` the child's).
 //!
 //! - `options`: what may be typed. `host`: the configuration, as it is and as it would be. `file`: the text of a site's file. `record`: what was made.
@@ -13,7 +13,7 @@ pub(crate) mod add;
 mod apply;
 pub(crate) mod change;
 pub(crate) mod database;
-mod diff;
+pub(crate) mod diff;
 pub(crate) mod expect;
 pub(crate) mod file;
 pub(crate) mod host;

@@ -20,10 +20,10 @@ pub(crate) enum Command {
     /// What is there already and right is left as it is, so that the same command may be run again, after it was interrupted
     /// too. The running server takes the site without a restart.
     Add(Add),
-    /// Make users, homes, document roots, state and logs as the configuration says, where they are missing
+    /// Make users, homes, document roots, state and logs as the configuration says, where they are missing or not as they must be
     Apply {
-        /// For one site alone
-        #[arg(long, value_name = "NAME")]
+        /// For this site alone; else for all
+        #[arg(value_name = "NAME")]
         site: Option<String>,
         #[command(flatten)]
         how: How,

@@ -3,9 +3,8 @@
 //! One file for each site in `state`/records, a directory of root's that nobody else can read. It is written before what it says is done,
 //! so that whatever was made is known to have been made; whether it is there is looked at each time.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use hostel_config::Server;
@@ -16,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::trouble::Trouble;
 use crate::output;
+use crate::whole_file;
 
 /// What is remembered of one site.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -163,39 +163,9 @@ impl Record {
     }
 }
 
-/// Put a file of root's in its place all at once: whoever reads it finds the old or the new one, whatever happens meanwhile.
+/// Put a file of root's in its place all at once.
 pub(crate) fn replace(path: &Path, text: &[u8], mode: u32) -> Result<(), Trouble> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let draft = path.with_file_name(format!(".{name}.new"));
-    let write = || {
-        // What an interrupted run has left.
-        match fs::remove_file(&draft) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-        let mut options = File::options();
-        let mut file = options
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&draft)?;
-        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
-        file.write_all(text)?;
-        file.sync_all()?;
-        fs::rename(&draft, path)?;
-        sync_directory_of(path)
-    };
-    write().map_err(|error| {
-        // So that a full disk is not made fuller.
-        let _ = fs::remove_file(&draft);
-        Trouble::at("write", path)(error)
-    })
-}
-
-/// What was renamed in the directory of this file stays renamed.
-pub(crate) fn sync_directory_of(path: &Path) -> io::Result<()> {
-    File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
+    whole_file::replace(path, text, mode).map_err(Trouble::at("write", path))
 }
 
 const RECORDS: &str = "records";
@@ -223,18 +193,5 @@ mod tests {
         assert_eq!(Record::from_document(&record.document()), record);
         let none = Record::default();
         assert_eq!(Record::from_document(&none.document()), none);
-    }
-
-    #[test]
-    fn a_file_is_replaced_whole_and_leaves_nothing_beside_it() {
-        let directory = std::env::temp_dir().join(format!("hostel-replace-{}", std::process::id()));
-        fs::create_dir_all(&directory).unwrap();
-        let path = directory.join("x.toml");
-        fs::write(directory.join(".x.toml.new"), "left by one who was killed").unwrap();
-        replace(&path, b"one", 0o644).unwrap();
-        replace(&path, b"two", 0o600).unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"two");
-        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
-        fs::remove_dir_all(&directory).unwrap();
     }
 }

@@ -19,7 +19,6 @@ use hostel_sys::secure::Directory;
 
 use super::accounts;
 use super::change::lock;
-use super::diff::Step;
 use super::expect::{self, OF_STATE};
 use super::file::{self, Settings};
 use super::host::{FileState, Host, MayMiss, is_planned};
@@ -32,6 +31,43 @@ use super::sandbox::{self, Worker};
 use super::trouble::Trouble;
 use crate::inside::Inside;
 use crate::processes;
+
+/// One thing to be done that takes something away. Each may be done again, as those of [`super::diff`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    Disable,
+    WaitForEnd,
+    Archive { name: String },
+    KeepFiles { name: String },
+    RemoveHome { path: String },
+    RemoveState,
+    RemoveLogs,
+    DeleteUser { name: String },
+    RemoveFile,
+}
+
+impl Step {
+    /// What is done, as an administrator would say it.
+    fn in_words(&self) -> String {
+        match self {
+            Self::Disable => "take its file out of the configuration".to_owned(),
+            Self::WaitForEnd => "wait until nothing of it runs any more".to_owned(),
+            Self::Archive { name } => {
+                format!("archive the home as its user into {name}/home.tar.gz")
+            }
+            Self::KeepFiles { name } => format!("keep its file and its logs in {name}"),
+            Self::RemoveHome { path } => {
+                format!("empty the home {path} as its user, and remove it")
+            }
+            Self::RemoveState => {
+                "remove its /tmp, /var/tmp, sessions and OPcache directory".to_owned()
+            }
+            Self::RemoveLogs => "remove its logs".to_owned(),
+            Self::DeleteUser { name } => format!("delete the user {name} and its group"),
+            Self::RemoveFile => "remove its file".to_owned(),
+        }
+    }
+}
 
 pub(super) fn remove(
     config: &Path,
@@ -230,19 +266,6 @@ impl Remover<'_> {
                 let path = self.host.file(name, FileState::Removing);
                 fs::remove_file(&path).map_err(Trouble::at("remove", &path))
             }
-            Step::MakeUser { .. }
-            | Step::MakeGroup { .. }
-            | Step::MakeHome { .. }
-            | Step::CloseHome { .. }
-            | Step::MakeState
-            | Step::MakeLogs
-            | Step::EmptyHome { .. }
-            | Step::FillRoot { .. }
-            | Step::Copy { .. }
-            | Step::Unpack { .. }
-            | Step::WriteFile { .. } => {
-                Err(Trouble::new("this is a step of making, not of removing"))
-            }
         }
     }
 
@@ -258,9 +281,7 @@ impl Remover<'_> {
         let name = self.site.name.clone();
         if let Some(document) = live::status(&self.host.config)? {
             self.running = live::processes_of(&document, &name);
-            live::reload(self.host, report, |document| {
-                live::site(document, &name).is_none()
-            })?;
+            live::reload(self.host, report)?;
         }
         wait_for(std::mem::take(&mut self.running), &self.site, report)
     }
@@ -302,7 +323,7 @@ impl Remover<'_> {
         let kept = || {
             file.sync_all()?;
             fs::rename(&part, &whole)?;
-            super::record::sync_directory_of(&whole)
+            crate::whole_file::sync_directory_of(&whole)
         };
         kept().map_err(Trouble::at("keep", &whole))?;
         self.removing.archived = true;

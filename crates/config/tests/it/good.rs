@@ -319,6 +319,8 @@ fn the_status_socket_is_found_though_all_else_is_wrong() {
     assert!(instance.load().is_err());
     let found = hostel_config::run_directory(&instance.path("hostel.toml"));
     assert_eq!(found, Ok(instance.path("here")));
+    let found = hostel_config::state_directory(&instance.path("hostel.toml"));
+    assert_eq!(found, Ok("/var/lib/hostel".into()));
 }
 
 /// Every key of both files.

@@ -1,8 +1,7 @@
 //! One entry under a clock of the test's own.
 
 use super::*;
-use hostel_config::{Egress, Limits, MailRate};
-use hostel_sys::cred::{Gid, Uid, User};
+use hostel_config::fixtures;
 
 /// 2026-11-27 12:00:00.
 const NOON: i64 = 1_795_780_800;
@@ -23,47 +22,8 @@ fn zone(time: i64) -> Civil {
 
 fn site(home: &str) -> Rc<Site> {
     Rc::new(Site {
-        name: "blog".into(),
-        domains: vec!["blog.example".into()],
-        user: User {
-            name: "blog".into(),
-            uid: Uid(1000),
-            gid: Gid(1000),
-            home: "/".into(),
-        },
-        home: home.into(),
-        root: "/srv/blog/public".into(),
-        index: Vec::new(),
-        script_extensions: Vec::new(),
-        front_controller: String::new(),
-        foreign_owners: false,
-        suspended: false,
-        egress: Egress::Usual,
-        services: Vec::new(),
-        limits: Limits {
-            workers_max: 1,
-            queue_max: 1,
-            queue_time_max: Duration::from_secs(1),
-            request_time_max: Duration::from_secs(1),
-            body_bytes_max: 1,
-            answer_bytes_max: 1 << 16,
-            spill_bytes_max: 1 << 20,
-            idle_time: Duration::from_secs(1),
-            requests_per_worker: 0,
-            memory_max: None,
-            cpu_weight: 100,
-            cpu_max: None,
-            io_weight: 100,
-            processes_max: 100,
-            temporary_bytes_max: 1 << 30,
-            home_bytes_max: None,
-            log_bytes_max: 1 << 30,
-        },
-        mail: MailRate {
-            per_hour: 1,
-            burst: 1,
-        },
-        php_values: Vec::new(),
+        home: home.to_owned(),
+        ..fixtures::site("blog", 1000)
     })
 }
 

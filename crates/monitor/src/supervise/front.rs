@@ -227,9 +227,8 @@ impl Monitor {
         if let Some(front) = front_of(is_former, &mut self.front, &mut self.former) {
             front.kill();
         }
-        let text = with_causes(error);
         self.log
-            .error(format_args!("the front is given up: {text}"));
+            .failure(format_args!("the front is given up"), error);
     }
 
     /// Kill it when it was not ready, or did not end, in time.

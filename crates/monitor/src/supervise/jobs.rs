@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use hostel_sys::back_off::BackOff;
-use hostel_sys::causes::with_causes;
 use hostel_sys::helper::Helper;
 use hostel_wire::front_monitor::{SiteId, ToFront};
 use hostel_wire::monitor_jobs::{FromJobs, ToJobs};
@@ -57,10 +56,8 @@ impl Monitor {
                 }
                 Err(error) => {
                     let wait = self.jobs.back_off.died(now, now);
-                    let text = with_causes(&error);
-                    self.log.error(format_args!(
-                        "cannot start hostel-jobs, again in {wait:?}: {text}"
-                    ));
+                    let what = format_args!("cannot start hostel-jobs, again in {wait:?}");
+                    self.log.failure(what, &error);
                 }
             }
         }
@@ -112,10 +109,8 @@ impl Monitor {
         match self.directories.jobs_log(&config.name, config.user.gid) {
             Ok(file) => front.tell(&ToFront::JobsLog { site: id }, &[&Rc::new(file)]),
             Err(error) => {
-                let (name, text) = (&config.name, with_causes(&error));
-                self.log.error(format_args!(
-                    "site {name}: cannot open its log of jobs: {text}"
-                ));
+                let what = format_args!("site {}: cannot open its log of jobs", config.name);
+                self.log.failure(what, &error);
             }
         }
     }

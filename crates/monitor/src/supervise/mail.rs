@@ -8,7 +8,6 @@ use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use hostel_sys::causes::with_causes;
 use hostel_sys::fdpass::send;
 use hostel_sys::spawn::{Child, Progress};
 use hostel_sys::wait::wait;
@@ -97,10 +96,8 @@ impl Monitor {
             }
             Err(error) => {
                 let wait = self.mail.back_off.died(now, now);
-                let text = with_causes(&error);
-                self.log.error(format_args!(
-                    "mail: the broker is not started, again in {wait:?}: {text}"
-                ));
+                let what = format_args!("mail: the broker is not started, again in {wait:?}");
+                self.log.failure(what, &error);
             }
         }
     }
@@ -113,8 +110,8 @@ impl Monitor {
         match self.server.mail_policy() {
             Some(policy) => {
                 if let Err(error) = broker.tell_policy(&policy) {
-                    self.log
-                        .error(format_args!("mail: the broker is not told: {error}"));
+                    let what = format_args!("mail: the broker is not told");
+                    self.log.failure(what, &error);
                 }
             }
             None => broker.socket = None,
@@ -127,9 +124,8 @@ impl Monitor {
             match self.directories.mail_log() {
                 Ok(file) => broker.tell(ToMail::Log, file),
                 Err(error) => {
-                    let text = with_causes(&error);
-                    self.log
-                        .error(format_args!("mail: cannot open its log: {text}"));
+                    let what = format_args!("mail: cannot open its log");
+                    self.log.failure(what, &error);
                 }
             }
         }

@@ -49,16 +49,17 @@ impl Monitor {
         if self.reload.is_some() || self.report.is_some() || self.upgrade.is_some() {
             return;
         }
-        let is_early = self.question == Some(Question::Upgrade) && !self.is_settled();
+        let is_early =
+            matches!(self.question, Some(Question::Upgrade { .. })) && !self.is_settled(now);
         if is_early && self.phase == Phase::Serving {
             return;
         }
         match self.question.take() {
             Some(Question::Reload { is_dry_run }) => self.reload(is_dry_run, true, now),
-            Some(Question::Upgrade) if self.phase != Phase::Serving => {
+            Some(Question::Upgrade { .. }) if self.phase != Phase::Serving => {
                 self.control.answer(&refusal(STOPPING));
             }
-            Some(Question::Upgrade) => self.begin_upgrade(now),
+            Some(Question::Upgrade { is_dry_run }) => self.begin_upgrade(is_dry_run, now),
             None if std::mem::take(&mut self.is_reload_due) => self.reload(false, false, now),
             None => {}
         }

@@ -145,9 +145,8 @@ impl Monitor {
                 front.tell(&ToFront::SiteLogs { site: id }, &[&access, &error]);
             }
             Err(error) => {
-                let (name, text) = (&config.name, with_causes(&error));
-                self.log
-                    .error(format_args!("site {name}: cannot open its logs: {text}"));
+                let what = format_args!("site {}: cannot open its logs", config.name);
+                self.log.failure(what, &error);
             }
         }
     }

@@ -28,20 +28,26 @@ use hostel_monitor::launch::MONITOR;
 pub(crate) struct Upgrade {
     pub(super) helper: Helper,
     pub(super) until: Instant,
+    is_dry_run: bool,
 }
 
 impl Monitor {
-    /// Whether nothing is under way that another program would have to know of.
-    pub(super) fn is_settled(&self) -> bool {
+    /// Whether nothing is under way that another program would have to know of, such as a site that a visitor waits for while there are no rules.
+    pub(super) fn is_settled(&self, now: Instant) -> bool {
         let is_ready = |front: &Front| front.deadline.is_none() && !front.has_unsent();
         let is_known = |site: &crate::sites::Site| site.is_listed && site.retired.is_none();
+        let is_due =
+            |site: &crate::sites::Site| site.next_deadline(true).is_some_and(|at| at <= now);
         self.former.is_none()
             && self.front.as_ref().is_some_and(is_ready)
-            && self.sites.iter().all(|(_, site)| is_known(site))
+            && self
+                .sites
+                .iter()
+                .all(|(_, site)| is_known(site) && !is_due(site))
     }
 
     /// Let the new program look whether it could serve.
-    pub(super) fn begin_upgrade(&mut self, now: Instant) {
+    pub(super) fn begin_upgrade(&mut self, is_dry_run: bool, now: Instant) {
         let next = match self.loader.load(&self.path, &SystemUsers::read()) {
             Ok(next) => next,
             Err(errors) => return self.control.answer(&problems(&errors)),
@@ -60,7 +66,11 @@ impl Monitor {
         match Helper::start(MONITOR, argument.as_ref()) {
             Ok(helper) => {
                 let until = now + CHECK_MAX;
-                self.upgrade = Some(Upgrade { helper, until });
+                self.upgrade = Some(Upgrade {
+                    helper,
+                    until,
+                    is_dry_run,
+                });
             }
             Err(error) => self.refuse_upgrade(&format!("{MONITOR} does not start: {error}")),
         }
@@ -85,12 +95,14 @@ impl Monitor {
             None if upgrade.until <= now => format!("{MONITOR} takes longer than {CHECK_MAX:?}"),
             None => return,
         };
+        let is_dry_run = upgrade.is_dry_run;
         if let Some(upgrade) = self.upgrade.take()
             && !has_ended
         {
             upgrade.helper.abandon(END_WITHIN);
         }
         match fault.is_empty() {
+            true if is_dry_run => self.control.answer(&Report::new(Outcome::WouldBeDone)),
             true => self.become_new(),
             false => self.refuse_upgrade(&fault),
         }
@@ -140,28 +152,21 @@ impl Monitor {
             groups: self.resources.state(),
             sites,
         };
-        let error = match self.programs.path_of(MONITOR) {
-            path if descriptors.len() > DESCRIPTORS_MAX => {
-                format!(
-                    "{} sandboxes are too many for {}",
-                    descriptors.len(),
-                    path.display()
-                )
-            }
-            path => {
-                let words: [&OsStr; 4] = [
-                    MONITOR.as_ref(),
-                    "--config".as_ref(),
-                    self.path.as_ref(),
-                    TAKE_OVER.as_ref(),
-                ];
-                let environment = &self.notify.environment;
-                let error =
-                    become_program(&path, &words, environment, &state.encode(), &descriptors);
-                format!("{} cannot be executed: {error}", path.display())
-            }
-        };
-        self.refuse_upgrade(&error);
+        let (path, count) = (self.programs.path_of(MONITOR), descriptors.len());
+        if count > DESCRIPTORS_MAX {
+            let text = format!("{count} sockets and sandboxes are too many to hand over");
+            return self.refuse_upgrade(&text);
+        }
+        let words: [&OsStr; 4] = [
+            MONITOR.as_ref(),
+            "--config".as_ref(),
+            self.path.as_ref(),
+            TAKE_OVER.as_ref(),
+        ];
+        let environment = &self.notify.environment;
+        let error = become_program(&path, &words, environment, &state.encode(), &descriptors);
+        let text = format!("{} cannot be executed: {error}", path.display());
+        self.refuse_upgrade(&text);
     }
 
     /// The new front serves: the old one need not take connections any more.

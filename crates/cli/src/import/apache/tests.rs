@@ -1,33 +1,11 @@
 //! Virtual hosts, from their text to the files of the sites.
 
-use hostel_config::SystemUsers;
-
 use super::super::ledger::List;
-use super::super::source::memory::Memory;
-use super::super::{Imported, Server, import};
+use super::super::tests::{self, lines};
+use super::super::{Imported, Server};
 
 fn of(apache: &str, pools: &str) -> Imported {
-    let files = Memory::new(&[("/a/apache2.conf", apache), ("/p/pools.conf", pools)]);
-    let pool_paths = if pools.is_empty() {
-        vec![]
-    } else {
-        vec!["/p/pools.conf".to_owned()]
-    };
-    import(
-        Server::Apache,
-        &["/a/apache2.conf".to_owned()],
-        &pool_paths,
-        &files,
-        &SystemUsers::read(),
-    )
-    .unwrap()
-}
-
-fn lines(imported: &Imported) -> Vec<&str> {
-    let [site] = &imported.sites[..] else {
-        panic!("one site: {:?}", imported.sites)
-    };
-    site.text.lines().skip(1).collect()
+    tests::of(Server::Apache, apache, pools)
 }
 
 #[test]

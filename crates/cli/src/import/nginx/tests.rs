@@ -1,35 +1,11 @@
 //! Server blocks, from their text to the files of the sites.
 
-use hostel_config::SystemUsers;
-
 use super::super::ledger::List;
-use super::super::source::memory::Memory;
-use super::super::{Imported, Server, import};
+use super::super::tests::{self, lines};
+use super::super::{Imported, Server};
 
-/// The sites of one file of nginx and one of pools.
 fn of(nginx: &str, pools: &str) -> Imported {
-    let files = Memory::new(&[("/n/nginx.conf", nginx), ("/p/pools.conf", pools)]);
-    let pool_paths = if pools.is_empty() {
-        vec![]
-    } else {
-        vec!["/p/pools.conf".to_owned()]
-    };
-    import(
-        Server::Nginx,
-        &["/n/nginx.conf".to_owned()],
-        &pool_paths,
-        &files,
-        &SystemUsers::read(),
-    )
-    .unwrap()
-}
-
-/// The lines of the only site, without the comment.
-fn lines(imported: &Imported) -> Vec<&str> {
-    let [site] = &imported.sites[..] else {
-        panic!("one site: {:?}", imported.sites)
-    };
-    site.text.lines().skip(1).collect()
+    tests::of(Server::Nginx, nginx, pools)
 }
 
 fn listed(imported: &Imported, list: List) -> Vec<u32> {

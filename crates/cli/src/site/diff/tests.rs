@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use hostel_config::{Egress, Limits, MailRate, Site};
-use hostel_sys::cred::{Gid, Uid, User};
+use hostel_config::fixtures;
+use hostel_sys::cred::{Gid, Uid};
 
 use super::*;
 use crate::site::inspect::Content;
@@ -12,61 +12,10 @@ use crate::site::record::Record;
 /// How the host is other than expected.
 type Change = fn(&mut Found);
 
-fn user(uid: u32) -> User {
-    User {
-        name: "blog".into(),
-        uid: Uid(uid),
-        gid: Gid(uid),
-        home: "/srv/blog".into(),
-    }
-}
-
-fn site(uid: u32) -> Site {
-    let second = std::time::Duration::from_secs(1);
-    Site {
-        name: "blog".into(),
-        domains: vec!["blog.example".into()],
-        user: user(uid),
-        home: "/srv/blog".into(),
-        root: "/srv/blog/public".into(),
-        index: Vec::new(),
-        script_extensions: vec!["php".into()],
-        front_controller: String::new(),
-        foreign_owners: false,
-        suspended: false,
-        egress: Egress::Usual,
-        services: Vec::new(),
-        limits: Limits {
-            workers_max: 1,
-            queue_max: 1,
-            queue_time_max: second,
-            request_time_max: second,
-            body_bytes_max: 1,
-            answer_bytes_max: 1 << 16,
-            spill_bytes_max: 1 << 20,
-            idle_time: second,
-            requests_per_worker: 0,
-            memory_max: None,
-            cpu_weight: 100,
-            cpu_max: None,
-            io_weight: 100,
-            processes_max: 100,
-            temporary_bytes_max: 1 << 30,
-            home_bytes_max: None,
-            log_bytes_max: 1 << 30,
-        },
-        mail: MailRate {
-            per_hour: 1,
-            burst: 1,
-        },
-        php_values: Vec::new(),
-    }
-}
-
 /// `hostel site add blog`.
 fn add() -> Expected {
     Expected {
-        site: Rc::new(site(1001)),
+        site: Rc::new(fixtures::site("blog", 1001)),
         file: Some(TEXT.into()),
         is_user_named: false,
         shell: None,
@@ -84,6 +33,7 @@ fn nothing() -> Found {
         home: Home::Missing,
         has_state: false,
         has_logs: false,
+        wrong: Vec::new(),
         file: None,
         content: None,
         record: Record::default(),
@@ -114,7 +64,7 @@ fn everything() -> Found {
 
 fn account(uid: u32) -> Account {
     Account {
-        user: user(uid),
+        user: fixtures::user("blog", uid),
         about: "Hostel site blog".into(),
         shell: "/usr/sbin/nologin".into(),
         has_group: true,
@@ -134,7 +84,7 @@ fn words(steps: Result<Vec<Step>, Trouble>) -> Vec<String> {
     let steps = steps.unwrap_or_else(|trouble| panic!("{trouble}"));
     let word = |step: &Step| {
         let text = format!("{step:?}");
-        let end = text.find([' ', '{']).unwrap_or(text.len());
+        let end = text.find([' ', '{', '(']).unwrap_or(text.len());
         text[..end].to_owned()
     };
     steps.iter().map(word).collect()
@@ -220,6 +170,40 @@ fn an_open_home_is_closed() {
 }
 
 #[test]
+fn a_home_of_roots_that_its_user_comes_into_as_one_of_the_others_is_left() {
+    let configured = Expected::of_site(&Rc::new(fixtures::site("blog", 1001)));
+    for (gid, expected) in [(0, &[][..]), (1001, &["CloseHome"])] {
+        let mut found = everything();
+        found.home = Home::There {
+            uid: Uid::ROOT,
+            gid: Gid(gid),
+            mode: 0o755,
+        };
+        assert_eq!(words(to_have(&configured, &found)), expected, "{gid}");
+    }
+}
+
+#[test]
+fn what_is_not_as_it_must_be_is_mended_before_anything_is_made_in_it() {
+    let mut found = everything();
+    found.wrong = vec![Wrong {
+        path: "/var/lib/hostel/sites/blog".into(),
+        owner: Some(Uid::ROOT),
+        group: None,
+        bits: 0o044,
+        faults: "belongs to user 7 and not to 0 and has mode 0755".into(),
+    }];
+    found.has_state = false;
+    let steps = to_have(&add(), &found).unwrap();
+    assert_eq!(words(Ok(steps.clone())), ["Mend", "MakeState"]);
+    assert!(steps.iter().all(Step::is_outside));
+    assert_eq!(
+        steps[0].in_words(),
+        "mend /var/lib/hostel/sites/blog, which belongs to user 7 and not to 0 and has mode 0755"
+    );
+}
+
+#[test]
 fn a_user_of_somebody_else_is_refused_unless_named() {
     let with = |change: fn(&mut Found)| {
         let mut found = Found {
@@ -282,7 +266,7 @@ fn a_home_of_somebody_else_is_refused() {
     let mut found = everything();
     found.home = there(0);
     assert!(refusal(found.clone(), &add()).contains("belongs to user 0"));
-    let configured = Expected::of_site(&Rc::new(site(1001)));
+    let configured = Expected::of_site(&Rc::new(fixtures::site("blog", 1001)));
     assert!(words(to_have(&configured, &found)).is_empty());
     // One that was there before the user has nobody's number yet.
     let mut found = nothing();
