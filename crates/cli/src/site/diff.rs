@@ -1,9 +1,12 @@
 //! From what a site must have and what is there to what is to be done, in words, or to why it is refused. Pure.
 
+use hostel_config::database::{Database, Served};
+
 use super::accounts::Account;
 use super::expect::{Contents, Expected, open_bits};
 use super::host::FileState;
 use super::inspect::{Found, Home};
+use super::record::MadeDatabase;
 use super::said::Root;
 use super::trouble::Trouble;
 
@@ -37,6 +40,18 @@ pub(crate) enum Step {
     Copy {
         from: String,
     },
+    MakeDatabase {
+        served: Served,
+        /// The original's name.
+        like: String,
+        /// Whether its account is made too.
+        with_account: bool,
+    },
+    CopyDatabase {
+        from: String,
+        number: usize,
+        database: Database,
+    },
     WriteFile {
         is_new: bool,
     },
@@ -53,6 +68,12 @@ pub(crate) enum Step {
     },
     RemoveState,
     RemoveLogs,
+    KeepDatabases {
+        name: String,
+    },
+    DropDatabase {
+        made: MadeDatabase,
+    },
     DeleteUser {
         name: String,
     },
@@ -69,6 +90,7 @@ impl Step {
                 | Self::MakeHome { .. }
                 | Self::MakeState
                 | Self::MakeLogs
+                | Self::MakeDatabase { .. }
         )
     }
 
@@ -106,6 +128,10 @@ impl Step {
             Self::Copy { from } => {
                 format!("copy the files of {from}, read as its user and written as the copy's")
             }
+            Self::MakeDatabase { .. }
+            | Self::CopyDatabase { .. }
+            | Self::KeepDatabases { .. }
+            | Self::DropDatabase { .. } => self.about_databases(),
             Self::WriteFile { is_new: true } => "write its file".to_owned(),
             Self::WriteFile { is_new: false } => "change its file".to_owned(),
             Self::Disable => "take its file out of the configuration".to_owned(),
@@ -123,6 +149,45 @@ impl Step {
             Self::RemoveLogs => "remove its logs".to_owned(),
             Self::DeleteUser { name } => format!("delete the user {name} and its group"),
             Self::RemoveFile => "remove its file".to_owned(),
+        }
+    }
+
+    fn about_databases(&self) -> String {
+        match self {
+            Self::MakeDatabase {
+                served,
+                with_account,
+                ..
+            } => {
+                let account = match with_account {
+                    true => "an account of its own",
+                    false => "the account",
+                };
+                let (kind, name, user) = (served.kind.word(), &served.name, &served.user);
+                format!(
+                    "make the {kind} database '{name}' and {account} '{user}', known by its Linux user"
+                )
+            }
+            Self::CopyDatabase { from, database, .. } => {
+                format!(
+                    "fill the {database} with that of {from}, dumped as its user and loaded as the copy's"
+                )
+            }
+            Self::KeepDatabases { name } => {
+                format!("dump its databases as its user into {name}")
+            }
+            Self::DropDatabase { made } => {
+                let account = match made.account_made {
+                    true => format!(" and its account '{}'", made.account),
+                    false => String::new(),
+                };
+                format!(
+                    "drop the {} database '{}'{account}",
+                    made.kind.word(),
+                    made.name
+                )
+            }
+            _ => String::new(),
         }
     }
 }
@@ -164,10 +229,58 @@ pub(crate) fn to_have(expected: &Expected, found: &Found) -> Result<Vec<Step>, T
     if !found.has_logs {
         steps.push(Step::MakeLogs);
     }
+    steps.extend(databases(expected, found)?);
     steps.extend(contents(expected, found)?);
+    if let Contents::CopyOf(from) = &expected.contents {
+        let copied = expected.databases.iter().enumerate();
+        let left = copied.skip(found.record.databases_copied);
+        steps.extend(left.map(|(number, copied)| Step::CopyDatabase {
+            from: from.clone(),
+            number,
+            database: copied.database.clone(),
+        }));
+    }
     let text = found.file.as_ref().map(|(_, text)| text);
     if expected.file.is_some() && expected.file.as_ref() != text {
         steps.push(Step::WriteFile { is_new: true });
+    }
+    Ok(steps)
+}
+
+/// The databases and accounts that are to be made.
+fn databases(expected: &Expected, found: &Found) -> Result<Vec<Step>, Trouble> {
+    let mut steps = Vec::new();
+    for (copied, present) in expected.databases.iter().zip(&found.databases) {
+        let Database::Served(served) = &copied.database else {
+            continue;
+        };
+        let mut made = found.record.databases_made.iter();
+        let is_ours = made.any(|made| made.is(served));
+        let mut made = found.record.databases_made.iter();
+        let is_account_ours = made.any(|made| made.account_made && made.is_account_of(served));
+        let (kind, name, account) = (served.kind.word(), &served.name, &served.user);
+        if present.database && !is_ours {
+            return Err(Trouble::new(format!(
+                "the {kind} database '{name}' exists already, and was not made for this site"
+            ))
+            .hint("give the copy another name, or copy without databases: --no-databases"));
+        }
+        if present.account && !is_account_ours && !expected.is_user_named {
+            return Err(Trouble::new(format!(
+                "the {kind} server has an account '{account}' already, and it was not made for this site"
+            ))
+            .hint(format!(
+                "give the copy another user with --user, or name this one on purpose: --user {account}"
+            )));
+        }
+        let is_begun = is_ours && found.record.databases_copied > 0;
+        if !present.database || !present.account || !is_begun {
+            steps.push(Step::MakeDatabase {
+                served: served.clone(),
+                like: copied.like.clone(),
+                with_account: !present.account || is_account_ours,
+            });
+        }
     }
     Ok(steps)
 }

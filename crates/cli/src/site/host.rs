@@ -85,13 +85,22 @@ impl Host {
         name: &str,
         text: &str,
     ) -> Result<Rc<Site>, Trouble> {
+        site_of(&self.table_of(may_miss, name, text)?, name)
+    }
+
+    /// The table that has this site alone.
+    pub(crate) fn table_of(
+        &self,
+        may_miss: MayMiss<'_>,
+        name: &str,
+        text: &str,
+    ) -> Result<Server, Trouble> {
         let others = self.server.sites.iter();
         let mut changes: Vec<(&str, Option<&str>)> =
             others.map(|site| (site.name.as_str(), None)).collect();
         changes.retain(|(other, _)| *other != name);
         changes.push((name, Some(text)));
-        let server = self.changed(may_miss, &changes)?;
-        site_of(&server, name)
+        self.changed(may_miss, &changes)
     }
 
     /// Where the file of a site stands.

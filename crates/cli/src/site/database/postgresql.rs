@@ -90,7 +90,7 @@ fn connection(client: &Client<'_>) -> Vec<String> {
 }
 
 /// The program of the newest version: it dumps older servers too.
-fn newest(name: &str) -> io::Result<String> {
+pub(super) fn newest(name: &str) -> io::Result<String> {
     let versions = fs::read_dir(VERSIONS).into_iter().flatten().flatten();
     let versions = versions.filter_map(|entry| {
         let version: u32 = entry.file_name().to_str()?.parse().ok()?;
