@@ -39,8 +39,10 @@ const TEST: &[&str] = &[
     "php8.2-mysql",
     "php8.2-xml",
     "php8.2-zip",
+    "postgresql",
     "python3-aiosmtpd",
     "redis-server",
+    "sqlite3",
     "wordpress",
     "wordpress-theme-twentytwentythree",
 ];
