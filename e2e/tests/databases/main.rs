@@ -81,11 +81,24 @@ impl Scene {
 
     fn sql_of(&self, site: &str, name: &str, kind: &str, statements: &str) -> String {
         let words = self.client(site, name, kind);
-        let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
-        words.push(statements);
-        let (fine, output, errors) = self.instance.command(&words);
+        let (fine, output, errors) = self.run(&words, statements);
         assert!(fine, "{kind}: {statements}: {output}{errors}");
         output.trim().to_owned()
+    }
+
+    fn run(&self, words: &[String], statements: &str) -> (bool, String, String) {
+        let output = Command::new(self.instance.program("hostel"))
+            .args(words)
+            .arg(statements)
+            .stdin(Stdio::null())
+            .output()
+            .expect("hostel can be started");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (
+            output.status.success(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
     }
 
     /// The words of `hostel` by which a site speaks to its own database, but for the statements.
@@ -218,7 +231,7 @@ impl Scene {
         match kind {
             "mysql" => {
                 let question = "SELECT id, HEX(b), s FROM things ORDER BY id; SHOW CREATE TABLE `odd``name`; SHOW CREATE VIEW few; \
-                    SHOW TRIGGERS; SHOW CREATE PROCEDURE twice; SHOW CREATE EVENT daily; SELECT COUNT(*) FROM information_schema.TABLES \
+                    SELECT TRIGGER_NAME, ACTION_STATEMENT, DEFINER FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA=DATABASE(); SHOW CREATE PROCEDURE twice; SHOW CREATE EVENT daily; SELECT COUNT(*) FROM information_schema.TABLES \
                     WHERE TABLE_SCHEMA=DATABASE()";
                 self.sql_of(site, name, kind, question)
             }
@@ -227,7 +240,7 @@ impl Scene {
                 let rows = self.sql_of(site, name, kind, question);
                 let question = "SELECT concat_ws('|', pg_get_viewdef('few'::regclass), pg_get_functiondef('twice'::regproc), \
                     (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid=relnamespace WHERE nspname IN ('public','own')), \
-                    (SELECT string_agg(tgname, ',') FROM pg_trigger), nextval('counter'), (SELECT count(*) FROM own.\"odd table\"), \
+                    (SELECT string_agg(tgname, ',') FROM pg_trigger), (SELECT last_value FROM counter), (SELECT count(*) FROM own.\"odd table\"), \
                     obj_description('things'::regclass))";
                 rows + &self.sql_of(site, name, kind, question)
             }
@@ -620,10 +633,8 @@ fn a_copy_reads_its_own_databases() {
     // Neither gets at the other's.
     for (site, foreign) in [("one", name.as_str()), (name.as_str(), own)] {
         for kind in ["mysql", "postgresql"] {
-            let mut words = scene.client(site, foreign, kind);
-            words.push("SELECT s FROM things".to_owned());
-            let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            let (fine, output, errors) = scene.instance.command(&words);
+            let words = scene.client(site, foreign, kind);
+            let (fine, output, errors) = scene.run(&words, "SELECT s FROM things");
             assert!(
                 !fine && errors.contains("denied"),
                 "{site} in {foreign} of {kind}: {output}{errors}"
@@ -703,13 +714,105 @@ fn a_copy_takes_no_database_that_is_there_and_may_do_without() {
     assert!(
         !fs::read_to_string(scene.instance.site_file(&name))
             .unwrap()
-            .contains("database")
+            .contains("[[database]]")
     );
     assert_eq!(scene.traces(&name), ["0", "0", "0", "0"]);
     let (fine, output, errors) = scene
         .instance
         .command(&["site", "remove", &name, "--purge"]);
     assert!(fine, "{output}{errors}");
+}
+
+#[test]
+fn a_new_site_gets_a_database_of_its_own() {
+    let instance = Instance::new("database-new");
+    let directory = instance.path("databases");
+    fs::create_dir_all(&directory).expect("the instance's directory");
+    let sockets = directory.join("run");
+    let mariadb = Server::mariadb_at(&directory, &sockets, "mysqld.sock");
+    instance.write_configuration();
+    let name = format!("dn{}", std::process::id());
+    // A host on which Debian's MariaDB is the test's own.
+    let hostel = |words: &[&str]| {
+        let script = "mount --bind \"$1\" /run/mysqld && shift && exec \"$@\"";
+        let output = Command::new("unshare")
+            .args([
+                "--mount",
+                "--propagation",
+                "private",
+                "sh",
+                "-c",
+                script,
+                "sh",
+            ])
+            .arg(&sockets)
+            .arg(instance.program("hostel"))
+            .arg("--config")
+            .arg(instance.configuration())
+            .args(words)
+            .stdin(Stdio::null())
+            .output()
+            .expect("unshare can be started");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (
+            output.status.success(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
+    };
+    let home = instance.home(&name).display().to_string();
+    let domain = format!("{name}.test");
+    let add = [
+        "site",
+        "add",
+        &name,
+        "--domain",
+        &domain,
+        "--home",
+        &home,
+        "--database",
+        "mysql",
+    ];
+    let (fine, output, errors) = hostel(&add);
+    assert!(fine, "{output}{errors}");
+    assert!(
+        output.contains(&format!("database '{name}', user '{name}'")),
+        "{output}"
+    );
+    let (fine, output, errors) = hostel(&add);
+    assert!(fine && output.contains("nothing to do"), "{output}{errors}");
+    let own = ["mariadb", "--no-defaults", &name, "--execute"];
+    let statements = "CREATE TABLE t (x INT); SELECT @@character_set_database";
+    let words = ["exec", &name, "--"]
+        .into_iter()
+        .chain(own)
+        .chain([statements]);
+    let (fine, output, errors) = hostel(&words.collect::<Vec<_>>());
+    assert!(fine && output.contains("utf8mb4"), "{output}{errors}");
+    // Nothing else.
+    let rights = mariadb.ask(None, &format!("SHOW GRANTS FOR '{name}'@'localhost'"));
+    assert_eq!(rights.lines().count(), 2, "{rights}");
+    assert!(
+        rights.contains("GRANT USAGE ON *.*") && rights.contains(&format!("ON `{name}`.*")),
+        "{rights}"
+    );
+    let (fine, output, errors) = hostel(&["database", "list", &name]);
+    assert!(
+        fine && output.contains(&format!("mysql database '{name}'")),
+        "{output}{errors}"
+    );
+    let (fine, output, errors) = hostel(&["site", "show", &name]);
+    assert!(
+        fine && output.contains(&format!("mysql database '{name}'")),
+        "{output}{errors}"
+    );
+    let (fine, output, errors) = hostel(&["site", "remove", &name, "--purge"]);
+    assert!(fine, "{output}{errors}");
+    let left = format!("SELECT COUNT(*) FROM mysql.user WHERE User='{name}'");
+    assert_eq!(mariadb.ask(None, &left), "0");
+    let left =
+        format!("SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME='{name}'");
+    assert_eq!(mariadb.ask(None, &left), "0");
 }
 
 #[test]

@@ -27,21 +27,29 @@ pub(crate) struct Server {
 impl Server {
     /// A MariaDB with its directory beneath `directory`, where root and every Linux user who has an account get in by the socket.
     pub(crate) fn mariadb(directory: &Path) -> Self {
-        let sockets = directory_of("/run/mysqld", "mysql");
-        let data = directory_of(&directory.join("mariadb").display().to_string(), "mysql");
+        let name = format!("hostel-test-{}.sock", std::process::id());
+        Self::mariadb_at(directory, Path::new("/run/mysqld"), &name)
+    }
+
+    /// The same with a socket elsewhere.
+    pub(crate) fn mariadb_at(directory: &Path, sockets: &Path, name: &str) -> Self {
+        let sockets = directory_of(&sockets.display().to_string(), "mysql");
+        let data = directory_of(
+            &directory.join("mariadb-data").display().to_string(),
+            "mysql",
+        );
         let made = Command::new("mariadb-install-db")
             .args(["--no-defaults", "--user=mysql", "--skip-test-db"])
             .arg(format!("--datadir={}", data.display()))
             .output();
         fine("mariadb-install-db", made);
-        let socket = sockets.join(format!("hostel-test-{}.sock", std::process::id()));
+        let socket = sockets.join(name);
         let command = vec![
             "/usr/sbin/mariadbd".to_owned(),
             "--no-defaults".to_owned(),
             "--user=mysql".to_owned(),
             "--skip-networking".to_owned(),
             "--event-scheduler=OFF".to_owned(),
-            "--innodb-flush-log-at-trx-commit=0".to_owned(),
             format!("--datadir={}", data.display()),
             format!("--pid-file={}", data.join("pid").display()),
             format!("--socket={}", socket.display()),
@@ -53,7 +61,7 @@ impl Server {
     pub(crate) fn postgresql(directory: &Path) -> Self {
         let sockets = directory_of("/run/postgresql", "postgres");
         let data = directory_of(
-            &directory.join("postgresql").display().to_string(),
+            &directory.join("postgresql-data").display().to_string(),
             "postgres",
         );
         let made = as_postgres(&format!("{VERSION}/initdb"))
@@ -85,8 +93,6 @@ impl Server {
                 &sockets.display().to_string(),
                 "-c",
                 "listen_addresses=",
-                "-c",
-                "fsync=off",
             ]
             .map(str::to_owned),
         );
@@ -234,10 +240,9 @@ fn directory_of(path: &str, owner: &str) -> PathBuf {
         });
         fs::create_dir_all(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         chown(&path, Some(uid), Some(gid)).expect("root may");
-        let mode = if path.starts_with("/run") {
-            0o755
-        } else {
-            0o700
+        let mode = match path.ends_with("mariadb-data") || path.ends_with("postgresql-data") {
+            true => 0o700,
+            false => 0o755,
         };
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("root may");
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use hostel_config::Server;
+use hostel_config::database::Kind;
 use serde_json::Value;
 
 use super::apply::Hands;
@@ -13,7 +14,7 @@ use super::expect::{Contents, Expected, default_home, is_default_home};
 use super::file::{self, Settings};
 use super::host::{Host, MayMiss, site_of};
 use super::live;
-use super::options::{Add, Clone, Place};
+use super::options::{Add, Clone, DatabaseKind, Place};
 use super::record::Records;
 use super::report::Report;
 use super::trouble::Trouble;
@@ -21,22 +22,36 @@ use super::trouble::Trouble;
 pub(super) fn add(config: &Path, options: &Add, report: &mut Report) -> Result<(), Trouble> {
     let (host, user) = load(config, &options.name, &options.place)?;
     let home = home(&options.place)?;
+    let kinds = options.databases.iter().map(|kind| match kind {
+        DatabaseKind::Mysql => Kind::Mysql,
+        DatabaseKind::Postgresql => Kind::Postgresql,
+    });
+    let databases = copies::new(&kinds.collect::<Vec<_>>(), (&options.name, &user));
     let settings = Settings {
         domains: &options.domains,
+        databases: &databases
+            .iter()
+            .map(|one| &one.database)
+            .collect::<Vec<_>>(),
         root: options.root.as_deref(),
         php_value: &options.php_value,
         php_admin_value: &options.php_admin_value,
         ..identity(&host, (&options.name, &user), &options.place, &home)
     };
     let text = file::new(&settings)?;
-    let expected = expected(
+    let mut expected = expected(
         &host,
         (&options.name, &user),
         &options.place,
         text,
         Contents::Welcome,
     )?;
-    make(&host, &expected, report)
+    expected.databases = databases;
+    make(&host, &expected, report)?;
+    for note in expected.databases.iter().filter_map(copies::told) {
+        report.note(note);
+    }
+    Ok(())
 }
 
 pub(super) fn clone(config: &Path, options: &Clone, report: &mut Report) -> Result<(), Trouble> {

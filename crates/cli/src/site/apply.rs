@@ -112,7 +112,11 @@ impl Hands<'_> {
                 record.copied = true;
                 self.records.write(name, record)
             }
-            Step::MakeDatabase { served, like, .. } => admin::make(served, like),
+            Step::MakeDatabase { served, like, .. } => {
+                admin::make(served, like.as_deref())?;
+                record.has_made(served);
+                self.records.write(name, record)
+            }
             Step::CopyDatabase { from, number, .. } => {
                 self.copy_database(expected, from, *number)?;
                 record.databases_copied = number + 1;
@@ -255,6 +259,7 @@ fn note_database(record: &mut Record, served: &Served, with_account: bool) {
         name: served.name.clone(),
         account: served.user.clone(),
         account_made: with_account,
+        is_whole: false,
     });
 }
 

@@ -42,8 +42,8 @@ pub(crate) enum Step {
     },
     MakeDatabase {
         served: Served,
-        /// The original's name.
-        like: String,
+        /// The original's name, where there is one.
+        like: Option<String>,
         /// Whether its account is made too.
         with_account: bool,
     },
@@ -255,26 +255,28 @@ fn databases(expected: &Expected, found: &Found) -> Result<Vec<Step>, Trouble> {
             continue;
         };
         let mut made = found.record.databases_made.iter();
-        let is_ours = made.any(|made| made.is(served));
+        let ours = made.find(|made| made.is(served));
         let mut made = found.record.databases_made.iter();
         let is_account_ours = made.any(|made| made.account_made && made.is_account_of(served));
         let (kind, name, account) = (served.kind.word(), &served.name, &served.user);
-        if present.database && !is_ours {
+        if present.database && ours.is_none() {
             return Err(Trouble::new(format!(
                 "the {kind} database '{name}' exists already, and was not made for this site"
             ))
-            .hint("give the copy another name, or copy without databases: --no-databases"));
+            .hint(
+                "give the site another name; a copy may also do without databases: --no-databases",
+            ));
         }
         if present.account && !is_account_ours && !expected.is_user_named {
             return Err(Trouble::new(format!(
                 "the {kind} server has an account '{account}' already, and it was not made for this site"
             ))
             .hint(format!(
-                "give the copy another user with --user, or name this one on purpose: --user {account}"
+                "give the site another user with --user, or name this one on purpose: --user {account}"
             )));
         }
-        let is_begun = is_ours && found.record.databases_copied > 0;
-        if !present.database || !present.account || !is_begun {
+        let is_whole = ours.is_some_and(|made| made.is_whole);
+        if !present.database || !present.account || !is_whole {
             steps.push(Step::MakeDatabase {
                 served: served.clone(),
                 like: copied.like.clone(),

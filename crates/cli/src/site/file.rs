@@ -28,6 +28,7 @@ pub(crate) fn new(settings: &Settings<'_>) -> Result<String, Trouble> {
     }
     php(&mut document, "value", settings.php_value)?;
     php(&mut document, "admin_value", settings.php_admin_value)?;
+    databases(&mut document, settings.databases);
     Ok(document.to_string())
 }
 

@@ -115,8 +115,20 @@ pub(crate) struct Add {
     /// A PHP setting, NAME=VALUE, that scripts may not change
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) php_admin_value: Vec<String>,
+    /// Make it a database of its own, of this host's server, which the site's user alone can use; may be given for each kind
+    #[arg(long = "database", value_name = "KIND")]
+    pub(crate) databases: Vec<DatabaseKind>,
     #[command(flatten)]
     pub(crate) how: How,
+}
+
+/// Which server's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum DatabaseKind {
+    /// MariaDB's or MySQL's.
+    Mysql,
+    /// PostgreSQL's.
+    Postgresql,
 }
 
 #[derive(Debug, clap::Args)]

@@ -49,6 +49,8 @@ pub(crate) struct MadeDatabase {
     pub(crate) account: String,
     /// Whether that account was made with it.
     pub(crate) account_made: bool,
+    /// Whether all of it was made.
+    pub(crate) is_whole: bool,
 }
 
 impl MadeDatabase {
@@ -82,6 +84,7 @@ impl MadeDatabase {
             "name": self.name,
             "account": self.account,
             "account_made": self.account_made,
+            "whole": self.is_whole,
         })
     }
 
@@ -95,6 +98,7 @@ impl MadeDatabase {
             name: text("name")?,
             account: text("account")?,
             account_made: document.get("account_made")?.as_bool()?,
+            is_whole: document.get("whole")?.as_bool()?,
         })
     }
 }
@@ -191,6 +195,14 @@ impl Records {
 }
 
 impl Record {
+    /// A database on record was made.
+    pub(crate) fn has_made(&mut self, served: &Served) {
+        let mut made = self.databases_made.iter_mut();
+        if let Some(made) = made.find(|made| made.is(served)) {
+            made.is_whole = true;
+        }
+    }
+
     fn document(&self) -> Value {
         json!({
             "user_made": self.user_made,
@@ -302,6 +314,7 @@ mod tests {
                 name: "blog".into(),
                 account: "b".into(),
                 account_made: true,
+                is_whole: true,
             }],
             databases_copied: 1,
         };

@@ -550,6 +550,7 @@ mod tests {
             name: name.to_owned(),
             account: account.to_owned(),
             account_made: true,
+            is_whole: true,
         };
         let all = [
             made(Kind::Mysql, "a", "u"),

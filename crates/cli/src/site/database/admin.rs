@@ -43,7 +43,7 @@ pub(crate) fn look(served: &Served) -> Result<Present, Trouble> {
             "other accounts have rights on databases of the name '{name}' already"
         ))
         .hint(format!(
-            "SELECT User, Host, Db FROM mysql.db WHERE '{name}' LIKE Db; REVOKE them, or give the copy another name"
+            "SELECT User, Host, Db FROM mysql.db WHERE '{name}' LIKE Db; REVOKE them, or give the site another name"
         ))),
         [database, account, _] => Ok(Present {
             database: database > 0,
@@ -57,14 +57,17 @@ pub(crate) fn look(served: &Served) -> Result<Present, Trouble> {
     }
 }
 
-/// Make a database like another one of the same server, and the account that alone may use it. What is there of it is left.
-pub(crate) fn make(served: &Served, like: &str) -> Result<(), Trouble> {
+/// Make a database, with the character set of another one of the same server, and the account that alone may use it. What is there of it is left.
+pub(crate) fn make(served: &Served, like: Option<&str>) -> Result<(), Trouble> {
     let (name, account) = checked(served)?;
     let present = look(served)?;
     let mut statements = String::new();
     match served.kind {
         Kind::Mysql => {
-            let (set, collation) = settings_of_mysql(served, like)?;
+            let settings = match like {
+                Some(like) => settings_of_mysql(served, like)?,
+                None => NEW_MYSQL.to_owned(),
+            };
             // An underscore in the name of a grant stands for any letter.
             let alone = name.replace('_', "\\_");
             let by_socket = match is_mariadb(served)? {
@@ -72,7 +75,7 @@ pub(crate) fn make(served: &Served, like: &str) -> Result<(), Trouble> {
                 false => "WITH auth_socket",
             };
             statements.push_str(&format!(
-                "CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET {set} COLLATE {collation};\n"
+                "CREATE DATABASE IF NOT EXISTS `{name}` {settings};\n"
             ));
             if !present.account {
                 statements.push_str(&format!(
@@ -90,10 +93,12 @@ pub(crate) fn make(served: &Served, like: &str) -> Result<(), Trouble> {
                 ));
             }
             if !present.database {
-                let [encoding, collation, letters] = settings_of_postgresql(served, like)?;
+                let settings = match like {
+                    Some(like) => settings_of_postgresql(served, like)?,
+                    None => String::new(),
+                };
                 statements.push_str(&format!(
-                    "CREATE DATABASE \"{name}\" OWNER \"{account}\" TEMPLATE template0 \
-                     ENCODING '{encoding}' LC_COLLATE '{collation}' LC_CTYPE '{letters}';\n"
+                    "CREATE DATABASE \"{name}\" OWNER \"{account}\"{settings};\n"
                 ));
             }
             // Every account may connect to every new database.
@@ -137,7 +142,7 @@ fn is_mariadb(served: &Served) -> Result<bool, Trouble> {
     Ok(ask(served, "SELECT VERSION();")?.contains("MariaDB"))
 }
 
-fn settings_of_mysql(served: &Served, like: &str) -> Result<(String, String), Trouble> {
+fn settings_of_mysql(served: &Served, like: &str) -> Result<String, Trouble> {
     let text = ask(
         served,
         &format!(
@@ -148,13 +153,13 @@ fn settings_of_mysql(served: &Served, like: &str) -> Result<(String, String), Tr
     let words: Vec<&str> = text.split_whitespace().collect();
     match words[..] {
         [set, collation] if is_setting(set) && is_setting(collation) => {
-            Ok((set.to_owned(), collation.to_owned()))
+            Ok(format!("CHARACTER SET {set} COLLATE {collation}"))
         }
         _ => Err(no_original(served, like)),
     }
 }
 
-fn settings_of_postgresql(served: &Served, like: &str) -> Result<[String; 3], Trouble> {
+fn settings_of_postgresql(served: &Served, like: &str) -> Result<String, Trouble> {
     let text = ask(
         served,
         &format!(
@@ -164,7 +169,9 @@ fn settings_of_postgresql(served: &Served, like: &str) -> Result<[String; 3], Tr
     )?;
     let words: Vec<&str> = text.split_whitespace().collect();
     match words[..] {
-        [a, b, c] if [a, b, c].into_iter().all(is_setting) => Ok([a, b, c].map(str::to_owned)),
+        [encoding, collation, letters] if words.iter().copied().all(is_setting) => Ok(format!(
+            " TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE '{collation}' LC_CTYPE '{letters}'"
+        )),
         _ => Err(no_original(served, like)),
     }
 }
@@ -205,8 +212,8 @@ fn ask(served: &Served, statements: &str) -> Result<String, Trouble> {
             "cannot administer the {kind} server at {socket}: {why}"
         ))
         .hint(match served.kind {
-            Kind::Mysql => "root must be able to say `mariadb` without a password, as on Debian; else copy without databases: --no-databases",
-            Kind::Postgresql => "the user postgres must be able to say `psql` without a password, as on Debian; else copy without databases: --no-databases",
+            Kind::Mysql => "root must be able to say `mariadb` without a password, as on Debian, and the server must run",
+            Kind::Postgresql => "the user postgres must be able to say `psql` without a password, as on Debian, and the server must run",
         })
     };
     let (program, arguments) = match served.kind {
@@ -288,6 +295,8 @@ fn as_postgres(psql: String, socket: &str) -> Vec<String> {
     arguments
 }
 
+/// What applications of today ask for.
+const NEW_MYSQL: &str = "CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci";
 const MARIADB: &str = "/usr/bin/mariadb";
 const SETPRIV: &str = "/usr/bin/setpriv";
 

@@ -4,13 +4,32 @@ use hostel_config::database::{Database, Kind, Place, Served};
 
 use crate::site::trouble::Trouble;
 
-/// A database of a copy.
+/// A database of a copy, or of a new site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Copied {
     /// The copy's.
     pub(crate) database: Database,
-    /// The name of the original one, where it is a server's.
-    pub(crate) like: String,
+    /// The name of the original one, where there is one and it is a server's.
+    pub(crate) like: Option<String>,
+}
+
+/// The databases of a new site, of Debian's servers.
+pub(crate) fn new(kinds: &[Kind], (name, user): (&str, &str)) -> Vec<Copied> {
+    let mut made: Vec<Copied> = Vec::new();
+    for kind in kinds {
+        let database = Database::Served(Served {
+            kind: *kind,
+            name: free_name(*kind, name, &made),
+            user: user.to_owned(),
+            place: Place::Socket(kind.usual_socket().to_owned()),
+            password_file: None,
+        });
+        made.push(Copied {
+            database,
+            like: None,
+        });
+    }
+    made
 }
 
 /// The databases of a copy, in the order of the original's: a server's are named after the copy, and belong to its user, whom the server
@@ -36,8 +55,8 @@ pub(crate) fn plan(
             }),
         };
         let like = match original {
-            Database::Served(served) => served.name.clone(),
-            Database::Sqlite(_) => String::new(),
+            Database::Served(served) => Some(served.name.clone()),
+            Database::Sqlite(_) => None,
         };
         copies.push(Copied { database, like });
     }
@@ -53,12 +72,15 @@ pub(crate) fn told(copied: &Copied) -> Option<String> {
         Place::Socket(path) => format!("socket {path}"),
         Place::Address(address) => format!("address {address}"),
     };
+    let (kind, name, user) = (served.kind.word(), &served.name, &served.user);
+    let what = match &copied.like {
+        Some(like) => {
+            format!("change in the copy's files, where they name the {kind} database '{like}'")
+        }
+        None => format!("the {kind} database for the site's files to name"),
+    };
     Some(format!(
-        "change in the copy's files, where they name the {} database '{}': database '{}', user '{}', {place}, no password",
-        served.kind.word(),
-        copied.like,
-        served.name,
-        served.user
+        "{what}: database '{name}', user '{user}', {place}, no password"
     ))
 }
 
@@ -169,7 +191,7 @@ mod tests {
             assert_eq!((one.user.as_str(), &one.password_file), ("b", &None));
             assert_eq!(one.place, socket(expected));
         }
-        assert_eq!(copies[1].like, "y");
+        assert_eq!(copies[1].like.as_deref(), Some("y"));
     }
 
     #[test]

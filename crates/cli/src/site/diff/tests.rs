@@ -360,7 +360,7 @@ fn with_database() -> (Expected, Served) {
         contents: Contents::CopyOf("shop".into()),
         databases: vec![Copied {
             database: Database::Served(served.clone()),
-            like: "shop".into(),
+            like: Some("shop".into()),
         }],
         ..add()
     };
@@ -410,6 +410,13 @@ fn a_copys_database_is_made_before_its_files_and_filled_after_them() {
     found.record.databases_copied = 0;
     let steps = to_have(&expected, &found).unwrap();
     assert!(
+        matches!(steps[..], [Step::CopyDatabase { .. }]),
+        "{steps:?}"
+    );
+    // And while it was made.
+    found.record.databases_made[0].is_whole = false;
+    let steps = to_have(&expected, &found).unwrap();
+    assert!(
         matches!(
             steps[..],
             [Step::MakeDatabase { .. }, Step::CopyDatabase { .. }]
@@ -453,5 +460,6 @@ fn made_of(served: &Served) -> MadeDatabase {
         name: served.name.clone(),
         account: served.user.clone(),
         account_made: true,
+        is_whole: true,
     }
 }
