@@ -177,7 +177,7 @@ impl Scene {
     /// The words that make the copy of `one`.
     fn clone_words(&self, name: &str) -> Vec<String> {
         let home = self.instance.home(name).display().to_string();
-        let domain = format!("{name}.test");
+        let domain = format!("{}.test", name.replace('_', "-"));
         [
             "site", "clone", "one", name, "--domain", &domain, "--home", &home,
         ]
@@ -822,7 +822,8 @@ fn a_copy_that_was_killed_is_completed_by_the_same_command() {
     for kind in KINDS {
         scene.sql(kind, made_of(kind));
     }
-    let name = format!("dk{}", std::process::id());
+    // An underscore stands for any letter where MariaDB is told who may use which database.
+    let name = format!("dk_{}", std::process::id());
     let words = scene.clone_words(&name);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let mut killed = 0;
@@ -848,6 +849,10 @@ fn a_copy_that_was_killed_is_completed_by_the_same_command() {
             "{kind}"
         );
     }
+    let rights = format!("SELECT HEX(Db) FROM mysql.db WHERE User='{name}'");
+    let hex = |byte: u8| format!("{byte:02X}");
+    let escaped: String = name.replace('_', "\\_").bytes().map(hex).collect();
+    assert_eq!(scene.mariadb.ask(None, &rights), escaped);
     // So is a removal.
     let words = ["site", "remove", name.as_str()];
     for after in (0..8).map(|step| Duration::from_millis(60 + 100 * step)) {
