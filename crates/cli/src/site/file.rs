@@ -234,10 +234,6 @@ fn may_be_set(key: &str) -> Result<(), Trouble> {
         .hint("hostel site clone makes a copy as another user, in another home")),
         "domains" => Err(Trouble::new("'domains' is not changed by --set")
             .hint("--add-domain and --remove-domain")),
-        "database" | "cron" | "daemon" => Err(Trouble::new(format!(
-            "'{key}' is not changed by 'edit': it is a list of tables"
-        ))
-        .hint("write it into the site's file, then: hostel reload")),
         "php" => Err(Trouble::new("'php' is not changed by --set")
             .hint("--php-value, --php-admin-value and --unset-php")),
         _ => Ok(()),
