@@ -172,7 +172,7 @@ fn copied_and_removed(scene: &Scene, uid: u32) {
     let words = ["clone", &a, &c, "--domain", "c.test", "--home", &home];
     let copied = scene.site(&words).fine();
     assert!(
-        copied.notes().contains("databases are not copied"),
+        copied.notes().contains("no database was copied"),
         "{}",
         copied.notes()
     );

@@ -39,10 +39,12 @@ const TEST: &[&str] = &[
     "php8.2-mysql",
     "php8.2-xml",
     "php8.2-zip",
+    "postgresql",
     "python3-aiosmtpd",
     "rclone",
     "redis-server",
     "restic",
+    "sqlite3",
     "wordpress",
     "wordpress-theme-twentytwentythree",
 ];

@@ -33,6 +33,10 @@ const HOST_ONLY: &[(&str, &str)] = &[
         "how many workers help is found by times, which an emulated processor makes others",
     ),
     (
+        "databases",
+        "MariaDB and PostgreSQL would be the greater part of the guest's Debian",
+    ),
+    (
         "leaving",
         "ten thousand clients, whose leaving the front sees alike on every kernel",
     ),

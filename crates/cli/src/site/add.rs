@@ -4,15 +4,17 @@ use std::path::Path;
 use std::rc::Rc;
 
 use hostel_config::Server;
+use hostel_config::database::Kind;
 use serde_json::Value;
 
 use super::apply::{Hands, Unpack};
+use super::database::copies;
 use super::diff::{self, Step};
-use super::expect::{Contents, Expected, is_default_home};
+use super::expect::{Contents, Expected, default_home, is_default_home};
 use super::file::{self, Settings};
 use super::host::{Host, MayMiss, site_of};
 use super::live;
-use super::options::{Add, Clone, Place};
+use super::options::{Add, Clone, DatabaseKind, Place};
 use super::record::Records;
 use super::report::Report;
 use super::trouble::Trouble;
@@ -21,22 +23,36 @@ use crate::backup::manifest::Manifest;
 pub(super) fn add(config: &Path, options: &Add, report: &mut Report) -> Result<(), Trouble> {
     let (host, user) = load(config, &options.name, &options.place)?;
     let home = home(&options.place)?;
+    let kinds = options.databases.iter().map(|kind| match kind {
+        DatabaseKind::Mysql => Kind::Mysql,
+        DatabaseKind::Postgresql => Kind::Postgresql,
+    });
+    let databases = copies::new(&kinds.collect::<Vec<_>>(), (&options.name, &user));
     let settings = Settings {
         domains: &options.domains,
+        databases: &databases
+            .iter()
+            .map(|one| &one.database)
+            .collect::<Vec<_>>(),
         root: options.root.as_deref(),
         php_value: &options.php_value,
         php_admin_value: &options.php_admin_value,
         ..identity(&host, (&options.name, &user), &options.place, &home)
     };
     let text = file::new(&settings)?;
-    let expected = expected(
+    let mut expected = expected(
         &host,
         (&options.name, &user),
         &options.place,
         text,
         Contents::Welcome,
     )?;
-    make(&host, &expected, None, report)
+    expected.databases = databases;
+    make(&host, &expected, None, report)?;
+    for note in expected.databases.iter().filter_map(copies::told) {
+        report.note(note);
+    }
+    Ok(())
 }
 
 pub(super) fn clone(config: &Path, options: &Clone, report: &mut Report) -> Result<(), Trouble> {
@@ -45,24 +61,48 @@ pub(super) fn clone(config: &Path, options: &Clone, report: &mut Report) -> Resu
         return Err(Trouble::new("a site cannot be a copy of itself"));
     }
     let (_, text) = host.must_find(&options.from)?;
-    let original = host.alone(MayMiss::Nobody, &options.from, &text)?;
+    let table = host.table_of(MayMiss::Nobody, &options.from, &text)?;
+    let original = site_of(&table, &options.from)?;
     let home = home(&options.place)?;
+    let copied = match options.no_databases {
+        true => Vec::new(),
+        false => copies::plan(
+            table.databases_of(&original.name),
+            (
+                &original.home,
+                home.as_deref().unwrap_or(&default_home(&options.name)),
+            ),
+            (&options.name, &user),
+        )?,
+    };
+    let databases: Vec<_> = copied.iter().map(|one| &one.database).collect();
     let settings = Settings {
         domains: &options.domains,
+        databases: &databases,
         ..identity(&host, (&options.name, &user), &options.place, &home)
     };
     let text = file::copy(&text, &original.home, &settings)?;
-    let expected = expected(
+    let mut expected = expected(
         &host,
         (&options.name, &user),
         &options.place,
         text,
         Contents::CopyOf(options.from.clone()),
     )?;
+    expected.databases.clone_from(&copied);
     make(&host, &expected, None, report)?;
+    if copied.is_empty() {
+        report.note(
+            "no database was copied: what the copy's files say of a database, and of the original's domains and paths, still stands"
+                .to_owned(),
+        );
+        return Ok(());
+    }
+    for note in copied.iter().filter_map(copies::told) {
+        report.note(note);
+    }
     report.note(
-        "databases are not copied: what the copy's files say of a database, and of the original's domains and paths, still stands"
-            .to_owned(),
+        "what the copy's files say of the original's domains and paths still stands".to_owned(),
     );
     Ok(())
 }
@@ -294,6 +334,7 @@ fn expected(
         is_user_named: place.user.is_some(),
         shell: place.shell.clone(),
         contents,
+        databases: Vec::new(),
     })
 }
 

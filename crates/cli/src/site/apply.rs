@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 
+use hostel_config::database::{Place, Served};
 use hostel_config::{Server, Site};
 use hostel_sys::home::{close_home, make_home};
 use hostel_sys::secure::Directory;
@@ -15,12 +16,13 @@ use rustix::fs::{Mode, OFlags, fchmod, fchown, fstat};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::accounts;
+use super::database::{self, admin};
 use super::diff::Step;
 use super::expect::{Contents, Expected};
 use super::host::{FileState, Host, MayMiss, site_of};
 use super::inspect::{self, Found, Wrong, open};
 use super::options::Work;
-use super::record::{Record, Records, replace};
+use super::record::{MadeDatabase, Record, Records, replace};
 use super::report::Report;
 use super::said::Said;
 use super::sandbox::{self, Worker};
@@ -111,15 +113,7 @@ impl Hands<'_> {
                 }
                 Ok(())
             }
-            Step::MakeLogs => {
-                let (_, site) = self.real(expected)?;
-                let logs = Directory::open(&self.host.server.logs);
-                let logs = logs.map_err(|error| Trouble::of(&error))?;
-                let root = hostel_sys::cred::Uid::ROOT;
-                let own = logs.beneath(name, root, site.user.gid, 0o750);
-                own.and_then(|own| own.set_group(site.user.gid))
-                    .map_err(|error| Trouble::of(&error))
-            }
+            Step::MakeLogs => self.make_logs(expected),
             Step::EmptyHome { .. } => self.work(expected, (Work::Empty, false)),
             Step::FillRoot { welcome, .. } => self.work(expected, (Work::Fill, *welcome)),
             Step::Copy { from } => {
@@ -132,6 +126,16 @@ impl Hands<'_> {
                 record.copied = true;
                 self.records.write(name, record)
             }
+            Step::MakeDatabase { served, like, .. } => {
+                admin::make(served, like.as_deref())?;
+                record.has_made(served);
+                self.records.write(name, record)
+            }
+            Step::CopyDatabase { from, number, .. } => {
+                self.copy_database(expected, from, *number)?;
+                record.databases_copied = number + 1;
+                self.records.write(name, record)
+            }
             Step::WriteFile { .. } => {
                 let text = expected.file.as_deref().unwrap_or_default();
                 // Checked again, now that its user exists: only what a server would load counts.
@@ -140,6 +144,16 @@ impl Hands<'_> {
                 replace(&path, text.as_bytes(), 0o644)
             }
         }
+    }
+
+    fn make_logs(&self, expected: &Expected) -> Result<(), Trouble> {
+        let (_, site) = self.real(expected)?;
+        let logs = Directory::open(&self.host.server.logs);
+        let logs = logs.map_err(|error| Trouble::of(&error))?;
+        let root = hostel_sys::cred::Uid::ROOT;
+        let own = logs.beneath(&site.name, root, site.user.gid, 0o750);
+        own.and_then(|own| own.set_group(site.user.gid))
+            .map_err(|error| Trouble::of(&error))
     }
 
     /// The site with the numbers that its user has by now, and the table that it is in.
@@ -184,13 +198,43 @@ impl Hands<'_> {
         }
     }
 
+    /// The site that is copied, served or not, and the table that it is in.
+    fn original(&self, server: &Server, from: &str) -> Result<(Server, Rc<Site>), Trouble> {
+        if let Ok(original) = site_of(server, from) {
+            return Ok((server.clone(), original));
+        }
+        let (_, text) = self.host.must_find(from)?;
+        let server = self.host.table_of(MayMiss::Nobody, from, &text)?;
+        let original = site_of(&server, from)?;
+        Ok((server, original))
+    }
+
+    /// Two children too: what the one dumps, the other loads.
+    fn copy_database(
+        &mut self,
+        expected: &Expected,
+        from: &str,
+        number: usize,
+    ) -> Result<(), Trouble> {
+        let (server, site) = self.real(expected)?;
+        let (of_original, original) = self.original(&server, from)?;
+        let (read, write) = pipe().map_err(Trouble::at("make", Path::new("a pipe")))?;
+        let inside = open(&mut self.inside, &self.host.server)?;
+        let start = |(server, site): (&Server, &Site), work, end: &OwnedFd| {
+            database::start(inside, (server, site), number, work, Some(end))
+        };
+        let mut workers = [
+            start((&of_original, &original), Work::DumpDatabase, &write)?,
+            start((&server, &site), Work::LoadDatabase, &read)?,
+        ];
+        drop((read, write));
+        sandbox::finish(&mut workers, self.report).map(drop)
+    }
+
     /// Two children, one as each user, and a pipe between them of which this process keeps neither end.
     fn copy(&mut self, expected: &Expected, from: &str) -> Result<(), Trouble> {
         let (server, site) = self.real(expected)?;
-        let original = site_of(&server, from).or_else(|_| {
-            let (_, text) = self.host.must_find(from)?;
-            self.host.alone(MayMiss::Nobody, from, &text)
-        })?;
+        let (_, original) = self.original(&server, from)?;
         let (read, write) = pipe().map_err(Trouble::at("make", Path::new("a pipe")))?;
         let inside = open(&mut self.inside, &self.host.server)?;
         let start = |site, work, end: &OwnedFd| {
@@ -224,6 +268,24 @@ fn mend(wrong: &Wrong) -> io::Result<()> {
     Ok(fchmod(&directory, Mode::from_raw_mode(mode & !wrong.bits))?)
 }
 
+/// A database that is about to be made, unless it is on record.
+fn note_database(record: &mut Record, served: &Served, with_account: bool) {
+    let Place::Socket(socket) = &served.place else {
+        return;
+    };
+    if record.databases_made.iter().any(|made| made.is(served)) {
+        return;
+    }
+    record.databases_made.push(MadeDatabase {
+        kind: served.kind,
+        socket: socket.clone(),
+        name: served.name.clone(),
+        account: served.user.clone(),
+        account_made: with_account,
+        is_whole: false,
+    });
+}
+
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(pipe_with(PipeFlags::CLOEXEC)?)
 }
@@ -235,6 +297,11 @@ fn note_down(record: &mut Record, expected: &Expected, steps: &[Step]) -> bool {
         match step {
             Step::MakeUser { name, .. } => record.user_made = Some(name.clone()),
             Step::MakeHome { path } => record.home_made = Some(path.clone()),
+            Step::MakeDatabase {
+                served,
+                with_account,
+                ..
+            } => note_database(record, served, *with_account),
             Step::MakeGroup { .. }
             | Step::CloseHome { .. }
             | Step::Mend(_)
@@ -244,6 +311,7 @@ fn note_down(record: &mut Record, expected: &Expected, steps: &[Step]) -> bool {
             | Step::FillRoot { .. }
             | Step::Copy { .. }
             | Step::Unpack { .. }
+            | Step::CopyDatabase { .. }
             | Step::WriteFile { .. } => {}
         }
     }

@@ -1,5 +1,7 @@
 //! From what a site must have and what is there to what is to be done, in words, or to why it is refused. Pure.
 
+use hostel_config::database::{Database, Served};
+
 use super::accounts::Account;
 use super::expect::{Contents, Expected, open_bits};
 use super::host::FileState;
@@ -42,6 +44,18 @@ pub(crate) enum Step {
     Unpack {
         from: String,
     },
+    MakeDatabase {
+        served: Served,
+        /// The original's name, where there is one.
+        like: Option<String>,
+        /// Whether its account is made too.
+        with_account: bool,
+    },
+    CopyDatabase {
+        from: String,
+        number: usize,
+        database: Database,
+    },
     WriteFile {
         is_new: bool,
     },
@@ -58,6 +72,7 @@ impl Step {
                 | Self::Mend(_)
                 | Self::MakeState
                 | Self::MakeLogs
+                | Self::MakeDatabase { .. }
         )
     }
 
@@ -99,8 +114,34 @@ impl Step {
             Self::Unpack { from } => {
                 format!("unpack the backup of {from}, as the site's user")
             }
+            Self::MakeDatabase { .. } | Self::CopyDatabase { .. } => self.about_databases(),
             Self::WriteFile { is_new: true } => "write its file".to_owned(),
             Self::WriteFile { is_new: false } => "change its file".to_owned(),
+        }
+    }
+
+    fn about_databases(&self) -> String {
+        match self {
+            Self::MakeDatabase {
+                served,
+                with_account,
+                ..
+            } => {
+                let account = match with_account {
+                    true => "an account of its own",
+                    false => "the account",
+                };
+                let (kind, name, user) = (served.kind.word(), &served.name, &served.user);
+                format!(
+                    "make the {kind} database '{name}' and {account} '{user}', known by its Linux user"
+                )
+            }
+            Self::CopyDatabase { from, database, .. } => {
+                format!(
+                    "fill the {database} with that of {from}, dumped as its user and loaded as the copy's"
+                )
+            }
+            _ => String::new(),
         }
     }
 }
@@ -145,10 +186,60 @@ pub(crate) fn to_have(expected: &Expected, found: &Found) -> Result<Vec<Step>, T
     if !found.has_logs {
         steps.push(Step::MakeLogs);
     }
+    steps.extend(databases(expected, found)?);
     steps.extend(contents(expected, found)?);
+    if let Contents::CopyOf(from) = &expected.contents {
+        let copied = expected.databases.iter().enumerate();
+        let left = copied.skip(found.record.databases_copied);
+        steps.extend(left.map(|(number, copied)| Step::CopyDatabase {
+            from: from.clone(),
+            number,
+            database: copied.database.clone(),
+        }));
+    }
     let text = found.file.as_ref().map(|(_, text)| text);
     if expected.file.is_some() && expected.file.as_ref() != text {
         steps.push(Step::WriteFile { is_new: true });
+    }
+    Ok(steps)
+}
+
+/// The databases and accounts that are to be made.
+fn databases(expected: &Expected, found: &Found) -> Result<Vec<Step>, Trouble> {
+    let mut steps = Vec::new();
+    for (copied, present) in expected.databases.iter().zip(&found.databases) {
+        let Database::Served(served) = &copied.database else {
+            continue;
+        };
+        let mut made = found.record.databases_made.iter();
+        let ours = made.find(|made| made.is(served));
+        let mut made = found.record.databases_made.iter();
+        let is_account_ours = made.any(|made| made.account_made && made.is_account_of(served));
+        let (kind, name, account) = (served.kind.word(), &served.name, &served.user);
+        if present.database && ours.is_none() {
+            return Err(Trouble::new(format!(
+                "the {kind} database '{name}' exists already, and was not made for this site"
+            ))
+            .hint(
+                "give the site another name; a copy may also do without databases: --no-databases",
+            ));
+        }
+        if present.account && !is_account_ours && !expected.is_user_named {
+            return Err(Trouble::new(format!(
+                "the {kind} server has an account '{account}' already, and it was not made for this site"
+            ))
+            .hint(format!(
+                "give the site another user with --user, or name this one on purpose: --user {account}"
+            )));
+        }
+        let is_whole = ours.is_some_and(|made| made.is_whole);
+        if !present.database || !present.account || !is_whole {
+            steps.push(Step::MakeDatabase {
+                served: served.clone(),
+                like: copied.like.clone(),
+                with_account: !present.account || is_account_ours,
+            });
+        }
     }
     Ok(steps)
 }

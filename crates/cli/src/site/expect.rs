@@ -7,6 +7,8 @@ use std::rc::Rc;
 use hostel_config::{Server, Site};
 use hostel_sys::cred::{Gid, Uid, User};
 
+use super::database::copies::Copied;
+
 /// What must be beneath the home.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Contents {
@@ -32,6 +34,8 @@ pub(crate) struct Expected {
     /// The login shell of a user that is made.
     pub(crate) shell: Option<PathBuf>,
     pub(crate) contents: Contents,
+    /// Databases that it is to have of its own, each with what another site's has, in the order of its file.
+    pub(crate) databases: Vec<Copied>,
 }
 
 impl Expected {
@@ -43,6 +47,7 @@ impl Expected {
             is_user_named: true,
             shell: None,
             contents: Contents::Root,
+            databases: Vec::new(),
         }
     }
 }
@@ -88,12 +93,17 @@ pub(crate) fn logs(server: &Server, name: &str) -> PathBuf {
     server.logs.join(name)
 }
 
+/// Where a site's home is when nothing else is said.
+pub(crate) fn default_home(name: &str) -> String {
+    format!("/srv/{name}")
+}
+
 /// Whether a home may only be entered by its user: these bits of its mode are others'.
 pub(crate) fn open_bits(has_own_group: bool) -> u32 {
     if has_own_group { 0o007 } else { 0o077 }
 }
 
-/// Where a site's home is when nothing else is said.
+/// Whether this is where it is when nothing else is said.
 pub(crate) fn is_default_home(home: &str, name: &str) -> bool {
-    Path::new(home) == Path::new("/srv").join(name)
+    Path::new(home) == Path::new(&default_home(name))
 }

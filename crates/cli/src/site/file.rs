@@ -1,6 +1,7 @@
 //! The text of a site's file: written anew, or changed with its comments kept. Pure; what it says is checked by hostel_config.
 
-use toml_edit::{Array, DocumentMut, Item, Table, Value};
+use hostel_config::database::{Database, Place};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value};
 
 use super::options::Edit;
 use super::trouble::Trouble;
@@ -15,6 +16,7 @@ pub(crate) struct Settings<'a> {
     pub(crate) root: Option<&'a str>,
     pub(crate) php_value: &'a [String],
     pub(crate) php_admin_value: &'a [String],
+    pub(crate) databases: &'a [&'a Database],
 }
 
 /// The text of a new file.
@@ -26,6 +28,7 @@ pub(crate) fn new(settings: &Settings<'_>) -> Result<String, Trouble> {
     }
     php(&mut document, "value", settings.php_value)?;
     php(&mut document, "admin_value", settings.php_admin_value)?;
+    databases(&mut document, settings.databases);
     Ok(document.to_string())
 }
 
@@ -36,7 +39,7 @@ pub(crate) fn copy(
     settings: &Settings<'_>,
 ) -> Result<String, Trouble> {
     let mut document = parse(text)?;
-    for key in ["user", "share_user", "home", "suspended"] {
+    for key in ["user", "share_user", "home", "suspended", "database"] {
         document.remove(key);
     }
     // A root that is absolute lies beneath the other one's home.
@@ -50,7 +53,36 @@ pub(crate) fn copy(
         set(&mut document, "root", below.into());
     }
     identity(&mut document, settings);
+    databases(&mut document, settings.databases);
     Ok(document.to_string())
+}
+
+/// The entries of `[[database]]`. What has its default is not written.
+fn databases(document: &mut DocumentMut, databases: &[&Database]) {
+    let mut entries = ArrayOfTables::new();
+    for database in databases {
+        let mut entry = Table::new();
+        let mut say = |key: &str, value: &str| entry.insert(key, toml_edit::value(value));
+        match database {
+            Database::Sqlite(file) => {
+                say("kind", "sqlite");
+                say("file", file);
+            }
+            Database::Served(served) => {
+                say("kind", served.kind.word());
+                say("name", &served.name);
+                match &served.place {
+                    Place::Socket(path) if path == served.kind.usual_socket() => {}
+                    Place::Socket(path) => drop(say("socket", path)),
+                    Place::Address(address) => drop(say("address", &address.to_string())),
+                }
+            }
+        }
+        entries.push(entry);
+    }
+    if !entries.is_empty() {
+        document.insert("database", Item::ArrayOfTables(entries));
+    }
 }
 
 /// The text with changes.
@@ -211,6 +243,7 @@ fn may_be_set(key: &str) -> Result<(), Trouble> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hostel_config::database::{Kind, Served};
 
     fn none() -> Edit {
         Edit {
@@ -295,6 +328,37 @@ mod tests {
         assert!(suspended.contains("\nsuspended = true\n"), "{suspended}");
         assert_eq!(suspend(&suspended, true).unwrap(), suspended);
         assert_eq!(suspend(&suspended, false).unwrap(), TEXT);
+    }
+
+    #[test]
+    fn a_copy_has_its_own_databases() {
+        let text = "domains = [\"a.example\"]\n\n[[database]]\nkind = \"mysql\"\nname = \"a\"\npassword_file = \"pw\"\n\n[php.value]\nx = \"y\"\n";
+        let domains = words(&["b.example"]);
+        let served = |socket: &str| {
+            Database::Served(Served {
+                kind: Kind::Mysql,
+                name: "b".into(),
+                user: "b".into(),
+                place: Place::Socket(socket.into()),
+                password_file: None,
+            })
+        };
+        let databases = [
+            served("/run/mysqld/mysqld.sock"),
+            served("/run/mysqld/other.sock"),
+            Database::Sqlite("/srv/b/app.db".into()),
+        ];
+        let settings = Settings {
+            domains: &domains,
+            databases: &databases.iter().collect::<Vec<_>>(),
+            ..Settings::default()
+        };
+        assert_eq!(
+            copy(text, "/srv/a", &settings).unwrap(),
+            "domains = [\"b.example\"]\n\n[php.value]\nx = \"y\"\n\n[[database]]\nkind = \"mysql\"\nname = \"b\"\n\n\
+             [[database]]\nkind = \"mysql\"\nname = \"b\"\nsocket = \"/run/mysqld/other.sock\"\n\n\
+             [[database]]\nkind = \"sqlite\"\nfile = \"/srv/b/app.db\"\n"
+        );
     }
 
     #[test]

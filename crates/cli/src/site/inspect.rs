@@ -6,11 +6,13 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use hostel_config::database::Database;
 use hostel_config::{Server, Site};
 use hostel_sys::cred::{Gid, Uid};
 use hostel_sys::home::look_at_home;
 
 use super::accounts::{self, Account};
+use super::database::admin::{self, Present};
 use super::expect::{self, Expected, OF_STATE};
 use super::host::{FileState, Host, MayMiss, is_planned};
 use super::options::Work;
@@ -103,6 +105,8 @@ pub(crate) struct Found {
     /// `None` where nothing could be looked at yet.
     pub(crate) content: Option<Content>,
     pub(crate) record: Record,
+    /// Of each database that is expected; a file is never looked at.
+    pub(crate) databases: Vec<Present>,
 }
 
 /// Look at everything that `expected` names.
@@ -115,6 +119,15 @@ pub(crate) fn inspect(
 ) -> Result<Found, Trouble> {
     let site = &*expected.site;
     let mut found = outside(host, records, site)?;
+    for copied in &expected.databases {
+        found.databases.push(match &copied.database {
+            Database::Served(served) => admin::look(served)?,
+            Database::Sqlite(_) => Present {
+                database: true,
+                account: true,
+            },
+        });
+    }
     if found.has_a_sandbox(site) {
         let inside = open(inside, &host.server)?;
         found.content = Some(look(&host.server, site, inside, report)?);
@@ -163,6 +176,7 @@ pub(crate) fn outside(host: &Host, records: &Records, site: &Site) -> Result<Fou
         wrong: wrong.collect(),
         file: host.find(&site.name)?,
         content: None,
+        databases: Vec::new(),
         record: records.of(&site.name)?.unwrap_or_default(),
         account,
     })

@@ -30,7 +30,8 @@ pub(crate) enum Command {
     },
     /// Make a copy of a site as another user, such as for trying an update
     ///
-    /// Files are copied, databases are not. Addresses and paths that stand in the files stay as they are.
+    /// Files are copied, and the databases that the site's file names in [[database]]. Addresses, paths and names of databases that stand in
+    /// the files stay as they are.
     Clone(Clone),
     /// Take a site off the server and keep all that is its own
     Disable {
@@ -114,8 +115,20 @@ pub(crate) struct Add {
     /// A PHP setting, NAME=VALUE, that scripts may not change
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) php_admin_value: Vec<String>,
+    /// Make it a database of its own, of this host's server, which the site's user alone can use; may be given for each kind
+    #[arg(long = "database", value_name = "KIND")]
+    pub(crate) databases: Vec<DatabaseKind>,
     #[command(flatten)]
     pub(crate) how: How,
+}
+
+/// Which server's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum DatabaseKind {
+    /// MariaDB's or MySQL's.
+    Mysql,
+    /// PostgreSQL's.
+    Postgresql,
 }
 
 #[derive(Debug, Clone, clap::Args)]
@@ -140,6 +153,9 @@ pub(crate) struct Clone {
     /// A domain that leads to the copy; may be given several times
     #[arg(long = "domain", short, required = true, value_name = "DOMAIN")]
     pub(crate) domains: Vec<String>,
+    /// Copy no databases, and name none in the copy's file
+    #[arg(long)]
+    pub(crate) no_databases: bool,
     #[command(flatten)]
     pub(crate) place: Place,
     #[command(flatten)]

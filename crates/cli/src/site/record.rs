@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use hostel_config::Server;
+use hostel_config::database::{Kind, Place, Served};
 use hostel_sys::cred::{Gid, Uid};
 use hostel_sys::secure::Directory;
 use rustix::fs::{FlockOperation, flock};
@@ -34,6 +35,74 @@ pub(crate) struct Record {
     pub(crate) restoring: Option<bool>,
     /// How it is being removed.
     pub(crate) removing: Option<Removing>,
+    /// The databases that were made for it.
+    pub(crate) databases_made: Vec<MadeDatabase>,
+    /// How many of its databases, in the order of its file, have what the original's have.
+    pub(crate) databases_copied: usize,
+}
+
+/// A database that was made for a site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MadeDatabase {
+    pub(crate) kind: Kind,
+    pub(crate) socket: String,
+    pub(crate) name: String,
+    /// Who may use it.
+    pub(crate) account: String,
+    /// Whether that account was made with it.
+    pub(crate) account_made: bool,
+    /// Whether all of it was made.
+    pub(crate) is_whole: bool,
+}
+
+impl MadeDatabase {
+    /// As a site's file names it.
+    pub(crate) fn served(&self) -> Served {
+        Served {
+            kind: self.kind,
+            name: self.name.clone(),
+            user: self.account.clone(),
+            place: Place::Socket(self.socket.clone()),
+            password_file: None,
+        }
+    }
+
+    /// Whether it is this one.
+    pub(crate) fn is(&self, served: &Served) -> bool {
+        let place = Place::Socket(self.socket.clone());
+        (self.kind, &self.name, &place) == (served.kind, &served.name, &served.place)
+    }
+
+    /// Whether its account is the one that would use this database.
+    pub(crate) fn is_account_of(&self, served: &Served) -> bool {
+        let place = Place::Socket(self.socket.clone());
+        (self.kind, &self.account, &place) == (served.kind, &served.user, &served.place)
+    }
+
+    fn document(&self) -> Value {
+        json!({
+            "kind": self.kind.word(),
+            "socket": self.socket,
+            "name": self.name,
+            "account": self.account,
+            "account_made": self.account_made,
+            "whole": self.is_whole,
+        })
+    }
+
+    fn from_document(document: &Value) -> Option<Self> {
+        let text = |key: &str| document.get(key)?.as_str().map(str::to_owned);
+        let kind = text("kind")?;
+        let kinds = [Kind::Mysql, Kind::Postgresql];
+        Some(Self {
+            kind: kinds.into_iter().find(|one| one.word() == kind)?,
+            socket: text("socket")?,
+            name: text("name")?,
+            account: text("account")?,
+            account_made: document.get("account_made")?.as_bool()?,
+            is_whole: document.get("whole")?.as_bool()?,
+        })
+    }
 }
 
 /// How a site is being removed, so that the next run does the same.
@@ -45,6 +114,8 @@ pub(crate) struct Removing {
     pub(crate) with_home: bool,
     /// Whether the home's content is in the archive, or is not to be.
     pub(crate) archived: bool,
+    /// Whether what was in its databases is.
+    pub(crate) databases_kept: bool,
 }
 
 /// The records of an instance. Held locked: no two commands change sites at the same time.
@@ -126,6 +197,14 @@ impl Records {
 }
 
 impl Record {
+    /// A database on record was made.
+    pub(crate) fn has_made(&mut self, served: &Served) {
+        let mut made = self.databases_made.iter_mut();
+        if let Some(made) = made.find(|made| made.is(served)) {
+            made.is_whole = true;
+        }
+    }
+
     fn document(&self) -> Value {
         json!({
             "user_made": self.user_made,
@@ -139,7 +218,10 @@ impl Record {
                 "purge": removing.purge,
                 "with_home": removing.with_home,
                 "archived": removing.archived,
+                "databases_kept": removing.databases_kept,
             })),
+            "databases_made": self.databases_made.iter().map(MadeDatabase::document).collect::<Vec<_>>(),
+            "databases_copied": self.databases_copied,
         })
     }
 
@@ -158,7 +240,18 @@ impl Record {
                 purge: removing["purge"].as_bool().unwrap_or(false),
                 with_home: removing["with_home"].as_bool().unwrap_or(false),
                 archived: removing["archived"].as_bool().unwrap_or(false),
+                databases_kept: removing["databases_kept"].as_bool().unwrap_or(false),
             }),
+            databases_made: document["databases_made"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(MadeDatabase::from_document)
+                .collect(),
+            databases_copied: document["databases_copied"]
+                .as_u64()
+                .and_then(|count| usize::try_from(count).ok())
+                .unwrap_or(0),
         }
     }
 }
@@ -188,7 +281,17 @@ mod tests {
                 purge: true,
                 with_home: true,
                 archived: true,
+                databases_kept: true,
             }),
+            databases_made: vec![MadeDatabase {
+                kind: Kind::Postgresql,
+                socket: "/run/postgresql/.s.PGSQL.5432".into(),
+                name: "blog".into(),
+                account: "b".into(),
+                account_made: true,
+                is_whole: true,
+            }],
+            databases_copied: 1,
         };
         assert_eq!(Record::from_document(&record.document()), record);
         let none = Record::default();

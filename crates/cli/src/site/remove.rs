@@ -12,20 +12,22 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use hostel_config::Site;
+use hostel_config::database::Database;
+use hostel_config::{Server, Site};
 use hostel_sys::cred::{Gid, Uid};
 use hostel_sys::home::{make_home, remove_home};
 use hostel_sys::secure::Directory;
 
 use super::accounts;
 use super::change::lock;
+use super::database::{self, admin};
 use super::expect::{self, OF_STATE};
 use super::file::{self, Settings};
-use super::host::{FileState, Host, MayMiss, is_planned};
+use super::host::{FileState, Host, MayMiss, is_planned, site_of};
 use super::inspect::{self, Found, Home, open};
 use super::live;
 use super::options::Work;
-use super::record::{Record, Records, Removing, replace};
+use super::record::{MadeDatabase, Record, Records, Removing, replace};
 use super::report::Report;
 use super::sandbox::{self, Worker};
 use super::trouble::Trouble;
@@ -42,6 +44,8 @@ enum Step {
     RemoveHome { path: String },
     RemoveState,
     RemoveLogs,
+    KeepDatabases { name: String },
+    DropDatabase { made: MadeDatabase },
     DeleteUser { name: String },
     RemoveFile,
 }
@@ -63,6 +67,20 @@ impl Step {
                 "remove its /tmp, /var/tmp, sessions and OPcache directory".to_owned()
             }
             Self::RemoveLogs => "remove its logs".to_owned(),
+            Self::KeepDatabases { name } => {
+                format!("dump its databases as its user into {name}")
+            }
+            Self::DropDatabase { made } => {
+                let account = match made.account_made {
+                    true => format!(" and its account '{}'", made.account),
+                    false => String::new(),
+                };
+                format!(
+                    "drop the {} database '{}'{account}",
+                    made.kind.word(),
+                    made.name
+                )
+            }
             Self::DeleteUser { name } => format!("delete the user {name} and its group"),
             Self::RemoveFile => "remove its file".to_owned(),
         }
@@ -87,7 +105,8 @@ pub(super) fn remove(
         Some((_, text)) => text.clone(),
         None => text_of_record(name, &record)?,
     };
-    let site = host.alone(MayMiss::Everybody, name, &text)?;
+    let table = host.table_of(MayMiss::Everybody, name, &text)?;
+    let site = site_of(&table, name)?;
     let found = inspect::outside(&host, &records, &site)?;
     // A site that is served, or was put back by hand, is archived as it is now.
     if !matches!(file, Some((FileState::Removing, _)) | None) {
@@ -106,6 +125,7 @@ pub(super) fn remove(
     let mut remover = Remover {
         host: &host,
         records: &records,
+        table,
         site,
         text,
         record,
@@ -138,6 +158,7 @@ fn plan(name: &str, record: &Record, purge: bool, with_home: bool) -> Removing {
             purge,
             with_home,
             archived: false,
+            databases_kept: false,
         }
     });
     removing.purge |= purge;
@@ -170,6 +191,11 @@ fn to_remove(host: &Host, site: &Site, found: &Found, removing: &Removing) -> Ve
         Some((FileState::Removing, _)) | None => {}
     }
     steps.push(Step::WaitForEnd);
+    let made = &found.record.databases_made;
+    let has_home = matches!(found.home, Home::There { .. });
+    if !made.is_empty() && has_home && !removing.purge && !removing.databases_kept {
+        steps.push(Step::KeepDatabases { name: name.clone() });
+    }
     let path = site.home.clone();
     if takes_home(site, found, removing.with_home) {
         if !removing.purge && !removing.archived {
@@ -177,6 +203,7 @@ fn to_remove(host: &Host, site: &Site, found: &Found, removing: &Removing) -> Ve
         }
         steps.push(Step::RemoveHome { path });
     }
+    steps.extend(to_drop(made).map(|made| Step::DropDatabase { made }));
     let state = expect::state(&host.server, &site.name);
     if state.symlink_metadata().is_ok() {
         steps.push(Step::RemoveState);
@@ -197,6 +224,18 @@ fn to_remove(host: &Host, site: &Site, found: &Found, removing: &Removing) -> Ve
         steps.push(Step::RemoveFile);
     }
     steps
+}
+
+/// Each of them, and each account with the last one that it has.
+fn to_drop(made: &[MadeDatabase]) -> impl Iterator<Item = MadeDatabase> {
+    made.iter().enumerate().map(|(place, one)| {
+        let mut later = made.iter().skip(place + 1);
+        let is_last = !later.any(|other| other.is_account_of(&one.served()));
+        MadeDatabase {
+            account_made: one.account_made && is_last,
+            ..one.clone()
+        }
+    })
 }
 
 fn tell_what_stays(found: &Found, site: &Site, record: &Record, report: &mut Report) {
@@ -231,6 +270,8 @@ fn text_of_record(name: &str, record: &Record) -> Result<String, Trouble> {
 struct Remover<'a> {
     host: &'a Host,
     records: &'a Records,
+    /// The site's, and that it is in.
+    table: Server,
     site: Rc<Site>,
     text: String,
     record: Record,
@@ -254,6 +295,8 @@ impl Remover<'_> {
                     .map(drop)
                     .map_err(|error| Trouble::of(&error))
             }
+            Step::KeepDatabases { .. } => self.keep_databases(report),
+            Step::DropDatabase { made } => self.drop_database(made),
             Step::RemoveState => self.remove_state(report),
             Step::KeepFiles { .. } => self.keep_files(),
             Step::RemoveLogs => {
@@ -305,29 +348,43 @@ impl Remover<'_> {
         Ok(self.archive_path())
     }
 
-    /// The child writes into a file that it could not open: whatever it writes is the content of that file.
     fn archive(&mut self, report: &mut Report) -> Result<(), Trouble> {
-        let directory = self.open_archive()?;
-        let (part, whole) = (
-            directory.join("home.tar.gz.part"),
-            directory.join("home.tar.gz"),
-        );
-        let mut options = File::options();
-        let options = options.write(true).create(true).truncate(true).mode(0o600);
-        let file = options.open(&part).map_err(Trouble::at("make", &part))?;
-        if let Err(trouble) = self.work(Work::Archive, Some(&file), report) {
-            // What is half an archive only takes room.
-            let _ = fs::remove_file(&part);
-            return Err(trouble);
-        }
-        let kept = || {
-            file.sync_all()?;
-            fs::rename(&part, &whole)?;
-            crate::whole_file::sync_directory_of(&whole)
-        };
-        kept().map_err(Trouble::at("keep", &whole))?;
+        let whole = self.open_archive()?.join("home.tar.gz");
+        keep(&whole, |file| self.work(Work::Archive, Some(file), report))?;
         self.removing.archived = true;
         self.record.removing = Some(self.removing.clone());
+        self.records.write(&self.site.name, &self.record)
+    }
+
+    /// What is in the databases that were made for it.
+    fn keep_databases(&mut self, report: &mut Report) -> Result<(), Trouble> {
+        let directory = self.open_archive()?;
+        for (number, database) in self.table.databases_of(&self.site.name).iter().enumerate() {
+            let Database::Served(served) = database else {
+                continue;
+            };
+            let mut made = self.record.databases_made.iter();
+            // One that was not there yet, or is gone, has nothing that could be kept.
+            if !made.any(|made| made.is(served)) || !admin::look(served)?.database {
+                continue;
+            }
+            let inside = open(&mut self.inside, &self.host.server)?;
+            let about = (&self.table, &*self.site);
+            keep(&directory.join(database.file_name(number)), |file| {
+                let to = file.try_clone().map_err(Trouble::at("keep", &directory))?;
+                database::dump(inside, about, number, to.into(), report).map(drop)
+            })?;
+        }
+        self.removing.databases_kept = true;
+        self.record.removing = Some(self.removing.clone());
+        self.records.write(&self.site.name, &self.record)
+    }
+
+    /// It is off the record when it is gone.
+    fn drop_database(&mut self, made: &MadeDatabase) -> Result<(), Trouble> {
+        admin::remove(made)?;
+        let served = made.served();
+        self.record.databases_made.retain(|one| !one.is(&served));
         self.records.write(&self.site.name, &self.record)
     }
 
@@ -446,6 +503,25 @@ pub(crate) fn wait_for(
     })
 }
 
+/// The child writes into a file that it could not open: whatever it writes is the content of that file.
+fn keep(whole: &Path, write: impl FnOnce(&File) -> Result<(), Trouble>) -> Result<(), Trouble> {
+    let part = PathBuf::from(format!("{}.part", whole.display()));
+    let mut options = File::options();
+    let options = options.write(true).create(true).truncate(true).mode(0o600);
+    let file = options.open(&part).map_err(Trouble::at("make", &part))?;
+    if let Err(trouble) = write(&file) {
+        // What is half an archive only takes room.
+        let _ = fs::remove_file(&part);
+        return Err(trouble);
+    }
+    let kept = || {
+        file.sync_all()?;
+        fs::rename(&part, whole)?;
+        crate::whole_file::sync_directory_of(whole)
+    };
+    kept().map_err(Trouble::at("keep", whole))
+}
+
 /// Wait until nothing is left, and say so meanwhile.
 fn wait(
     limit: Duration,
@@ -504,3 +580,29 @@ const REMOVED: &str = "removed";
 /// Beyond the longest request of a site.
 const GRACE: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hostel_config::database::Kind;
+
+    #[test]
+    fn an_account_goes_with_the_last_of_its_databases() {
+        let made = |kind, name: &str, account: &str| MadeDatabase {
+            kind,
+            socket: "/run/x".to_owned(),
+            name: name.to_owned(),
+            account: account.to_owned(),
+            account_made: true,
+            is_whole: true,
+        };
+        let all = [
+            made(Kind::Mysql, "a", "u"),
+            made(Kind::Postgresql, "a", "u"),
+            made(Kind::Mysql, "b", "u"),
+            made(Kind::Mysql, "c", "v"),
+        ];
+        let with_account: Vec<bool> = to_drop(&all).map(|one| one.account_made).collect();
+        assert_eq!(with_account, [false, true, true, true]);
+    }
+}

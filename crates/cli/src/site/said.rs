@@ -35,6 +35,16 @@ pub(crate) enum Said {
 }
 
 impl Said {
+    /// Why it was not done; of a long text its beginning.
+    pub(crate) fn failed(mut words: String) -> Self {
+        let mut end = words.len().min(WORDS_BYTES_MAX);
+        while !words.is_char_boundary(end) {
+            end -= 1;
+        }
+        words.truncate(end);
+        Self::Failed { words }
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
         match self {
@@ -131,6 +141,8 @@ mod tests {
                 assert!(Said::decode(&bytes[..cut]).is_err());
             }
         }
+        let cut = Said::failed("ü".repeat(WORDS_BYTES_MAX)).encode();
+        assert!(Said::decode(&cut).is_ok());
         let long = Said::Failed {
             words: "x".repeat(WORDS_BYTES_MAX + 1),
         };

@@ -62,7 +62,8 @@ pub(super) fn list(config: &Path, as_json: bool) -> Result<ExitCode, Trouble> {
 pub(super) fn show(config: &Path, name: &str, as_json: bool) -> Result<ExitCode, Trouble> {
     let host = Host::load(config, MayMiss::Everybody)?;
     let (state, text_of_file) = host.must_find(name)?;
-    let site = host.alone(MayMiss::Everybody, name, &text_of_file)?;
+    let table = host.table_of(MayMiss::Everybody, name, &text_of_file)?;
+    let site = super::host::site_of(&table, name)?;
     let document = live::status(config).ok().flatten().unwrap_or_default();
     let mut shown = describe(&host, &site, state, &document);
     let record = Records::look(&host.server).of(name)?.unwrap_or_default();
@@ -74,6 +75,9 @@ pub(super) fn show(config: &Path, name: &str, as_json: bool) -> Result<ExitCode,
         shown.insert("made_user".to_owned(), record.user_made.is_some().into());
         shown.insert("made_home".to_owned(), record.home_made.is_some().into());
         shown.insert("copy_of".to_owned(), record.copy_of.into());
+        let databases = table.databases_of(name).iter();
+        let databases = databases.map(ToString::to_string);
+        shown.insert("databases".to_owned(), databases.collect());
         let processes = live::processes_of(&document, name);
         let processes = processes.iter().map(|process| {
             json!({ "pid": process.pid, "uid": process.uid, "name": process.name, "resident_kib": process.resident_kib })

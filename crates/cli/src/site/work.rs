@@ -86,9 +86,7 @@ impl Inside {
             Work::Receive => self.receive(),
             Work::Send => self.send_tar(&[]),
         };
-        done.unwrap_or_else(|error| Said::Failed {
-            words: error.to_string(),
-        })
+        done.unwrap_or_else(|error| Said::failed(error.to_string()))
     }
 
     fn look(&self) -> io::Result<Said> {

@@ -111,11 +111,22 @@ fn load_in(config: &Path, which: &Which, how: How) -> Result<bool, Trouble> {
         let inside = open(&server)?;
         // Two that load at the same time would mix.
         let _lock = (!how.dry_run).then(|| Records::open(&server)).transpose()?;
-        if !how.dry_run {
-            super::load(&inside, (&server, &site), number, copy_of(&from)?, &report)?;
-        }
         let database = super::of_number(&server, &site, number)?;
-        report.step(format!("empty the {database} and load the dump into it"));
+        let words = match how.dry_run {
+            true => {
+                let seen = super::look(&inside, (&server, &site), number, &report)?;
+                let kib = seen.bytes.div_ceil(1024);
+                format!(
+                    "empty the {database} of {} tables, {kib} KiB, and load the dump into it",
+                    seen.objects
+                )
+            }
+            false => {
+                super::load(&inside, (&server, &site), number, copy_of(&from)?, &report)?;
+                format!("empty the {database} and load the dump into it")
+            }
+        };
+        report.step(words);
         Ok(true)
     })();
     report.finish(done.as_ref().err());

@@ -5,10 +5,12 @@
 //! which it is read, and reads no byte of it.
 //!
 //! - `command`: `hostel database`. `asked`: which database, as the child is told. `mysql`, `postgresql`, `sqlite`: how each is dumped, emptied and loaded; `definer`: what a
-//!   dump of MariaDB's says of who made what.
+//!   dump of MariaDB's says of who made what. `copies`: what a copy of a site has instead. `admin`: databases and accounts are made and removed.
 
+pub(super) mod admin;
 mod asked;
 pub(crate) mod command;
+pub(super) mod copies;
 mod definer;
 mod mysql;
 mod postgresql;

@@ -9,7 +9,7 @@ use std::process::Stdio;
 
 use hostel_config::database::{Place, postgresql_port};
 
-use super::work::{Client, Program, failed, read_more};
+use super::work::{Client, Program, Temporary, failed, read_more};
 use crate::site::work::Inside;
 
 pub(super) fn dump(inside: &mut Inside, client: &Client<'_>, to: File) -> io::Result<u64> {
@@ -26,20 +26,13 @@ pub(super) fn dump(inside: &mut Inside, client: &Client<'_>, to: File) -> io::Re
 
 pub(super) fn load(inside: &mut Inside, client: &Client<'_>, mut from: File) -> io::Result<u64> {
     // It is known to be an archive before anything is removed.
-    let mut first = Vec::new();
-    while first.len() < MAGIC.len() {
-        let part = read_more(&mut from)?;
-        if part.is_empty() {
-            break;
-        }
-        first.extend(part);
-    }
-    if !first.starts_with(MAGIC) {
-        return Err(failed("this is not a dump of PostgreSQL's own format"));
-    }
+    let (mut first, wanted) = contents(inside, &mut from)?;
     ask(inside, client, EMPTY)?;
     let mut arguments = connection(client);
     arguments.extend(LOAD.map(str::to_owned));
+    let list = Temporary::new();
+    fs::write(list.path(), wanted)?;
+    arguments.push(format!("--use-list={}", list.path()));
     let streams = (Stdio::piped(), Stdio::null());
     let environment = client.environment(PASSWORD);
     let program = Program::start(&newest("pg_restore")?, &arguments, &environment, streams)?;
@@ -51,6 +44,49 @@ pub(super) fn load(inside: &mut Inside, client: &Client<'_>, mut from: File) -> 
         to.append(&mut read_more(&mut from)?);
         Ok(!to.is_empty())
     })
+}
+
+/// The beginning of an archive, and what of it is to be restored: all that it lists but what only the owner of an extension may do.
+fn contents(inside: &mut Inside, from: &mut File) -> io::Result<(Vec<u8>, String)> {
+    let mut first = Vec::new();
+    let mut enough = LIST_BYTES_MIN;
+    loop {
+        let is_end = read_until(from, &mut first, enough)?;
+        if !first.starts_with(MAGIC) {
+            return Err(failed("this is not a dump of PostgreSQL's own format"));
+        }
+        let file = Temporary::new();
+        fs::write(file.path(), &first)?;
+        let streams = (File::open(file.path())?.into(), Stdio::piped());
+        let program = Program::start(&newest("pg_restore")?, &["--list".to_owned()], &[], streams)?;
+        match program.answer(inside) {
+            Ok(list) => return Ok((first, without_comments(&String::from_utf8_lossy(&list)))),
+            // The list may be longer than what was read.
+            Err(error) if is_end || enough >= LIST_BYTES_MAX => return Err(error),
+            Err(_) => enough *= 4,
+        }
+    }
+}
+
+/// Read until there is so much; whether that is all.
+fn read_until(from: &mut File, to: &mut Vec<u8>, enough: usize) -> io::Result<bool> {
+    while to.len() < enough {
+        let part = read_more(from)?;
+        if part.is_empty() {
+            return Ok(true);
+        }
+        to.extend(part);
+    }
+    Ok(false)
+}
+
+/// Extensions stay when the database is emptied, and with them what is said of them.
+fn without_comments(list: &str) -> String {
+    let lines = list.lines().map(|line| match line.contains(OF_EXTENSION) {
+        true => format!(";{line}\n"),
+        false => format!("{line}\n"),
+    });
+    lines.collect()
 }
 
 /// How many tables and the like there are, and how large the database is.
@@ -90,7 +126,7 @@ fn connection(client: &Client<'_>) -> Vec<String> {
 }
 
 /// The program of the newest version: it dumps older servers too.
-fn newest(name: &str) -> io::Result<String> {
+pub(super) fn newest(name: &str) -> io::Result<String> {
     let versions = fs::read_dir(VERSIONS).into_iter().flatten().flatten();
     let versions = versions.filter_map(|entry| {
         let version: u32 = entry.file_name().to_str()?.parse().ok()?;
@@ -109,6 +145,11 @@ const VERSIONS: &str = "/usr/lib/postgresql";
 const PASSWORD: &str = "PGPASSWORD";
 /// What an archive begins with.
 const MAGIC: &[u8] = b"PGDMP";
+/// As `pg_restore --list` has it.
+const OF_EXTENSION: &str = " COMMENT - EXTENSION ";
+/// The list of most archives is shorter, and of all that were ever made.
+const LIST_BYTES_MIN: usize = 1024 * 1024;
+const LIST_BYTES_MAX: usize = 256 * 1024 * 1024;
 const DUMP: [&str; 7] = [
     "--format=custom",
     // Whoever keeps dumps compresses them, and finds what two have in common.
@@ -139,3 +180,16 @@ const LOOK: &str = "SELECT count(*), pg_catalog.pg_database_size(pg_catalog.curr
     WHERE c.relkind IN ('r','p','v','m','f','S') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
 /// Everything but the system's own and what belongs to extensions. One statement, and so all of it or nothing.
 const EMPTY: &str = include_str!("empty.sql");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_on_extensions_are_not_restored() {
+        let list = ";\n; Archive\n2; 3079 16385 EXTENSION - pg_trgm \n3353; 0 0 COMMENT - EXTENSION pg_trgm \n\
+                    3354; 0 0 COMMENT public TABLE t one\n";
+        let expected = list.replace("3353;", ";3353;");
+        assert_eq!(without_comments(list), expected);
+    }
+}

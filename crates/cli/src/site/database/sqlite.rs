@@ -8,9 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use hostel_wire::view;
-
-use super::work::{Program, failed, read_more};
+use super::work::{Program, Temporary, failed, gone, read_more};
 use crate::site::work::Inside;
 
 pub(super) fn dump(inside: &mut Inside, file: &str, mut to: File) -> io::Result<u64> {
@@ -144,35 +142,6 @@ fn quoted(text: &str) -> io::Result<String> {
         )));
     }
     Ok(format!("\"{text}\""))
-}
-
-fn gone(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
-    }
-}
-
-/// A file in the site's own /tmp, which goes with this value; what a killed run leaves goes when it is old.
-struct Temporary(String);
-
-impl Temporary {
-    fn new() -> Self {
-        let moment = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let number = moment.map_or(0, |moment| moment.as_nanos());
-        Self(format!("{}/hostel-database-{number}", view::TEMPORARY))
-    }
-
-    fn path(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // It may not have been made.
-        let _ = fs::remove_file(&self.0);
-    }
 }
 
 const SQLITE: &str = "/usr/bin/sqlite3";

@@ -9,9 +9,11 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{ExitStatus, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use hostel_config::database::{Database, Kind, Served};
 use hostel_sys::fdpass;
+use hostel_wire::view;
 use rustix::fs::OFlags;
 
 use super::{asked, mysql, postgresql, sqlite};
@@ -267,6 +269,36 @@ pub(super) fn read_more(from: &mut File) -> io::Result<Vec<u8>> {
 
 pub(super) fn failed(text: impl Into<String>) -> io::Error {
     io::Error::other(text.into())
+}
+
+/// A file in the site's own /tmp, which goes with this value; what a killed run leaves goes when it is old.
+pub(super) struct Temporary(String);
+
+impl Temporary {
+    pub(super) fn new() -> Self {
+        let moment = SystemTime::now().duration_since(UNIX_EPOCH);
+        let number = moment.map_or(0, |moment| moment.as_nanos());
+        Self(format!("{}/hostel-database-{number}", view::TEMPORARY))
+    }
+
+    pub(super) fn path(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // It may not have been made.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// What is to go may be gone already.
+pub(super) fn gone(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
 }
 
 /// What has a program of this path.

@@ -2,10 +2,13 @@
 
 use std::rc::Rc;
 
+use hostel_config::database::{Kind, Place};
 use hostel_config::fixtures;
 use hostel_sys::cred::{Gid, Uid};
 
 use super::*;
+use crate::site::database::admin::Present;
+use crate::site::database::copies::Copied;
 use crate::site::inspect::Content;
 use crate::site::record::Record;
 
@@ -20,6 +23,7 @@ fn add() -> Expected {
         is_user_named: false,
         shell: None,
         contents: Contents::Welcome,
+        databases: Vec::new(),
     }
 }
 
@@ -37,6 +41,7 @@ fn nothing() -> Found {
         file: None,
         content: None,
         record: Record::default(),
+        databases: Vec::new(),
     }
 }
 
@@ -304,6 +309,7 @@ fn what_was_made_for_a_site_that_goes_is_not_taken_for_a_new_one() {
         purge: false,
         with_home: false,
         archived: true,
+        databases_kept: false,
     });
     assert!(refusal(found, &add()).contains("is being removed"));
 }
@@ -324,3 +330,120 @@ fn a_copy_is_made_once_and_only_into_what_is_its_own() {
 }
 
 const TEXT: &str = "domains = [\"blog.example\"]\n";
+
+/// A copy with a database of a server's.
+fn with_database() -> (Expected, Served) {
+    let served = Served {
+        kind: Kind::Mysql,
+        name: "blog".into(),
+        user: "blog".into(),
+        place: Place::Socket("/run/mysqld/mysqld.sock".into()),
+        password_file: None,
+    };
+    let expected = Expected {
+        contents: Contents::CopyOf("shop".into()),
+        databases: vec![Copied {
+            database: Database::Served(served.clone()),
+            like: Some("shop".into()),
+        }],
+        ..add()
+    };
+    (expected, served)
+}
+
+fn with_present(database: bool, account: bool) -> Found {
+    Found {
+        databases: vec![Present { database, account }],
+        ..nothing()
+    }
+}
+
+#[test]
+fn a_copys_database_is_made_before_its_files_and_filled_after_them() {
+    let (expected, served) = with_database();
+    let steps = to_have(&expected, &with_present(false, false)).unwrap();
+    let place = |is: fn(&Step) -> bool| steps.iter().position(is).unwrap();
+    let made = place(|step| {
+        matches!(
+            step,
+            Step::MakeDatabase {
+                with_account: true,
+                ..
+            }
+        )
+    });
+    let copied = place(|step| matches!(step, Step::Copy { .. }));
+    let filled = place(|step| matches!(step, Step::CopyDatabase { number: 0, .. }));
+    let written = place(|step| matches!(step, Step::WriteFile { .. }));
+    assert!(
+        made < copied && copied < filled && filled < written,
+        "{steps:?}"
+    );
+
+    let mut found = everything();
+    found.databases = vec![Present {
+        database: true,
+        account: true,
+    }];
+    found.record.copy_of = Some("shop".into());
+    found.record.copied = true;
+    found.record.databases_copied = 1;
+    found.record.databases_made = vec![made_of(&served)];
+    assert_eq!(to_have(&expected, &found).unwrap(), []);
+    // Killed while it was filled.
+    found.record.databases_copied = 0;
+    let steps = to_have(&expected, &found).unwrap();
+    assert!(
+        matches!(steps[..], [Step::CopyDatabase { .. }]),
+        "{steps:?}"
+    );
+    // And while it was made.
+    found.record.databases_made[0].is_whole = false;
+    let steps = to_have(&expected, &found).unwrap();
+    assert!(
+        matches!(
+            steps[..],
+            [Step::MakeDatabase { .. }, Step::CopyDatabase { .. }]
+        ),
+        "{steps:?}"
+    );
+}
+
+#[test]
+fn a_database_or_account_of_somebody_else_is_not_a_copys() {
+    let (mut expected, served) = with_database();
+    let refused = |expected: &Expected, found: &Found| to_have(expected, found).unwrap_err().what;
+    let found = with_present(true, false);
+    assert!(refused(&expected, &found).contains("database 'blog' exists already"));
+    let found = with_present(false, true);
+    assert!(refused(&expected, &found).contains("account 'blog' already"));
+    expected.is_user_named = true;
+    let steps = to_have(&expected, &found).unwrap();
+    assert!(steps.iter().any(|step| matches!(
+        step,
+        Step::MakeDatabase {
+            with_account: false,
+            ..
+        }
+    )));
+    // One of another server is not this one.
+    let mut found = with_present(true, true);
+    let mut other = made_of(&served);
+    other.socket = "/run/mysqld/other.sock".into();
+    found.record.databases_made = vec![other];
+    assert!(refused(&expected, &found).contains("exists already"));
+}
+
+fn made_of(served: &Served) -> MadeDatabase {
+    let Place::Socket(socket) = &served.place else {
+        panic!("{served:?}");
+    };
+    MadeDatabase {
+        kind: served.kind,
+        socket: socket.clone(),
+        name: served.name.clone(),
+        account: served.user.clone(),
+        account_made: true,
+        is_whole: true,
+    }
+}
