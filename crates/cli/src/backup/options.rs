@@ -93,6 +93,9 @@ pub(crate) struct Restore {
     pub(crate) domains: Vec<String>,
     #[command(flatten)]
     pub(crate) site_place: crate::site::options::Place,
+    /// Leave databases alone
+    #[arg(long)]
+    pub(crate) no_databases: bool,
     /// Put the settings of then back too, the site's file
     #[arg(long, conflicts_with = "new_name")]
     pub(crate) with_settings: bool,

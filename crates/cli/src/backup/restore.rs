@@ -43,6 +43,7 @@ pub(super) fn restore(
         repository: &repository,
         manifest: &manifest,
         snapshot: &snapshot,
+        with_databases: !options.no_databases,
     };
     let is_there = host.find(&options.site)?.is_some();
     match &options.new_name {
@@ -57,6 +58,7 @@ pub(super) struct Source<'a> {
     repository: &'a Repository,
     pub(super) manifest: &'a Manifest,
     pub(super) snapshot: &'a Snapshot,
+    with_databases: bool,
 }
 
 impl Source<'_> {
@@ -71,7 +73,13 @@ impl Source<'_> {
         self.load(inside, (server, site), None, part, report)
     }
 
-    /// Each dump that was kept, with the number of its database in what the site's file says now.
+    /// The dumps that were kept and are wanted, in the order of the site's file then.
+    fn all_dumps(&self) -> impl Iterator<Item = &Part> {
+        let parts = self.manifest.parts.iter();
+        parts.filter(|part| part.is_database && self.with_databases)
+    }
+
+    /// Each of them, with the number of its database in what the site's file says now.
     pub(super) fn dumps(
         &self,
         server: &Server,
@@ -82,8 +90,7 @@ impl Source<'_> {
             .iter()
             .map(Database::to_string)
             .collect();
-        let dumps = self.manifest.parts.iter().filter(|part| part.is_database);
-        dumps
+        self.all_dumps()
             .map(|part| {
                 let number = databases.iter().position(|one| *one == part.what);
                 number.map(|number| (number, part)).ok_or_else(|| {
@@ -92,7 +99,7 @@ impl Source<'_> {
                         output::escape(&part.what)
                     ))
                     .hint(
-                        "--with-settings puts the file of then back; or write [[database]] into it",
+                        "--with-settings puts the file of then back; --no-databases leaves databases alone",
                     )
                 })
             })
@@ -148,9 +155,15 @@ fn make(
         place: &options.site_place,
         domains: options.new_name.as_ref().map(|_| &options.domains[..]),
         manifest: source.manifest,
+        with_databases: !options.no_databases,
         unpack: &|inside, server, site, report| {
             source.unpack(inside, (server, site), report)?;
-            for dump in source.dumps(server, &site.name)? {
+            let dumps = match &options.new_name {
+                // Its databases are those of its own that were made for it, in the same order.
+                Some(_) => source.all_dumps().enumerate().collect(),
+                None => source.dumps(server, &site.name)?,
+            };
+            for dump in dumps {
                 source.load_dump(inside, (server, site), dump, report)?;
             }
             Ok(())

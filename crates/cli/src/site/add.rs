@@ -114,6 +114,8 @@ pub(crate) struct OfBackup<'a> {
     /// Other domains than the backup's: it becomes another site beside the one that was kept.
     pub(crate) domains: Option<&'a [String]>,
     pub(crate) manifest: &'a Manifest,
+    /// Whether that other site gets databases of its own.
+    pub(crate) with_databases: bool,
     pub(crate) unpack: Unpack<'a>,
 }
 
@@ -129,12 +131,20 @@ pub(crate) fn of_backup(
         place.user = Some(manifest.user.clone());
     }
     let (host, user) = load(config, name, &place)?;
+    let home = home(&place)?;
+    let mut copied = Vec::new();
     let text = match wanted.domains {
         None => manifest.file.clone(),
         Some(domains) => {
-            let home = home(&place)?;
+            if wanted.with_databases {
+                let table = host.table_of(MayMiss::Everybody, &manifest.site, &manifest.file)?;
+                let default = default_home(name);
+                let homes = (manifest.home.as_str(), home.as_deref().unwrap_or(&default));
+                copied = copies::plan(table.databases_of(&manifest.site), homes, (name, &user))?;
+            }
             let settings = Settings {
                 domains,
+                databases: &copied.iter().map(|one| &one.database).collect::<Vec<_>>(),
                 ..identity(&host, (name, &user), &place, &home)
             };
             file::copy(&manifest.file, &manifest.home, &settings)?
@@ -143,7 +153,12 @@ pub(crate) fn of_backup(
     let contents = Contents::BackupOf(manifest.site.clone());
     let mut expected = expected(&host, (name, &user), &place, text, contents)?;
     expected.is_user_named = wanted.place.user.is_some();
-    make(&host, &expected, Some(wanted.unpack), report)
+    expected.databases.clone_from(&copied);
+    make(&host, &expected, Some(wanted.unpack), report)?;
+    for note in copied.iter().filter_map(copies::told) {
+        report.note(note);
+    }
+    Ok(())
 }
 
 pub(super) fn apply(config: &Path, only: Option<&str>, report: &mut Report) -> Result<(), Trouble> {
