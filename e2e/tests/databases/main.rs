@@ -1,6 +1,7 @@
 //! Databases that sites' files name: dumped and loaded by the site's own user, and copied with a site; while it writes, with a server that dies,
 //! beside a site that lies about its password, and interrupted.
 
+mod backup;
 mod servers;
 
 use std::fs;
