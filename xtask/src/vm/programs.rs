@@ -33,6 +33,10 @@ const HOST_ONLY: &[(&str, &str)] = &[
         "how many workers help is found by times, which an emulated processor makes others",
     ),
     (
+        "import",
+        "compares with nginx and Apache, which the guest does not have",
+    ),
+    (
         "leaving",
         "ten thousand clients, whose leaving the front sees alike on every kernel",
     ),
