@@ -392,7 +392,7 @@ fn jobs_stand_beside_the_web_in_a_control_group_that_was_handed_over() {
     upgrade(&instance);
     let (_, group) = sleeping(&instance, Some(&first));
     assert_eq!(group.parent(), Some(own.0.as_path()));
-    assert_eq!(site_groups(&left.0), [PathBuf::new(); 0]);
+    assert!(site_groups(&left.0).is_empty());
     assert_eq!(instance.stop(), Leftovers::default());
-    assert_eq!(site_groups(&own.0), [PathBuf::new(); 0]);
+    assert!(site_groups(&own.0).is_empty());
 }

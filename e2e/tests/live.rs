@@ -11,8 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use hostel_e2e::{
-    Connection, Instance, MailServer, PROGRAMS, Request, Response, Site, User, patience, programs,
-    wait_until,
+    Connection, Instance, MailServer, PROGRAMS, Request, Response, Site, User, programs, wait_until,
 };
 
 const RELOADS: u32 = 50;
