@@ -219,14 +219,19 @@ fn limits_that_a_reload_changes_hold() {
     let text = fs::read_to_string(&file).expect("the site's file");
     fs::write(&file, text.replace("= 20", "= 12")).expect("the site's file");
     instance.reload();
+    let has_groups = has_control_groups();
     let mut now = before;
     let changed = wait_until(Duration::from_secs(10), || {
         now = number(&instance.get("a.test", "/start.php?n=100"));
-        now < before
+        // The old sandbox can have room for fewer too, while what the request before has started is not gone.
+        match has_groups {
+            true => now == 9,
+            false => now < before,
+        }
     });
     assert!(changed, "{before} processes before, {now} after");
-    if has_control_groups() {
-        assert_eq!((before, now), (17, 9));
+    if has_groups {
+        assert_eq!(before, 17);
         // The old sandbox's group goes with it.
         let group = group_of(&instance.running("hostel-keeper")[0]);
         let base = group.parent().expect("the instance's").to_owned();
