@@ -1,7 +1,9 @@
-//! Whether this kernel can bound a site as a whole.
+//! Whether this kernel can bound a site as a whole, and the groups with which it does.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use crate::process::Process;
 
 /// Where control groups are mounted.
 pub const CONTROL_GROUPS: &str = "/sys/fs/cgroup";
@@ -22,4 +24,21 @@ pub fn has_control_groups() -> bool {
     }
     println!("control groups: {all}");
     all
+}
+
+/// The control group of a process.
+pub fn group_of(process: &Process) -> PathBuf {
+    let file = format!("/proc/{}/cgroup", process.pid);
+    let text = fs::read_to_string(file).expect("/proc");
+    let path = text.lines().find_map(|line| line.strip_prefix("0::/"));
+    Path::new(CONTROL_GROUPS).join(path.expect("a group of version 2"))
+}
+
+/// The groups of sandboxes in that of an instance.
+pub fn site_groups(base: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(base).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    paths
+        .filter(|path| path.to_string_lossy().contains("/site-"))
+        .collect()
 }

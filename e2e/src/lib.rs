@@ -48,7 +48,7 @@ pub mod terminal;
 pub mod user;
 
 pub use browser::{Browser, Part, encode, multipart};
-pub use control_group::{CONTROL_GROUPS, has_control_groups};
+pub use control_group::{CONTROL_GROUPS, group_of, has_control_groups, site_groups};
 pub use http::{Connection, Framing, Request, Response};
 pub use instance::{Instance, Leftovers, PROGRAMS, free_port, programs};
 pub use load::Load;

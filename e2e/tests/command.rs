@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use hostel_e2e::{Instance, Process, Signal, Site, Terminal, User, patience, process, wait_until};
+use hostel_e2e::{Instance, Process, Signal, Site, Terminal, User, process, wait_until};
 
 /// What the tests' sandboxes take to be gone.
 const GONE_WITHIN: Duration = Duration::from_secs(10);
@@ -49,7 +49,7 @@ fn said(output: &Output) -> String {
 fn no_sandbox_is_left(instance: &Instance) {
     let left = || process::with_mounts_of(&instance.path(""));
     assert!(
-        wait_until(patience(GONE_WITHIN), || left().is_empty()),
+        wait_until(GONE_WITHIN, || left().is_empty()),
         "left: {:?}",
         left()
     );

@@ -59,9 +59,7 @@ fn pages_that_wait_are_served_nearly_in_parallel_and_their_workers_go_when_nobod
         .site(site("a", User::One).toml("idle_seconds = 4"))
         .start();
     let load = load(&instance, 40, "/sleep.php", "slept");
-    let grown = wait_until(patience(Duration::from_secs(10)), || {
-        workers(&instance, "busy") >= 32
-    });
+    let grown = wait_until(Duration::from_secs(10), || workers(&instance, "busy") >= 32);
     assert!(grown, "40 visitors, but {}", status(&instance)["workers"]);
     let (before, begun) = (load.sent(), Instant::now());
     thread::sleep(Duration::from_secs(3));
@@ -77,13 +75,9 @@ fn pages_that_wait_are_served_nearly_in_parallel_and_their_workers_go_when_nobod
         "{rate}"
     );
     // Spare ones first, then the last one.
-    let spare_gone = wait_until(patience(Duration::from_secs(4)), || {
-        workers(&instance, "idle") <= 1
-    });
+    let spare_gone = wait_until(Duration::from_secs(4), || workers(&instance, "idle") <= 1);
     assert!(spare_gone, "{}", status(&instance)["workers"]);
-    let all_gone = wait_until(patience(Duration::from_secs(8)), || {
-        instance.workers().is_empty()
-    });
+    let all_gone = wait_until(Duration::from_secs(8), || instance.workers().is_empty());
     assert!(all_gone, "{}", status(&instance)["workers"]);
 }
 

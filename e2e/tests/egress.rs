@@ -120,7 +120,7 @@ fn without_table(instance: &Instance, body: impl FnOnce()) {
     run(&format!("nft delete table inet {table}"));
     body();
     drop(held);
-    let back = wait_until(patience(Duration::from_secs(5)), || {
+    let back = wait_until(Duration::from_secs(5), || {
         tables().contains(&table) && told() > before
     });
     assert!(back, "{}", instance.logs());
@@ -286,7 +286,7 @@ fn while_listening(instance: &Instance, name: &str, at: &str, body: impl FnOnce(
                 .get(&format!("{name}.test"), &format!("/?listen={at}"))
                 .text()
         });
-        let listens = wait_until(patience(Duration::from_secs(5)), || marker.exists());
+        let listens = wait_until(Duration::from_secs(5), || marker.exists());
         assert!(listens, "{at}: {}", instance.logs());
         body();
         request.join().expect("an answer")
@@ -392,7 +392,7 @@ fn a_flooded_socket_of_a_site_gets_no_further_with_syn_cookies() {
                 user_connects(0, "127.0.0.1:6379")
             };
             // Sites wait for the rules; this thief is none.
-            let held = wait_until(patience(Duration::from_secs(5)), || !tables().is_empty());
+            let held = wait_until(Duration::from_secs(5), || !tables().is_empty());
             assert!(held, "{}", instance.logs());
             let thief = flood(3);
             assert!(!victim());
@@ -440,15 +440,14 @@ fn the_table_comes_and_goes_with_the_server() {
         let mut second = Instance::new("egress-life-too")
             .site(site("a", User::One, ""))
             .start();
-        let waits =
-            |count: usize| wait_until(patience(Duration::from_secs(5)), || tables().len() == count);
+        let waits = |count: usize| wait_until(Duration::from_secs(5), || tables().len() == count);
         assert!(waits(others.len() + 2), "{:?}", tables());
         assert_eq!(second.stop(), Default::default());
         assert_eq!(tables().len(), others.len() + 1);
         // Whoever empties all of nftables does not mean this table.
         run("nft flush ruleset");
         assert!(waits(1), "{}", instance.logs());
-        let is_told = wait_until(patience(Duration::from_secs(5)), || {
+        let is_told = wait_until(Duration::from_secs(5), || {
             instance.logs().contains("somebody has removed the rules")
         });
         assert!(is_told, "{}", instance.logs());
@@ -456,7 +455,7 @@ fn the_table_comes_and_goes_with_the_server() {
         let table = table_of(&instance);
         let firewall = instance.running("hostel-firewall").remove(0);
         firewall.signal(Signal::KILL);
-        let replaced = wait_until(patience(Duration::from_secs(5)), || {
+        let replaced = wait_until(Duration::from_secs(5), || {
             let running = instance.running("hostel-firewall");
             assert_eq!(table_of(&instance), table);
             running.iter().any(|process| process.pid != firewall.pid)
@@ -486,7 +485,7 @@ fn a_reload_changes_the_rules() {
         ] {
             instance.add_site(site("a", User::One, toml));
             instance.reload();
-            let changed = wait_until(patience(Duration::from_secs(10)), || {
+            let changed = wait_until(Duration::from_secs(10), || {
                 is_open(&instance, "a", place) == is_to_be_open
             });
             assert!(changed, "{toml}: {}", instance.logs());
@@ -509,11 +508,8 @@ fn a_name_leads_where_its_zone_says_but_never_into_this_host() {
             let instance = instance
                 .site(site("a", User::One, "egress = [\"api.example.org:443\"]"))
                 .start();
-            let waits = |to: &str| {
-                wait_until(patience(Duration::from_secs(10)), || {
-                    is_open(&instance, "a", to)
-                })
-            };
+            let waits =
+                |to: &str| wait_until(Duration::from_secs(10), || is_open(&instance, "a", to));
             assert!(waits("tcp://198.51.100.7:443"), "{}", instance.logs());
             assert_open(&instance, "a", &["tcp://api.example.org:443"]);
             assert_refused(&instance, "a", &["tcp://198.51.100.8:443"]);
@@ -527,7 +523,7 @@ fn a_name_leads_where_its_zone_says_but_never_into_this_host() {
 
             zone.set(&[second], 5);
             assert!(waits("tcp://198.51.100.8:443"), "{}", instance.logs());
-            let gone = wait_until(patience(Duration::from_secs(15)), || {
+            let gone = wait_until(Duration::from_secs(15), || {
                 !is_open(&instance, "a", "tcp://198.51.100.7:443")
             });
             assert!(
@@ -546,7 +542,7 @@ fn a_name_leads_where_its_zone_says_but_never_into_this_host() {
                 ],
                 5,
             );
-            let told = wait_until(patience(Duration::from_secs(10)), || {
+            let told = wait_until(Duration::from_secs(10), || {
                 instance.logs().contains("10.9.8.7, which is not taken")
             });
             assert!(told, "{}", instance.logs());

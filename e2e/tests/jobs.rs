@@ -1,9 +1,13 @@
 //! `[[cron]]` and `[[daemon]]`: they run as the site at their times, are held to its limits, and end when they should.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use hostel_e2e::{Instance, Leftovers, Process, Signal, Site, User, patience, wait_until};
+use hostel_e2e::{
+    CONTROL_GROUPS, Instance, Leftovers, Process, Signal, Site, User, group_of, has_control_groups,
+    patience, site_groups, wait_until,
+};
 use serde_json::Value;
 
 /// A few seconds' entries, and a start of a sandbox.
@@ -34,7 +38,7 @@ fn wait_for_job(
     is_it: impl Fn(&Value) -> bool,
 ) -> Value {
     let mut last = Value::Null;
-    let found = wait_until(patience(SOON), || {
+    let found = wait_until(SOON, || {
         last = job(instance, site, name);
         is_it(&last)
     });
@@ -48,7 +52,7 @@ fn wait_for_job(
 }
 
 fn wait_for_line(instance: &Instance, site: &str, text: &str) {
-    let found = wait_until(patience(SOON), || instance.log(site, "jobs").contains(text));
+    let found = wait_until(SOON, || instance.log(site, "jobs").contains(text));
     assert!(
         found,
         "'{text}' is not in:\n{}\n{}",
@@ -154,7 +158,7 @@ fn a_daemon_is_started_again_and_ends_with_its_entry_and_with_the_server() {
         .start();
     let first = wait_for_job(&instance, "a", "queue", |job| job["state"] == "running");
     let sleeps = || running(&instance, "sleep", User::One);
-    assert!(wait_until(patience(SOON), || sleeps().len() == 1));
+    assert!(wait_until(SOON, || sleeps().len() == 1));
     let sleep = sleeps().remove(0);
     // One that ends at once is started again, less and less often.
     let crash = wait_for_job(&instance, "a", "crash", |job| {
@@ -181,10 +185,7 @@ fn a_daemon_is_started_again_and_ends_with_its_entry_and_with_the_server() {
     // A reload of another site is none of its business.
     instance.add_site(site("b", User::Two, ""));
     instance.reload();
-    assert!(wait_until(patience(SOON), || instance
-        .get("b.test", "/")
-        .text()
-        == "up"));
+    assert!(wait_until(SOON, || instance.get("b.test", "/").text() == "up"));
     let pid = |instance: &Instance| job(instance, "a", "queue")["pid"].clone();
     assert_eq!(pid(&instance), second["pid"]);
     // Its own change starts it anew, and leaves the web as it is.
@@ -201,21 +202,12 @@ fn a_daemon_is_started_again_and_ends_with_its_entry_and_with_the_server() {
     let (head, _) = text.split_once("[[daemon]]").expect("it has one");
     fs::write(&file, head).expect("the site's file");
     instance.reload();
-    assert!(wait_until(patience(SOON), || running(
-        &instance,
-        "sleep",
-        User::One
-    )
-    .is_empty()));
-    assert!(wait_until(patience(SOON), || keepers(&instance) == 1));
+    assert!(wait_until(SOON, || running(&instance, "sleep", User::One).is_empty()));
+    assert!(wait_until(SOON, || keepers(&instance) == 1));
     fs::write(&file, &text).expect("the site's file");
     instance.reload();
-    assert!(wait_until(patience(SOON), || running(
-        &instance,
-        "sleep",
-        User::One
-    )
-    .len()
+    assert!(wait_until(SOON, || running(&instance, "sleep", User::One)
+        .len()
         == 1));
     let begun = Instant::now();
     assert_eq!(instance.stop(), Leftovers::default());
@@ -233,11 +225,11 @@ fn jobs_outlive_a_front_and_end_with_a_monitor_that_is_killed() {
     for front in instance.running("hostel-front") {
         front.signal(Signal::KILL);
     }
-    assert!(wait_until(patience(SOON), || !instance
+    assert!(wait_until(SOON, || !instance
         .running("hostel-front")
         .is_empty()));
     let lines = instance.log("a", "jobs").lines().count();
-    assert!(wait_until(patience(SOON), || instance
+    assert!(wait_until(SOON, || instance
         .log("a", "jobs")
         .lines()
         .count()
@@ -248,7 +240,7 @@ fn jobs_outlive_a_front_and_end_with_a_monitor_that_is_killed() {
     let log = instance.path("logs/a/jobs.log");
     fs::rename(&log, instance.path("logs/a/jobs.log.1")).expect("it is there");
     instance.signal(Signal::USR1);
-    assert!(wait_until(patience(SOON), || instance
+    assert!(wait_until(SOON, || instance
         .log("a", "jobs")
         .lines()
         .count()
@@ -262,7 +254,7 @@ fn jobs_outlive_a_front_and_end_with_a_monitor_that_is_killed() {
     });
     let ours = instance.processes();
     instance.kill_monitor();
-    assert!(wait_until(patience(SOON), || instance
+    assert!(wait_until(SOON, || instance
         .leftovers(&ours)
         .processes
         .is_empty()));
@@ -293,4 +285,114 @@ fn jobs_are_held_to_the_limits_of_their_site() {
     assert!(log.len() < 4 << 20, "{} bytes", log.len());
     assert_eq!(instance.get("b.test", "/").text(), "up");
     assert_eq!(instance.stop(), Leftovers::default());
+}
+
+const NO_GROUPS: &str =
+    "nothing to see: the kernel has no control groups of version 2 with controllers";
+
+/// The daemon of site a, once it is another one than before, and its control group.
+fn sleeping(instance: &Instance, before: Option<&Process>) -> (Process, PathBuf) {
+    let mut found = Vec::new();
+    let is_there = wait_until(SOON, || {
+        found = running(instance, "sleep", User::One);
+        found.len() == 1 && found.first() != before
+    });
+    assert!(is_there, "{found:?}\n{}", instance.logs());
+    let group = group_of(&found[0]);
+    (found.remove(0), group)
+}
+
+fn wait_for_only_group(base: &Path, group: &Path) {
+    let is_alone = wait_until(SOON, || site_groups(base) == [group]);
+    assert!(is_alone, "{:?}", site_groups(base));
+}
+
+fn upgrade(instance: &Instance) {
+    let (done, output, errors) = instance.command(&["upgrade"]);
+    assert!(done, "{output}{errors}\n{}", instance.logs());
+}
+
+const DAEMON: &str = "processes_max = 20\n[[daemon]]\nname = 'work'\ncommand = 'exec sleep 1000'";
+
+#[test]
+fn control_groups_of_jobs_go_with_the_hostel_jobs_that_made_them() {
+    if !has_control_groups() {
+        println!("{NO_GROUPS}");
+        return;
+    }
+    let mut instance = Instance::new("jobs-groups")
+        .site(site("a", User::One, DAEMON))
+        .start();
+    let (first, group) = sleeping(&instance, None);
+    let base = group.parent().expect("the instance's").to_owned();
+    let bound = fs::read_to_string(group.join("pids.max")).expect("the controller is there");
+    assert_eq!(bound, "20\n");
+    wait_for_only_group(&base, &group);
+    for helper in instance.running("hostel-jobs") {
+        helper.signal(Signal::KILL);
+    }
+    let (second, group) = sleeping(&instance, Some(&first));
+    wait_for_only_group(&base, &group);
+    upgrade(&instance);
+    let (_, group) = sleeping(&instance, Some(&second));
+    wait_for_only_group(&base, &group);
+    assert_eq!(instance.stop(), Leftovers::default());
+    assert!(!base.exists(), "the instance has ended, its group stays");
+}
+
+/// A control group at the top that is removed at the end.
+struct TopGroup(PathBuf);
+
+impl TopGroup {
+    fn new(name: &str) -> Self {
+        let path = Path::new(CONTROL_GROUPS).join(name);
+        let controllers = "+memory +cpu +pids +io";
+        fs::write(
+            Path::new(CONTROL_GROUPS).join("cgroup.subtree_control"),
+            controllers,
+        )
+        .expect("controllers");
+        fs::create_dir(&path).expect("a group");
+        Self(path)
+    }
+}
+
+impl Drop for TopGroup {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir(&self.0) {
+            println!("removing {}: {error}", self.0.display());
+        }
+    }
+}
+
+#[test]
+fn jobs_stand_beside_the_web_in_a_control_group_that_was_handed_over() {
+    if !has_control_groups() {
+        println!("{NO_GROUPS}");
+        return;
+    }
+    let own = TopGroup::new(&format!("hostel-test-jobs-{}", std::process::id()));
+    let move_there = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", own.0.display());
+    let instance = Instance::new("jobs-own")
+        .launcher(&["sh", "-c", &move_there, "sh"])
+        .site(site("a", User::One, DAEMON));
+    // What a server has left that was typed by hand and killed.
+    let run = instance.path("run").display().to_string();
+    let left = TopGroup::new(&format!("hostel{}", run.replace('/', ":")));
+    fs::write(
+        left.0.join("cgroup.subtree_control"),
+        "+memory +cpu +pids +io",
+    )
+    .expect("controllers");
+    let mut instance = instance.start();
+    assert_eq!(instance.get("a.test", "/").text(), "up");
+    let (first, group) = sleeping(&instance, None);
+    assert_eq!(group.parent(), Some(own.0.as_path()));
+    assert_eq!(site_groups(&own.0).len(), 2);
+    upgrade(&instance);
+    let (_, group) = sleeping(&instance, Some(&first));
+    assert_eq!(group.parent(), Some(own.0.as_path()));
+    assert!(site_groups(&left.0).is_empty());
+    assert_eq!(instance.stop(), Leftovers::default());
+    assert!(site_groups(&own.0).is_empty());
 }

@@ -11,8 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use hostel_e2e::{
-    Connection, Instance, MailServer, PROGRAMS, Request, Response, Site, User, patience, programs,
-    wait_until,
+    Connection, Instance, MailServer, PROGRAMS, Request, Response, Site, User, programs, wait_until,
 };
 
 const RELOADS: u32 = 50;
@@ -417,7 +416,7 @@ fn an_upgrade_replaces_the_mail_broker_and_the_jobs_and_loses_no_mail() {
         found.iter().map(|process| process.pid).collect()
     };
     let daemons = || pids("sleep");
-    assert!(wait_until(patience(SOON), || daemons().len() == 1));
+    assert!(wait_until(SOON, || daemons().len() == 1));
     let before = (pids("hostel-mail"), pids("hostel-jobs"), daemons());
     for number in 0..3 {
         let target = format!("/send.php?subject=mail-{number}");
@@ -426,7 +425,7 @@ fn an_upgrade_replaces_the_mail_broker_and_the_jobs_and_loses_no_mail() {
         let target = format!("/send.php?subject=more-{number}");
         assert_eq!(instance.get("a.test", &target).text(), "sent");
     }
-    let is_replaced = wait_until(patience(SOON), || {
+    let is_replaced = wait_until(SOON, || {
         let now = (pids("hostel-mail"), pids("hostel-jobs"), daemons());
         now.0.len() == 1
             && now.1.len() == 1
@@ -451,7 +450,7 @@ fn an_upgrade_replaces_the_mail_broker_and_the_jobs_and_loses_no_mail() {
     };
     for number in 0..3 {
         for subject in [format!("mail-{number}"), format!("more-{number}")] {
-            let came = wait_until(patience(SOON), || arrived(&subject) > 0);
+            let came = wait_until(SOON, || arrived(&subject) > 0);
             assert!(came, "{subject} has not arrived\n{}", instance.logs());
             assert_eq!(arrived(&subject), 1, "{subject} has arrived twice");
         }

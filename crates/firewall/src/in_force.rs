@@ -9,7 +9,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::elements::{Element, network_sets, of_network};
-use crate::kernel::{Batch, Kernel, is_there};
+use crate::kernel::{Batch, Kernel};
 use crate::names::Granted;
 use crate::nft::{self, NftError};
 use crate::{Table, egress};
@@ -101,14 +101,17 @@ impl InForce {
         network: Network<'_>,
     ) -> Result<(), ApplyError> {
         let (table, stand_ins) = (&self.table, self.table.stand_ins());
-        let mut put = |table: &Table| put(table, &mut self.kernel, own, elements, network);
-        if may_be_there(table) || stand_ins.iter().any(may_be_there) {
+        let kernel = &mut self.kernel;
+        let are_there = stand_ins.each_ref().map(|one| may_be_there(kernel, one));
+        if may_be_there(kernel, table) || are_there.contains(&true) {
             // One that is there is left: a process that died at this very place may have left no other table that holds.
-            let free = stand_ins.iter().find(|one| !may_be_there(one));
-            put(free.unwrap_or(&stand_ins[0]))?;
+            let mut free = stand_ins.iter().zip(are_there);
+            let free = free.find_map(|(one, is_there)| (!is_there).then_some(one));
+            let stand_in = free.unwrap_or(&stand_ins[0]);
+            put(stand_in, kernel, own, elements, network)?;
         }
-        put(table)?;
-        remove_stand_ins(table)
+        put(table, kernel, own, elements, network)?;
+        remove_stand_ins(table, kernel)
     }
 
     /// Other name servers, other addresses of names.
@@ -125,8 +128,8 @@ impl InForce {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn is_there(&self) -> io::Result<bool> {
-        is_there(&self.table)
+    pub fn is_there(&mut self) -> io::Result<bool> {
+        self.kernel.has(&self.table)
     }
 
     /// Know nothing of what the kernel has.
@@ -138,9 +141,9 @@ impl InForce {
     ///
     /// # Errors
     /// See [`ApplyError`].
-    pub fn remove(self) -> Result<(), ApplyError> {
+    pub fn remove(mut self) -> Result<(), ApplyError> {
         match nft::apply(&self.table.removal()) {
-            Ok(()) => remove_stand_ins(&self.table),
+            Ok(()) => remove_stand_ins(&self.table, &mut self.kernel),
             // There can be no table then.
             Err(NftError::Missing) => Ok(()),
             Err(error) => Err(error.into()),
@@ -152,16 +155,18 @@ impl InForce {
 ///
 /// # Errors
 /// nft's.
-pub fn remove_stand_ins(table: &Table) -> Result<(), ApplyError> {
-    for table in table.stand_ins().iter().filter(|one| may_be_there(one)) {
-        nft::apply(&table.removal())?;
+pub fn remove_stand_ins(table: &Table, kernel: &mut Kernel) -> Result<(), ApplyError> {
+    for table in &table.stand_ins() {
+        if may_be_there(kernel, table) {
+            nft::apply(&table.removal())?;
+        }
     }
     Ok(())
 }
 
 /// Where nobody can tell, there may be rules.
-fn may_be_there(table: &Table) -> bool {
-    is_there(table).unwrap_or(true)
+fn may_be_there(kernel: &mut Kernel, table: &Table) -> bool {
+    kernel.has(table).unwrap_or(true)
 }
 
 /// Make a table and fill it. In between it lets everything pass, and if it cannot be filled it stays so.

@@ -19,7 +19,8 @@ use rustix::net::{
 use crate::Table;
 use crate::elements::{Element, Part, Set};
 
-/// The way to the kernel: opened when it is needed first, and kept. To close it waits until the remains of what was changed are gone.
+/// The way to the kernel: opened when it is needed first, and kept. To close one waits until the remains of what was changed are gone,
+/// whoever changed it: seconds where the machine is busy, and meanwhile nobody can change anything.
 #[derive(Debug, Default)]
 pub struct Kernel(Option<OwnedFd>);
 
@@ -146,26 +147,34 @@ impl<'t> Batch<'t> {
 /// # Errors
 /// The kernel's; never that the table is missing.
 pub fn is_there(table: &Table) -> io::Result<bool> {
-    let mut bytes = Vec::new();
-    let head = [INET, 0, 0, 0];
-    message(
-        &mut bytes,
-        SUBSYSTEM_KIND | GET_TABLE,
-        REQUEST | u16::from(ACKNOWLEDGE),
-        1,
-        head,
-        |bytes| {
-            text(bytes, TABLE_NAME, table.name());
-        },
-    );
-    match Kernel::default().ask(&bytes, 1) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
+    Kernel::default().has(table)
 }
 
 impl Kernel {
+    /// Whether a table is there.
+    ///
+    /// # Errors
+    /// The kernel's; never that the table is missing.
+    pub fn has(&mut self, table: &Table) -> io::Result<bool> {
+        let mut bytes = Vec::new();
+        let head = [INET, 0, 0, 0];
+        message(
+            &mut bytes,
+            SUBSYSTEM_KIND | GET_TABLE,
+            REQUEST | u16::from(ACKNOWLEDGE),
+            1,
+            head,
+            |bytes| {
+                text(bytes, TABLE_NAME, table.name());
+            },
+        );
+        match self.ask(&bytes, 1) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     fn ask(&mut self, bytes: &[u8], last: u32) -> io::Result<()> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = match self.0.take() {
@@ -180,23 +189,25 @@ impl Kernel {
         // A batch is one message, whatever its length.
         set_socket_send_buffer_size_force(&socket, bytes.len() + SLACK)?;
         send(&socket, bytes, SendFlags::empty())?;
-        answer(&socket, last)?;
+        let said = answer(&socket, last)?;
         // Only if everything that it said was heard.
         self.0 = Some(socket);
-        Ok(())
+        said
     }
 }
 
-/// What the kernel says of the messages; it has said all when `send` returns.
-fn answer(socket: &OwnedFd, last: u32) -> io::Result<()> {
+/// What the kernel says of the messages, heard to its end: it has said all when `send` returns. The first refusal counts.
+fn answer(socket: &OwnedFd, last: u32) -> io::Result<io::Result<()>> {
     let mut buffer = [0; 4096];
-    let mut is_done = false;
+    let (mut is_done, mut refusal) = (false, None);
     loop {
         let bytes = match recv(socket, &mut buffer, RecvFlags::empty()) {
             Ok((_, length)) => buffer.get(..length).unwrap_or(&buffer),
             Err(Errno::INTR) => continue,
-            Err(Errno::AGAIN) if is_done => return Ok(()),
-            Err(Errno::AGAIN) => return Err(io::Error::other("the kernel does not answer")),
+            Err(Errno::AGAIN) if refusal.is_none() && !is_done => {
+                return Err(io::Error::other("the kernel does not answer"));
+            }
+            Err(Errno::AGAIN) => return Ok(refusal.map_or(Ok(()), Err)),
             Err(error) => return Err(error.into()),
         };
         let number = |at: usize| {
@@ -207,7 +218,10 @@ fn answer(socket: &OwnedFd, last: u32) -> io::Result<()> {
         if kind == Some(ERROR.to_ne_bytes().as_slice()) {
             match number(HEAD_BYTES) {
                 Some(0) => is_done |= number(SEQUENCE_AT) == i32::try_from(last).ok(),
-                Some(code) => return Err(io::Error::from_raw_os_error(code.wrapping_neg())),
+                Some(code) => {
+                    let error = io::Error::from_raw_os_error(code.wrapping_neg());
+                    refusal.get_or_insert(error);
+                }
                 None => return Err(io::ErrorKind::InvalidData.into()),
             }
         }

@@ -300,7 +300,10 @@ impl Service {
             return Ok(false);
         }
         match ToJobs::decode(bytes)? {
-            ToJobs::Apply { is_filtered } => self.apply(is_filtered)?,
+            ToJobs::Apply {
+                is_filtered,
+                groups,
+            } => self.apply(is_filtered, &groups)?,
             ToJobs::Front => {
                 let keys: Vec<Key> = self.runs.keys().cloned().collect();
                 for key in keys {
@@ -319,7 +322,7 @@ impl Service {
     }
 
     /// Read the configuration. Where it has errors, which the monitor tells, everything stays as it is.
-    fn apply(&mut self, is_filtered: bool) -> Result<(), ServiceError> {
+    fn apply(&mut self, is_filtered: bool, groups: &str) -> Result<(), ServiceError> {
         self.is_filtered = is_filtered;
         let Ok(server) = self.loader.load(&self.path, &SystemUsers::read()) else {
             return Ok(());
@@ -334,7 +337,7 @@ impl Service {
             }
             None => {
                 let directories = Directories::open(&server)?;
-                let resources = Resources::join(&server.run);
+                let resources = Resources::join(groups);
                 let report = Report::new(&server.run);
                 self.ground = Some(Opened {
                     server,

@@ -41,10 +41,14 @@ impl Resources {
         }
     }
 
-    /// The control groups that the monitor has made for the instance with this `run` directory, for a program that it has started.
-    pub fn join(run: &Path) -> Self {
+    /// The control groups that the monitor has made in this directory, or none, for a program that it has started.
+    pub fn join(groups: &str) -> Self {
+        let groups = match groups {
+            "" => Err(CgroupError::NotVersion2),
+            base => Groups::join(Path::new(base)),
+        };
         Self {
-            groups: Groups::join(run),
+            groups,
             memory_max_default: memory_max_default(),
         }
     }

@@ -303,7 +303,7 @@ impl Monitor {
         self.notify.stopping();
         self.listeners.clear();
         let seconds = u32::try_from(STOP_LIMIT.as_secs()).unwrap_or(u32::MAX);
-        self.jobs.say(ToJobs::Stop { seconds });
+        self.jobs.say(&ToJobs::Stop { seconds });
         let seconds = u32::try_from(DRAIN_LIMIT.as_secs()).unwrap_or(u32::MAX);
         let fronts = self.front.iter_mut().chain(&mut self.former);
         for front in fronts {

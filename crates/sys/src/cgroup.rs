@@ -134,7 +134,7 @@ impl Groups {
             is_joined: false,
         };
         make(&groups.base)?;
-        groups.clear();
+        groups.clear(|_| true);
         make(&groups.server_path())?;
         if is_own {
             // A group that hands controllers out may hold no process itself.
@@ -178,33 +178,25 @@ impl Groups {
         SiteGroup::resume(path, &self.controllers)
     }
 
-    /// The groups of the instance whose monitor has started this process, for more sandboxes beside the monitor's. Nothing is removed
-    /// when this is dropped: the monitor does that.
+    /// The groups that the monitor has made in `base`, for more sandboxes beside its own. What an earlier process has left of those that it
+    /// started so is ended and removed. Nothing is removed when this is dropped: the monitor does that.
     ///
     /// # Errors
     /// See [`CgroupError`].
-    pub fn join(run: &Path) -> Result<Self, CgroupError> {
-        if !is_version_2() {
-            return Err(CgroupError::NotVersion2);
-        }
-        let instance = Path::new(TOP).join(instance_name(run));
-        let own = own_group()?;
-        // Where the monitor had to leave a group of its own, this process was born where it stands now.
-        let base = match own.parent() {
-            Some(parent) if own.ends_with("server") && !instance.exists() => parent,
-            _ => &instance,
-        };
+    pub fn join(base: &Path) -> Result<Self, CgroupError> {
         let controllers = listed(base, SUBTREE)?;
         if controllers.is_empty() {
             return Err(CgroupError::NoController(base.to_owned()));
         }
-        Ok(Self {
+        let groups = Self {
             base: base.to_owned(),
             is_own: false,
             controllers,
             count: Cell::new(0),
             is_joined: true,
-        })
+        };
+        groups.clear(is_joined_name);
+        Ok(groups)
     }
 
     /// Whether this controller is there.
@@ -233,24 +225,24 @@ impl Groups {
     /// See [`CgroupError`].
     pub fn site(&self, name: &str, bounds: &Bounds) -> Result<SiteGroup, CgroupError> {
         self.count.set(self.count.get() + 1);
-        // Nobody else makes groups whose names end so.
-        let kind = match self.is_joined {
-            true => format!("{}-", std::process::id()),
-            false => String::new(),
-        };
-        let name = format!("{SITE}{name}.{kind}{}", self.count.get());
-        let path = self.base.join(name);
+        let mut number = self.count.get().to_string();
+        if self.is_joined {
+            number = format!("{}{JOINED}{number}", std::process::id());
+        }
+        let path = self.base.join(format!("{SITE}{name}.{number}"));
         make(&path)?;
         SiteGroup::new(path, bounds, &self.controllers)
     }
 
-    /// End and remove whatever is left of sites' groups.
-    fn clear(&self) {
+    /// End and remove whatever is left of those of sites' groups that have such a name.
+    fn clear(&self, is_meant: impl Fn(&str) -> bool) {
         let Ok(entries) = fs::read_dir(&self.base) else {
             return;
         };
         for entry in entries.flatten() {
-            if entry.file_name().to_string_lossy().starts_with(SITE) {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with(SITE) && is_meant(&name) {
                 let _ = write(&entry.path(), "cgroup.kill", "1");
                 for _ in 0..CLEAR_TRIES {
                     if fs::remove_dir(entry.path()).is_ok() {
@@ -272,7 +264,7 @@ impl Drop for Groups {
         if self.is_joined {
             return;
         }
-        self.clear();
+        self.clear(|_| true);
         // What cannot be removed is empty and harmless, and is used again by the next start.
         if self.is_own {
             for controller in &self.controllers {
@@ -373,6 +365,12 @@ fn instance_name(run: &Path) -> String {
     format!("hostel{}", path.replace('/', ":"))
 }
 
+/// Whether the group of a sandbox has a name that a process has given it which has joined the monitor's groups.
+fn is_joined_name(name: &str) -> bool {
+    let number = name.rsplit_once('.').map(|(_, number)| number);
+    number.is_some_and(|number| number.contains(JOINED))
+}
+
 /// Hand out every controller that can be to the groups beneath this one. Those that are handed out.
 fn switch_on(group: &Path) -> Result<Vec<Controller>, CgroupError> {
     for controller in listed(group, "cgroup.controllers")? {
@@ -444,6 +442,8 @@ const PROCESSES: &str = "cgroup.procs";
 const SUBTREE: &str = "cgroup.subtree_control";
 /// What the names of sites' groups begin with.
 const SITE: &str = "site-";
+/// Stands in the number of a sandbox between those of its process and of its own, where another process than the monitor has made it.
+const JOINED: char = '-';
 /// Every request of every site goes through the server: it must not get one site's share among many.
 const SERVER_WEIGHT: &str = "1000";
 /// What was killed ends within milliseconds, unless a disk holds it; then it is left.
@@ -485,6 +485,16 @@ mod tests {
         assert_eq!(name("/run/hostel"), "hostel:run:hostel");
         assert_ne!(name("/srv/a:b"), name("/srv/a/b"));
         assert_ne!(name("/srv/a%3Ab"), name("/srv/a:b"));
+    }
+
+    #[test]
+    fn groups_of_the_monitor_are_none_that_were_made_beside_them() {
+        for name in ["site-a.123-4", "site-a-b.c.123-4"] {
+            assert!(is_joined_name(name), "{name}");
+        }
+        for name in ["site-a.4", "site-a-b.4", "site-a.1-2.4", "server", "site-a"] {
+            assert!(!is_joined_name(name), "{name}");
+        }
     }
 
     #[test]

@@ -7,12 +7,14 @@ use crate::codec::{Malformed, Reader, Writer};
 use crate::limits;
 
 /// What the monitor tells hostel-jobs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ToJobs {
     /// Read the configuration (again), and run what it says.
     Apply {
         /// Whether the packet filter holds sites to their `egress`.
         is_filtered: bool,
+        /// The directory of the control group in which those of sites stand; empty where there are none.
+        groups: String,
     },
     /// There is a new front: it needs all outputs.
     Front,
@@ -39,15 +41,18 @@ pub enum FromJobs {
 
 impl ToJobs {
     /// The most bytes of a message.
-    pub const BYTES_MAX: usize = 5;
+    pub const BYTES_MAX: usize = 1 + 1 + 4 + limits::PATH_BYTES_MAX;
 
     /// As bytes.
-    pub fn encode(self) -> Vec<u8> {
+    pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
         match self {
-            Self::Apply { is_filtered } => w.u8(1).bool(is_filtered),
+            Self::Apply {
+                is_filtered,
+                groups,
+            } => w.u8(1).bool(*is_filtered).text(groups),
             Self::Front => w.u8(2),
-            Self::Stop { seconds } => w.u8(3).u32(seconds),
+            Self::Stop { seconds } => w.u8(3).u32(*seconds),
         };
         w.finish()
     }
@@ -58,6 +63,7 @@ impl ToJobs {
         let message = match r.u8("kind")? {
             1 => Self::Apply {
                 is_filtered: r.bool("whether egress is filtered")?,
+                groups: r.text(limits::PATH_BYTES_MAX, "control groups")?.to_owned(),
             },
             2 => Self::Front,
             3 => Self::Stop {
@@ -117,7 +123,10 @@ mod tests {
     #[test]
     fn every_message_survives_the_wire() {
         for message in [
-            ToJobs::Apply { is_filtered: true },
+            ToJobs::Apply {
+                is_filtered: true,
+                groups: "/sys/fs/cgroup/hostel:run:hostel".to_owned(),
+            },
             ToJobs::Front,
             ToJobs::Stop { seconds: 10 },
         ] {

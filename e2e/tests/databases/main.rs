@@ -329,6 +329,16 @@ fn what_is_loaded_is_exactly_what_was_dumped() {
         scene.must_load("one", kind, &dump);
         assert_eq!(scene.content("one", name, kind), before, "{kind}");
     }
+    // A dump has no words for the client that loads it, though it would run them as the site's own user.
+    let owned = scene.instance.home("one").join("owned");
+    let dump = scene.must_dump("mysql");
+    for command in ["\\! touch", "system touch", "source"] {
+        let hostile = format!("{command} {}\n", owned.display());
+        let (fine, errors) = scene.load("one", "mysql", &[hostile.as_bytes(), &dump].concat());
+        assert!(!fine && errors.contains("ERROR"), "{command}: {errors}");
+        assert!(!owned.exists(), "{command}");
+    }
+    scene.must_load("one", "mysql", &dump);
     let (fine, output, errors) = scene
         .instance
         .command(&["database", "list", "one", "--json"]);

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use hostel_e2e::process::{Signal, signal_by_id};
-use hostel_e2e::{patience, wait_until};
+use hostel_e2e::wait_until;
 
 /// Where the packages and the bare Debian are.
 fn place() -> PathBuf {
@@ -68,7 +68,7 @@ impl Debian {
             init: 0,
         };
         let procs = debian.group.join("init.scope/cgroup.procs");
-        let booted = wait_until(patience(Duration::from_secs(30)), || {
+        let booted = wait_until(Duration::from_secs(30), || {
             let text = fs::read_to_string(&procs).unwrap_or_default();
             debian.init = text
                 .lines()
@@ -78,7 +78,7 @@ impl Debian {
             debian.init != 0
         });
         assert!(booted, "systemd did not start\n{}", debian.console());
-        let up = wait_until(patience(Duration::from_secs(60)), || {
+        let up = wait_until(Duration::from_secs(60), || {
             debian.run("systemctl is-active basic.target").success
         });
         assert!(up, "the system did not come up\n{}", debian.console());

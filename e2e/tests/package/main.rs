@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use booted::{Debian, package};
-use hostel_e2e::{Request, Response, http, patience, wait_until};
+use hostel_e2e::{Request, Response, http, wait_until};
 
 /// Where the package's default configuration serves.
 const PORT: u16 = 80;
@@ -33,7 +33,7 @@ fn get() -> std::io::Result<Response> {
 
 /// Whether the site answers, within a time in which a server starts.
 fn serves() -> bool {
-    wait_until(patience(Duration::from_secs(20)), || {
+    wait_until(Duration::from_secs(20), || {
         get().is_ok_and(|answer| answer.status == 200 && answer.text() == "hello from blog")
     })
 }
@@ -110,9 +110,7 @@ fn runs_as_it_should(debian: &Debian) {
     let exposure = debian.must("systemd-analyze security --no-pager hostel.service | tail -1");
     println!("{exposure}");
     let first = watchdog(debian);
-    let heard = wait_until(patience(Duration::from_secs(40)), || {
-        watchdog(debian) != first
-    });
+    let heard = wait_until(Duration::from_secs(40), || watchdog(debian) != first);
     assert!(heard, "the watchdog has heard nothing");
     assert_eq!(
         debian
@@ -149,10 +147,7 @@ fn logs_rotate(debian: &Debian) {
                 .run(&format!("test -s {path} && test -s {path}.1"))
                 .success
         };
-        assert!(
-            wait_until(patience(Duration::from_secs(5)), written),
-            "{path}"
-        );
+        assert!(wait_until(Duration::from_secs(5), written), "{path}");
     }
     let modes = debian.must("stat -c '%U:%G %a' /var/log/hostel/blog/access.log");
     assert_eq!(modes.trim(), "root:blog 640");
@@ -171,7 +166,7 @@ fn comes_back(debian: &Debian) {
     debian.must("rm /etc/hostel/sites.d/broken.toml && systemctl reload hostel");
     let before = main_pid(debian);
     debian.must("kill -KILL $(systemctl show --property MainPID --value hostel)");
-    let replaced = wait_until(patience(Duration::from_secs(20)), || {
+    let replaced = wait_until(Duration::from_secs(20), || {
         !["0", &before].contains(&main_pid(debian).as_str())
     });
     assert!(
@@ -212,7 +207,7 @@ fn upgrades(debian: &Debian) {
     );
     assert!(right > 0 && lost.is_empty(), "{lost:?}");
     assert_eq!(main_pid(debian), monitor);
-    let is_new = wait_until(patience(Duration::from_secs(60)), || {
+    let is_new = wait_until(Duration::from_secs(60), || {
         let now = front();
         now != before && !now.contains(' ')
     });

@@ -20,6 +20,7 @@ const PACKAGES: &[&str] = &[
     "libphp8.2-embed",
     "mount",
     "nftables",
+    "openssl",    // makes the mail server's certificate
     "passwd",     // the tests make users
     "php8.2-cli", // tests connect by it
     "php8.2-curl",
@@ -28,10 +29,13 @@ const PACKAGES: &[&str] = &[
     "php8.2-opcache",
     "php8.2-xml",
     "procps",
+    "python3-aiosmtpd", // the mail server of the tests
     "quota",
 ];
 /// What nobody reads there.
 const LEFT_OUT: &[&str] = &["doc", "info", "locale", "man"];
+/// What of the repository tests read while they run.
+const READ_BY_TESTS: &[&str] = &["e2e/cases", "e2e/mail"];
 const SUITE: &str = "bookworm";
 const MIB: u64 = 1 << 20;
 
@@ -125,7 +129,7 @@ fn empty(path: &Path, bytes: u64) -> Result<PathBuf> {
     Ok(path.to_owned())
 }
 
-/// The disk of this run: what was built, the cases, what to run.
+/// The disk of this run: what was built, what the tests read, what to run.
 fn own(place: &Path, programs: &Programs) -> Result<PathBuf> {
     let staging = place.join("staging");
     if staging.exists() {
@@ -145,9 +149,11 @@ fn own(place: &Path, programs: &Programs) -> Result<PathBuf> {
     for program in suites.chain(&programs.others) {
         programs::strip(program, &place_of(program)?)?;
     }
-    let cases = repository().join("e2e/cases");
-    let to = place_of(&cases)?;
-    run::run(Command::new("cp").arg("-a").args([&cases, &to]))?;
+    for folder in READ_BY_TESTS {
+        let from = repository().join(folder);
+        let to = place_of(&from)?;
+        run::run(Command::new("cp").arg("-a").args([&from, &to]))?;
+    }
     let script = staging.join("guest.sh");
     fs::copy(repository().join("vm/guest.sh"), &script).tried(script.display())?;
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).tried(script.display())?;

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use hostel_config::{Destination, Egress, Errors, Host, Server, Site, SystemUsers};
 use hostel_firewall::in_force::{ApplyError, InForce, Network, remove_stand_ins};
+use hostel_firewall::kernel::Kernel;
 use hostel_firewall::{Table, egress, elements, inbound, nameservers, nft};
 use hostel_sys::cred::Uid;
 use serde_json::{Value, json};
@@ -161,7 +162,7 @@ fn change(steps: &[Step<'_>], options: Options) -> Result<(), FirewallError> {
             Deed::Rules => nft::apply(&step.rules).map_err(ApplyError::from),
             Deed::Removal => nft::apply(&step.rules)
                 .map_err(ApplyError::from)
-                .and_then(|()| remove_stand_ins(&step.table)),
+                .and_then(|()| remove_stand_ins(&step.table, &mut Kernel::default())),
             Deed::OfSites(server) => {
                 let network = Network {
                     nameservers: &host_nameservers(),

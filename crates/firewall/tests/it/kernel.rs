@@ -10,6 +10,7 @@ use hostel_firewall::kernel::{Batch, Kernel, is_there};
 use hostel_firewall::names::Granted;
 use hostel_sys::cred::User;
 use hostel_wire::egress::{Egress, Policy};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::golden::{address, example, listed, site, table};
 
@@ -159,6 +160,41 @@ fn what_the_kernel_has_otherwise_than_it_was_told_is_made_anew() {
             assert_eq!(run("nft list tables").lines().count(), 1);
             rules.remove().unwrap();
             assert!(!is_there(&table()).unwrap());
+        },
+    );
+}
+
+/// What `body` gives where nothing can be opened.
+fn without_opening<T>(body: impl FnOnce() -> T) -> T {
+    let before = getrlimit(Resource::Nofile);
+    let none = Rlimit {
+        current: Some(0),
+        maximum: before.maximum,
+    };
+    setrlimit(Resource::Nofile, none).unwrap();
+    let given = body();
+    setrlimit(Resource::Nofile, before).unwrap();
+    given
+}
+
+/// Whoever closes a socket to the packet filter waits until the kernel has taken apart what was removed before: seconds, in which
+/// the firewall would take no new rules, and sites could not start.
+#[test]
+fn whether_rules_are_there_is_asked_without_another_socket() {
+    inside(
+        "whether_rules_are_there_is_asked_without_another_socket",
+        || {
+            let mut rules = InForce::new(table());
+            apply(&mut rules, &example());
+            assert!(without_opening(|| rules.is_there()).unwrap());
+            run(&format!("nft delete table inet {}", table()));
+            // After a refusal, too.
+            for _ in 0..2 {
+                assert!(!without_opening(|| rules.is_there()).unwrap());
+            }
+            rules.forget();
+            apply(&mut rules, &example());
+            assert!(without_opening(|| rules.is_there()).unwrap());
         },
     );
 }

@@ -64,7 +64,7 @@ impl Monitor {
             self.tell_logs(id);
             self.connect(id);
         }
-        self.jobs.say(ToJobs::Front);
+        self.jobs.say(&ToJobs::Front);
         Ok(())
     }
 

@@ -33,7 +33,7 @@ impl Jobs {
         }
     }
 
-    pub(super) fn say(&self, message: ToJobs) {
+    pub(super) fn say(&self, message: &ToJobs) {
         if let Some(helper) = &self.helper {
             helper.say(&message.encode());
         }
@@ -63,8 +63,11 @@ impl Monitor {
         }
         if self.jobs.is_stale && self.phase == Phase::Serving && !self.firewall.is_pending() {
             self.jobs.is_stale = false;
-            let is_filtered = !self.firewall.has_failed();
-            self.jobs.say(ToJobs::Apply { is_filtered });
+            let groups = self.resources.state().map(|groups| groups.base);
+            self.jobs.say(&ToJobs::Apply {
+                is_filtered: !self.firewall.has_failed(),
+                groups: groups.unwrap_or_default(),
+            });
         }
     }
 

@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -38,7 +38,9 @@ pub(super) fn dump(inside: &mut Inside, file: &str, mut to: File) -> io::Result<
 pub(super) fn load(inside: &mut Inside, file: &str, mut from: File) -> io::Result<u64> {
     let path = Path::new(file);
     if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
+        // Nothing of this process's own takes bits away.
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true).mode(0o755).create(directory)?;
     }
     // In the same directory, so that it can take the other's place at once.
     let new = PathBuf::from(format!("{file}{NEW}"));
