@@ -10,7 +10,7 @@ use super::*;
 use crate::site::database::admin::Present;
 use crate::site::database::copies::Copied;
 use crate::site::inspect::Content;
-use crate::site::record::Record;
+use crate::site::record::{MadeDatabase, Record};
 
 /// How the host is other than expected.
 type Change = fn(&mut Found);
