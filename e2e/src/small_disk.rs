@@ -25,6 +25,20 @@ impl SmallDisk {
         disk
     }
 
+    /// One of so many MiB, with nothing on it.
+    pub fn empty_of(path: PathBuf, mebibytes: u32) -> Self {
+        fs::create_dir_all(&path).expect("the test's directory");
+        let disk = Self(path);
+        let size = format!("size={mebibytes}m,mode=0755");
+        disk.mount(&["-t", "tmpfs", "-o", &size, "tmpfs"]);
+        disk
+    }
+
+    /// Have so many MiB from now on.
+    pub fn resize(&self, mebibytes: u32) {
+        self.mount(&["-o", &format!("remount,size={mebibytes}m")]);
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.0

@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use hostel_e2e::{Instance, Signal, Site, User, free_port, patience, process, user, wait_until};
+use hostel_e2e::process::killed_after;
+use hostel_e2e::{
+    Instance, Signal, Site, SmallDisk, User, free_port, patience, process, user, wait_until,
+};
 use serde_json::Value;
 
 /// What a command said with `--json`.
@@ -44,6 +47,7 @@ impl Outcome {
 
 trait Commands {
     fn json(&self, words: &[&str]) -> Outcome;
+    fn begun(&self, words: &[&str]) -> Command;
     fn started(&self, words: &[&str]) -> Child;
 }
 
@@ -58,16 +62,20 @@ impl Commands for Instance {
         }
     }
 
-    fn started(&self, words: &[&str]) -> Child {
-        Command::new(hostel_e2e::programs().join("hostel"))
+    fn begun(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(self.program("hostel"));
+        command
             .args(words)
             .arg("--config")
-            .arg(self.configuration())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("hostel can be started")
+            .arg(self.configuration());
+        command
+    }
+
+    fn started(&self, words: &[&str]) -> Child {
+        let mut command = self.begun(words);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let command = command.stderr(Stdio::piped());
+        command.spawn().expect("hostel can be started")
     }
 }
 
@@ -390,12 +398,8 @@ fn a_backup_that_was_killed_never_counts_and_the_next_one_is_whole() {
             .fine()
             .backups("one")
             .len();
-        let mut child = instance.started(&["backup", "one"]);
-        std::thread::sleep(Duration::from_millis(delay));
-        let ended = child.try_wait().unwrap().is_some();
-        child.kill().unwrap();
-        child.wait().unwrap();
-        killed += usize::from(!ended);
+        let mut command = instance.begun(&["backup", "one"]);
+        killed += usize::from(killed_after(&mut command, Duration::from_millis(delay)));
         let after = instance
             .json(&["backup", "list"])
             .fine()
@@ -433,12 +437,8 @@ fn a_restore_that_was_killed_is_completed_by_the_next_run() {
             "public/index.php",
             b"<?php echo 'changed';",
         );
-        let mut child = instance.started(&["restore", "one", "--purge"]);
-        std::thread::sleep(Duration::from_millis(delay));
-        let ended = child.try_wait().unwrap().is_some();
-        child.kill().unwrap();
-        child.wait().unwrap();
-        killed += usize::from(!ended);
+        let mut command = instance.begun(&["restore", "one", "--purge"]);
+        killed += usize::from(killed_after(&mut command, Duration::from_millis(delay)));
         let answer = instance.get("one.test", "/");
         assert!([200, 503].contains(&answer.status), "{}", answer.status);
         instance.json(&["restore", "one", "--purge"]).fine();
@@ -603,47 +603,13 @@ fn a_remote_repository_that_dies_half_way_loses_nothing() {
     let _ = instance.stop();
 }
 
-/// A small disk.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn new(path: PathBuf, mebibytes: u32) -> Self {
-        fs::create_dir_all(&path).unwrap();
-        let disk = Self(path);
-        disk.mount(&format!("size={mebibytes}m,mode=0755"));
-        disk
-    }
-
-    fn mount(&self, options: &str) {
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
-            .arg(&self.0)
-            .status();
-        assert!(
-            mounted.unwrap().success(),
-            "a tmpfs at {}",
-            self.0.display()
-        );
-    }
-
-    fn grow(&self) {
-        self.mount("remount,size=128m");
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
-    }
-}
-
 #[test]
 fn full_disks_are_said_and_the_next_run_completes() {
     let instance = instance("full");
     let large = noise(12 << 20);
     // The repository's.
-    let disk = SmallDisk::new(instance.path("small"), 8);
-    let to = disk.0.join("repository").display().to_string();
+    let disk = SmallDisk::empty_of(instance.path("small"), 8);
+    let to = disk.path().join("repository").display().to_string();
     instance.json(&["backup", "init", "--to", &to]).fine();
     instance.json(&["backup", "one", "--to", &to]).fine();
     write(&instance, "one", User::One, "large", &large);
@@ -659,7 +625,7 @@ fn full_disks_are_said_and_the_next_run_completes() {
             .len(),
         1
     );
-    disk.grow();
+    disk.resize(128);
     instance.json(&["backup", "one", "--to", &to]).fine();
     assert_eq!(
         instance
@@ -674,8 +640,8 @@ fn full_disks_are_said_and_the_next_run_completes() {
         .fine();
 
     // The homes'.
-    let homes = SmallDisk::new(instance.path("small-homes"), 16);
-    let home = homes.0.join("full").display().to_string();
+    let homes = SmallDisk::empty_of(instance.path("small-homes"), 16);
+    let home = homes.path().join("full").display().to_string();
     let trial = MadeUser("hostel-full");
     let words = [
         "restore",
@@ -695,7 +661,7 @@ fn full_disks_are_said_and_the_next_run_completes() {
     write_changed(&home, trial.0);
     let restored = ["restore", "full", "--to", &to];
     // There is no room for it beside what is there.
-    homes.mount("remount,size=14m");
+    homes.resize(14);
     instance.json(&["backup", "full", "--to", &to]).fine();
     instance.json(&restored).refused("No space left on device");
     assert_eq!(
@@ -704,11 +670,11 @@ fn full_disks_are_said_and_the_next_run_completes() {
         "it goes on as it was"
     );
     assert_eq!(
-        fs::read_dir(&homes.0).unwrap().count(),
+        fs::read_dir(homes.path()).unwrap().count(),
         1,
         "half of it is left"
     );
-    homes.grow();
+    homes.resize(128);
     instance.json(&restored).fine();
     assert_eq!(instance.get("full.test", "/").text(), "changed");
     assert_eq!(tree(&instance.home("one")), before);

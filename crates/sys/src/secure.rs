@@ -105,12 +105,25 @@ impl Directory {
         let descriptor = openat(&self.descriptor, name, DIRECTORY, Mode::empty())
             .map_err(|error| failed("open", &path, error))?;
         let directory = Self { descriptor, path };
-        if is_new {
+        if is_new || directory.was_left_by_its_maker(uid) {
             give(&directory.descriptor, uid, gid, mode)
                 .map_err(|error| failed("set owner and mode of", &directory.path, error))?;
         }
         directory.check(uid)?;
         Ok(directory)
+    }
+
+    /// Whether it is what somebody who was killed between making it and giving it away has left: root's own, which nobody else can write, and empty.
+    fn was_left_by_its_maker(&self, uid: Uid) -> bool {
+        let is_roots = fstat(&self.descriptor)
+            .is_ok_and(|status| status.st_uid == 0 && status.st_mode & 0o022 == 0);
+        let mut entries = rustix::fs::Dir::read_from(&self.descriptor)
+            .into_iter()
+            .flatten();
+        let is_dot = |name: &std::ffi::CStr| name == c"." || name == c"..";
+        uid != Uid::ROOT
+            && is_roots
+            && entries.all(|entry| entry.is_ok_and(|entry| is_dot(entry.file_name())))
     }
 
     /// Give a directory of root's to this group.

@@ -78,6 +78,7 @@ fn package_installs_serves_upgrades_and_goes() {
     logs_rotate(&debian);
     comes_back(&debian);
     upgrades(&debian);
+    keeps_backups(&debian);
     goes(&debian);
 }
 
@@ -227,6 +228,31 @@ fn upgrades(debian: &Debian) {
     assert!(serves());
 }
 
+/// The timer's service keeps all sites, in the unit's confinement, and a site comes back.
+fn keeps_backups(debian: &Debian) {
+    let verify = "systemd-analyze verify hostel-backup.service hostel-backup.timer 2>&1 | grep -v 'Command .man ' || true";
+    assert_eq!(debian.must(verify).trim(), "");
+    debian.must("printf '[backup]\\nto = \"/mnt/backups\"\\n' >> /etc/hostel/hostel.toml && hostel backup init");
+    debian.must("systemctl enable --now hostel-backup.timer");
+    let started = debian.run("systemctl start hostel-backup.service");
+    assert!(
+        started.success,
+        "{}",
+        debian.must("journalctl --no-pager --unit hostel-backup.service")
+    );
+    let list = debian.must("hostel backup list");
+    assert_eq!(
+        list.lines()
+            .filter(|line| line.starts_with("blog "))
+            .count(),
+        1,
+        "{list}"
+    );
+    debian.must("stat -c '%U %a' /mnt/backups | grep -x 'hostel-backup 700'");
+    debian.must("rm /srv/blog/public/index.php && hostel restore blog --purge");
+    assert!(serves());
+}
+
 /// Removed, nothing runs; purged, nothing is left but what is the administrator's.
 fn goes(debian: &Debian) {
     debian.must("apt-get remove --yes hostel");
@@ -248,8 +274,8 @@ fn goes(debian: &Debian) {
         "more is left than sites' files"
     );
     assert_eq!(
-        debian.must("find /etc/hostel -type f").trim(),
-        "/etc/hostel/sites.d/blog.toml"
+        debian.must("find /etc/hostel -type f | sort").trim(),
+        "/etc/hostel/backup.password\n/etc/hostel/sites.d/blog.toml"
     );
     assert_eq!(debian.must("cat /srv/blog/public/index.php"), PAGE);
     debian.must("getent passwd blog");

@@ -12,7 +12,14 @@ use crate::run::{self, Result, Tried, as_root, target_directory};
 
 const SUITE: &str = "bookworm";
 /// What a Debian 12 on a machine has, and what the test asks by.
-const INSTALLED: &[&str] = &["dbus", "logrotate", "procps", "systemd", "systemd-sysv"];
+const INSTALLED: &[&str] = &[
+    "dbus",
+    "logrotate",
+    "procps",
+    "restic",
+    "systemd",
+    "systemd-sysv",
+];
 
 /// Where it lies: `old.deb`, `new.deb`, and the directory `debian`.
 pub(crate) fn test_place() -> PathBuf {

@@ -70,6 +70,10 @@ const CASES: [(&str, fn()); 27] = [
     ),
     ("directories are made as asked", secure::made_as_asked),
     ("what others can change is refused", secure::refused),
+    (
+        "a directory that was left half made is completed",
+        secure::left_half_made,
+    ),
     ("a directory has one lock", secure::one_lock),
     ("identity and privileges", sandbox::identity_and_privileges),
     (

@@ -35,6 +35,26 @@ pub(crate) fn made_as_asked() {
     );
 }
 
+/// Whoever makes one may be killed before it is given away.
+pub(crate) fn left_half_made() {
+    let place = Place::new("half-made");
+    let directory = Directory::open(&place.path().join("state")).unwrap();
+    let beneath = || directory.beneath("tmp", Uid(61001), Gid(61001), 0o700);
+    place.directory("state/tmp", 0, 0o700);
+    beneath().unwrap();
+    let status = std::fs::metadata(directory.path().join("tmp")).unwrap();
+    assert_eq!((status.uid(), status.gid()), (61001, 61001));
+    // What has something in it is somebody's.
+    std::fs::remove_dir(directory.path().join("tmp")).unwrap();
+    place.directory("state/tmp", 0, 0o700);
+    std::fs::write(directory.path().join("tmp/file"), "").unwrap();
+    let message = beneath().unwrap_err().to_string();
+    assert!(
+        message.contains("belongs to user 0, not to 61001"),
+        "{message}"
+    );
+}
+
 pub(crate) fn refused() {
     let place = Place::new("refused");
     let open = |name: &str| Directory::open(&place.path().join(name));
