@@ -54,7 +54,7 @@ fn main() {
 }
 
 /// What is tried, by name.
-const CASES: [(&str, fn()); 27] = [
+const CASES: [(&str, fn()); 28] = [
     (
         "a home's parents are root's alone",
         homes::parents_are_roots,
