@@ -308,6 +308,36 @@ fn the_tools_of_php_applications_work() {
 }
 
 #[test]
+fn composer_installs_what_the_site_then_serves() {
+    let mut instance = Instance::new("exec-composer").site(
+        Site::new("a", User::One)
+            .file("composer.json", COMPOSER)
+            .file("library/composer.json", "{\"name\": \"own/library\", \"version\": \"1.0\", \"autoload\": {\"psr-4\": {\"Own\\\\\": \"src\"}}}")
+            .file("library/src/Word.php", "<?php namespace Own; class Word { const SAID = 'by way of composer'; }")
+            .file("public/index.php", "<?php require '../vendor/autoload.php'; echo Own\\Word::SAID;"),
+    );
+    instance.write_configuration();
+    let installed = exec(&instance, &["composer", "install", "--no-interaction"]);
+    assert!(installed.status.success(), "{installed:?}");
+    instance.serve();
+    assert_eq!(instance.get("a.test", "/").text(), "by way of composer");
+    let (uid, _) = User::One.ids();
+    let autoload = instance.home("a").join("vendor/autoload.php");
+    let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(autoload).expect("it is there"));
+    assert_eq!(owner, uid);
+}
+
+/// A library beside it, copied: no network is needed.
+const COMPOSER: &str = r#"{
+    "name": "own/site",
+    "repositories": [
+        {"packagist.org": false},
+        {"type": "path", "url": "library", "options": {"symlink": false}}
+    ],
+    "require": {"own/library": "1.0"}
+}"#;
+
+#[test]
 fn limits_hold_for_commands_as_for_the_web() {
     let instance = Instance::new("exec-limits")
         .site(Site::new("a", User::One).toml("processes_max = 20\nmemory_max = \"128M\""));

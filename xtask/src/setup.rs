@@ -20,6 +20,7 @@ const BUILD: &[&str] = &[
 const TEST: &[&str] = &[
     "acl",
     "apache2",
+    "composer",
     "curl",
     "dokuwiki",
     "git",
