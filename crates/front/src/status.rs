@@ -6,6 +6,7 @@
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use hostel_wire::fresh::Fresh;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixListener;
@@ -79,6 +80,7 @@ fn describe(site: &Site) -> Value {
         "domains": site.entry.domains,
         "state": site.state_word(),
         "keeper": site.keeper().map(|keeper| keeper.pid),
+        "fresh": fresh_word(site.entry.fresh),
         "running": site.running(),
         "woke": site.wake.describe(),
         "workers": {
@@ -100,6 +102,11 @@ fn describe(site: &Site) -> Value {
         "bytes_received": counters.bytes_received.sum(),
         "bytes_sent": counters.bytes_sent.sum(),
     })
+}
+
+/// By which means no state survives a request; `null` where it may.
+fn fresh_word(fresh: Fresh) -> Option<&'static str> {
+    fresh.is_by_fork().then_some("fork")
 }
 
 /// How long a reader of the document may take.

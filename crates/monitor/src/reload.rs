@@ -113,6 +113,7 @@ mod tests {
             front_controller: String::new(),
             foreign_owners: false,
             suspended: false,
+            fresh: hostel_wire::fresh::Fresh::Off,
             egress: Egress::Usual,
             services: Vec::new(),
             limits: Limits {

@@ -28,7 +28,11 @@ pub(crate) fn run(
     let mut exchange = Exchange::new(channel);
     let mut worker = Worker {
         rules: Rules::new(settings),
-        requests_max: settings.requests_per_worker,
+        requests_max: if settings.fresh.is_by_fork() {
+            1
+        } else {
+            settings.requests_per_worker
+        },
         requests: 0,
         prepared: Prepared::default(),
         root_seen: None,

@@ -38,6 +38,7 @@ fn site(home: &str) -> Rc<Site> {
         front_controller: String::new(),
         foreign_owners: false,
         suspended: false,
+        fresh: hostel_wire::fresh::Fresh::Off,
         egress: Egress::Usual,
         services: Vec::new(),
         limits: Limits {

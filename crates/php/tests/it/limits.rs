@@ -1,5 +1,6 @@
 //! What ends a request or a worker, and what a worker keeps between requests.
 
+use hostel_wire::fresh::Fresh;
 use hostel_wire::keeper_zygote::{Death, ToZygote};
 
 use crate::front::get;
@@ -44,6 +45,26 @@ fn a_worker_says_when_it_ends_itself() {
     }
     assert!(worker.front.is_closed());
     assert_eq!(site.died(worker.id), Death::Exited(0));
+}
+
+#[test]
+fn a_worker_of_a_fresh_site_serves_one_request() {
+    let wishes = Wishes {
+        fresh: Fresh::Fork,
+        ..Wishes::default()
+    };
+    let mut site = Site::start("limits", &wishes);
+    for _ in 0..3 {
+        let mut worker = site.worker();
+        // What ran no script leaves no state.
+        let missing = worker.front.ask(&get("/nothing.php"));
+        assert_eq!(missing.end.map(|end| end.last), None);
+        let answer = worker.front.ask(&get("/count.php?i=x"));
+        assert_eq!(answer.text(), "11x");
+        assert_eq!(answer.end.map(|end| end.last), Some(true));
+        assert!(worker.front.is_closed());
+        assert_eq!(site.died(worker.id), Death::Exited(0));
+    }
 }
 
 #[test]

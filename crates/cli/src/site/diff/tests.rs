@@ -34,6 +34,7 @@ fn site(uid: u32) -> Site {
         front_controller: String::new(),
         foreign_owners: false,
         suspended: false,
+        fresh: hostel_wire::fresh::Fresh::Off,
         egress: Egress::Usual,
         services: Vec::new(),
         limits: Limits {
