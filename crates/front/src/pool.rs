@@ -31,6 +31,7 @@ mod census;
 mod spare;
 
 pub use census::Census;
+pub use spare::Means;
 
 /// The workers of one site.
 pub struct Pool {
@@ -50,6 +51,7 @@ pub struct Pool {
 struct Inner {
     /// Whether a worker serves one request and ends.
     is_once: bool,
+    means: Means,
     /// All that are not known to be dead.
     workers: HashMap<WorkerId, Rc<Worker>>,
     /// Those without a job, the most recently used one last.
@@ -96,10 +98,7 @@ impl Pool {
         };
         let slot = dispatch.scheduler().enter(terms, Instant::now());
         Self {
-            inner: RefCell::new(Inner {
-                is_once: entry.fresh.is_by_fork(),
-                ..Inner::default()
-            }),
+            inner: RefCell::new(Inner::new(entry.fresh.is_by_fork())),
             dispatch,
             slot,
             queue_wait_max: milliseconds(entry.queue_ms_max),

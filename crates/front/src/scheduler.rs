@@ -193,6 +193,13 @@ impl Scheduler {
         true
     }
 
+    /// Whether a site's workers serve one request each is another thing than was said.
+    pub fn set_once(&mut self, slot: Slot, is_once: bool) {
+        if let Some(crew) = self.crew(slot) {
+            crew.terms.is_once = is_once;
+        }
+    }
+
     /// Whether a worker is to be started for a request that has not come yet. If so, the pool starts it and reports.
     pub fn hire_spare(&mut self, slot: Slot, spare: usize) -> bool {
         let (is_busy, cores) = (self.host.is_busy(), self.host.cores());

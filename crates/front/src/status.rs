@@ -13,6 +13,7 @@ use tokio::net::UnixListener;
 
 use crate::front::{Front, Stage};
 use crate::logs::Level;
+use crate::pool::Means;
 use crate::sites::Site;
 
 /// Answer every connection with the document, one after the other.
@@ -80,7 +81,7 @@ fn describe(site: &Site) -> Value {
         "domains": site.entry.domains,
         "state": site.state_word(),
         "keeper": site.keeper().map(|keeper| keeper.pid),
-        "fresh": fresh_word(site.entry.fresh),
+        "fresh": fresh_word(site.entry.fresh, site.pool.means()),
         "running": site.running(),
         "woke": site.wake.describe(),
         "workers": {
@@ -104,9 +105,14 @@ fn describe(site: &Site) -> Value {
     })
 }
 
-/// By which means no state survives a request; `null` where it may.
-fn fresh_word(fresh: Fresh) -> Option<&'static str> {
-    fresh.is_by_fork().then_some("fork")
+/// By which means no state survives a request: `"yes"` while no worker has answered yet, `null` where it may.
+fn fresh_word(fresh: Fresh, means: Means) -> Option<&'static str> {
+    match (fresh, means) {
+        (Fresh::Off, _) => None,
+        (Fresh::Fork, _) | (Fresh::On, Means::Fork) => Some("fork"),
+        (Fresh::On, Means::Rewind) => Some("rewind"),
+        (Fresh::On, Means::Unknown) => Some("yes"),
+    }
 }
 
 /// How long a reader of the document may take.

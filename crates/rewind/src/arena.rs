@@ -49,6 +49,8 @@ pub(crate) struct Arena {
     /// What the caller of the checkpoint said is nobody's state.
     spared: [(usize, usize); SPARED_MAX],
     spared_count: usize,
+    /// Whether the kernel tells of mappings by their text alone.
+    asks_in_vain: bool,
     pub(crate) before: List,
     pub(crate) now: List,
     text: [u8; TEXT_BYTES],
@@ -67,6 +69,18 @@ pub(crate) struct List {
 impl List {
     pub(crate) fn get(&self) -> &[Mapping] {
         self.mappings.get(..self.count).unwrap_or_default()
+    }
+
+    /// Fill it by one question for each mapping. The stack is the one with this address.
+    fn ask(&mut self, maps: libc::c_int, on_stack: usize) -> Result<(), Unfit> {
+        self.count = 0;
+        let mut from = 0;
+        while let Some(mapping) = crate::maps::next(maps, from, on_stack)? {
+            from = mapping.end;
+            *self.mappings.get_mut(self.count).ok_or(Unfit::TooMany)? = mapping;
+            self.count += 1;
+        }
+        Ok(())
     }
 
     /// Fill it from the text of /proc/self/maps.
@@ -127,8 +141,23 @@ impl Arena {
         stack.map_or(usize::MAX, |mapping| mapping.start)
     }
 
-    /// Read what is mapped at the moment.
+    /// Read what is mapped at the moment, by questions for one mapping each, or where the kernel answers none (before Linux 6.11) by the text.
     pub(crate) fn read_maps(&mut self, maps: libc::c_int, before: bool) -> Result<(), Unfit> {
+        if !self.asks_in_vain {
+            let list = if before {
+                &mut self.before
+            } else {
+                &mut self.now
+            };
+            match list.ask(maps, self.checkpoint) {
+                Err(Unfit::Kernel(libc::ENOTTY)) => self.asks_in_vain = true,
+                asked => return asked,
+            }
+        }
+        self.read_text(maps, before)
+    }
+
+    fn read_text(&mut self, maps: libc::c_int, before: bool) -> Result<(), Unfit> {
         let mut length = 0;
         loop {
             let space = self.text.get_mut(length..).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! What the kernel holds for a process besides its memory: looked at at the checkpoint, put back at each rewind.
 //!
 //! Whatever cannot be put back is a reason to end ([`Unfit`]). The order of a rewind: [`Kernel::quiet`] first, so that no handler of the
-//! request's runs any more and nothing else of it does; then memory; then [`Kernel::put_back`], and the signals last.
+//! request's runs any more and nothing else of it does; then [`Kernel::put_back`], which may fail; then memory; the signals last.
 //!
 //! Not looked at, because nothing but native code that calls the kernel directly can change it, and it harms who does: added filters of
 //! system calls and Landlock layers, memory locks, memory policies, protections that were changed and changed back.
@@ -30,7 +30,6 @@ pub(crate) struct Kernel {
     numbers: Numbers,
     actions: [Action; SIGNALS],
     mask: u64,
-    own_mask: u64,
     stack: [usize; 3],
     limits: [[u64; 2]; LIMITS],
     affinity: [u8; AFFINITY_BYTES],
@@ -78,7 +77,6 @@ impl Kernel {
     /// Remember all of it.
     pub(crate) fn look(&mut self) -> Result<(), Unfit> {
         self.mask = set_mask(ALL)?;
-        self.own_mask = self.mask;
         if self.has_threads()? {
             return Err(Unfit::Threads);
         }
@@ -104,7 +102,8 @@ impl Kernel {
             *limit = limit_of(resource)?;
         }
         affinity(&mut self.affinity)?;
-        self.signals_back()
+        set_mask(self.mask)?;
+        Ok(())
     }
 
     fn look_at_descriptors(&mut self) -> Result<(), Unfit> {
@@ -173,7 +172,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// The last part: all but memory.
+    /// The second part: all but memory and signals. The process can still end by itself where this fails.
     pub(crate) fn put_back(&mut self) -> Result<(), Unfit> {
         self.close_new()?;
         // SAFETY: takes a descriptor.
@@ -188,7 +187,11 @@ impl Kernel {
         if there != self.affinity {
             set_affinity(&self.affinity)?;
         }
-        self.numbers.put_back()?;
+        self.numbers.put_back()
+    }
+
+    /// The last part, once memory is what it was.
+    pub(crate) fn signals_back(&self) -> Result<(), Unfit> {
         for (number, action) in (1..).zip(&self.actions) {
             if action_of(number)? != *action {
                 set_action(number, action)?;
@@ -197,10 +200,6 @@ impl Kernel {
         if alternate_stack(None)? != self.stack {
             alternate_stack(Some(self.stack))?;
         }
-        self.signals_back()
-    }
-
-    fn signals_back(&self) -> Result<(), Unfit> {
         set_mask(self.mask)?;
         Ok(())
     }

@@ -1,6 +1,9 @@
 //! The list of a process's mappings, as the kernel tells it, and what of it is new.
 //!
-//! Pure. Compared is the whole list, mapping by mapping, not its length or sum: a mapping that took another's place is a difference too.
+//! It asks the kernel for single mappings, which is cheaper than its text of all, and is pure otherwise. Compared is the whole list, mapping by mapping, not its length or sum: a mapping that took another's place is a difference too.
+
+use crate::Unfit;
+use crate::calls;
 
 /// A mapping, or a part of one. All that tells it from another in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -86,6 +89,68 @@ impl Mapping {
     }
 }
 
+/// `struct procmap_query` of linux/fs.h.
+#[derive(Default)]
+#[repr(C)]
+struct Question {
+    size: u64,
+    which: u64,
+    from: u64,
+    start: u64,
+    end: u64,
+    flags: u64,
+    page_size: u64,
+    offset: u64,
+    inode: u64,
+    device: [u32; 2],
+    name_length: u32,
+    build_length: u32,
+    name: u64,
+    build: u64,
+}
+
+/// Ask for the first mapping that ends above this address. `ENOTTY` where the kernel does not answer that.
+pub(crate) fn next(
+    maps: libc::c_int,
+    from: usize,
+    on_stack: usize,
+) -> Result<Option<Mapping>, Unfit> {
+    let mut question = Question {
+        size: size_of::<Question>() as u64,
+        which: COVERING_OR_NEXT,
+        from: from as u64,
+        ..Question::default()
+    };
+    match calls::ioctl(maps, PROCMAP_QUERY, &raw mut question) {
+        Err(Unfit::Kernel(libc::ENOENT)) => return Ok(None),
+        Err(unfit) => return Err(unfit),
+        Ok(_) => {}
+    }
+    let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+    let (start, end) = (number(question.start), number(question.end));
+    let letter = |bit: u64, set: u8, clear: u8| {
+        if question.flags & bit == 0 {
+            clear
+        } else {
+            set
+        }
+    };
+    Ok(Some(Mapping {
+        start,
+        end,
+        offset: number(question.offset),
+        flags: [
+            letter(1, b'r', b'-'),
+            letter(2, b'w', b'-'),
+            letter(4, b'x', b'-'),
+            letter(8, b's', b'p'),
+        ],
+        is_stack: (start..end).contains(&on_stack),
+        device: u64::from(question.device[0]) << 32 | u64::from(question.device[1]),
+        inode: question.inode,
+    }))
+}
+
 /// Read the text of /proc/self/maps. How many there are; `None` for more than there is room for, or nonsense.
 pub(crate) fn parse(text: &[u8], into: &mut [Mapping]) -> Option<usize> {
     let mut count = 0;
@@ -154,6 +219,10 @@ pub(crate) fn compare(
         }
     }
 }
+
+/// linux/fs.h
+const PROCMAP_QUERY: u64 = 0xc068_6611;
+const COVERING_OR_NEXT: u64 = 0x10;
 
 fn hex(text: &[u8]) -> Option<usize> {
     usize::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok()

@@ -144,6 +144,7 @@ impl Arena {
             return Err(Unfit::NotAsked);
         }
         self.kernel.quiet()?;
+        self.kernel.put_back()?;
         let maps = self.kernel.sources.maps;
         self.read_maps(maps, false)?;
         let mut unfit = None;
@@ -183,7 +184,7 @@ impl Arena {
             .tracker
             .restore(&self.image)
             .and_then(|()| self.image.put_back_stack(lowest))
-            .and_then(|()| self.kernel.put_back());
+            .and_then(|()| self.kernel.signals_back());
         if done.is_err() {
             calls::end(c"hostel-rewind: a rewind that was begun cannot be finished\n");
         }

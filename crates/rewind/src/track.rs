@@ -101,13 +101,25 @@ impl Tracker {
     pub(crate) fn restore(&mut self, image: &Image) -> Result<(), Unfit> {
         let (way, heat) = self.way()?;
         for region in image.regions() {
-            way.restore(image, region, heat)?;
+            if is_watched(region) {
+                way.restore(image, region, heat)?;
+            } else {
+                image.put_back(region, region.start, region.end);
+            }
         }
         heat.cool(image.bytes());
         Ok(())
     }
 }
 
+/// Whether it is worth to know what of a region was written. To copy a few pages costs less than to ask, and libraries have hundreds of
+/// such regions.
+fn is_watched(region: &Region) -> bool {
+    region.length() > COPIED_BYTES
+}
+
+/// Regions up to this size are copied each time.
+const COPIED_BYTES: usize = 4 * PAGE;
 /// Requests that write a page until it counts as hot.
 const HOT: u8 = 2;
 /// Rewinds after which it is asked anew who is.

@@ -17,11 +17,11 @@ pub enum Fresh {
 }
 
 impl Fresh {
-    /// Whether a worker serves one request and ends.
+    /// Whether a worker surely serves one request and ends.
     pub fn is_by_fork(self) -> bool {
         match self {
-            Self::Off => false,
-            Self::On | Self::Fork => true,
+            Self::Off | Self::On => false,
+            Self::Fork => true,
         }
     }
 

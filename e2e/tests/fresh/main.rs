@@ -17,8 +17,8 @@ use scripts::{COMMON, SCRIPTS};
 
 /// Scripts of the rota that run one after the other, each followed by the probe.
 const ROUNDS: usize = 200;
-/// What one worker may hold more than another: the kernel chooses where mappings lie, and some then have a neighbour to grow into.
-const KIB_TOLERANCE: u64 = 512;
+/// What one worker may hold more than another: what it takes to compile the script that looks, where OPcache has just been emptied; and
+const KIB_TOLERANCE: u64 = 1024;
 
 fn site(name: &str, fresh: &str) -> Site {
     let mut site = Site::new(name, User::One)
@@ -85,67 +85,77 @@ fn leak(connection: &mut Connection, host: &str, name: &str) {
     assert!(matches!(answer.status, 200 | 500), "{name}: {answer:?}");
 }
 
-#[test]
-fn no_state_of_a_request_survives_it_in_a_process_of_its_own() {
-    let instance = Instance::new("fresh").site(site("a", "\"fork\"")).start();
+/// Every script of the rota, and then some by chance, each followed by the probe and a look at what the process holds.
+fn nothing_survives(fresh: &str) -> Instance {
+    let instance = Instance::new("fresh").site(site("a", fresh)).start();
     let mut random = Random::new();
     let mut connection = instance.connect();
-    assert_eq!(
-        found(&mut connection, "a.test"),
-        BTreeSet::new(),
-        "a first request"
-    );
+    let at_first = found(&mut connection, "a.test");
+    assert_eq!(at_first, BTreeSet::new(), "a first request");
     // Twice: the first time its script is read from a file that is open meanwhile.
     measured(&mut connection, "a.test");
     let first = measured(&mut connection, "a.test");
     for round in 0..ROUNDS {
         // All of them at least once.
-        let script = SCRIPTS
-            .get(round)
-            .unwrap_or_else(|| &SCRIPTS[random.below(SCRIPTS.len())]);
+        let any = &SCRIPTS[random.below(SCRIPTS.len())];
+        let script = SCRIPTS.get(round).unwrap_or(any);
         leak(&mut connection, "a.test", script.name);
         let found = found(&mut connection, "a.test");
-        assert_eq!(
-            found,
-            BTreeSet::new(),
-            "after {} in round {round}",
-            script.name
-        );
+        let name = script.name;
+        assert_eq!(found, BTreeSet::new(), "after {name} in round {round}");
         let now = measured(&mut connection, "a.test");
         assert!(now[0] <= first[0] + KIB_TOLERANCE, "{first:?} {now:?}");
         assert!(now[1] <= first[1] + 2, "{first:?} {now:?}");
-        assert_eq!(now[2..], first[2..], "descriptors and threads");
+        // One more where the script was compiled, and so read, anew.
+        assert!(now[2] <= first[2] + 1, "{first:?} {now:?}");
+        assert_eq!(now[3], 1, "threads");
     }
-    // The process that all of them are copies of has not grown either, and none of them is left.
+    let log = instance.log("a", "error");
+    assert!(!log.contains("was ended by signal"), "{log}");
+    assert!(!log.contains("ended with status"), "{log}");
+    instance
+}
+
+/// What `hostel status` says of the site.
+fn status(instance: &Instance) -> serde_json::Value {
+    let (is_well, text, errors) = instance.command(&["status", "--json"]);
+    assert!(is_well, "{errors}");
+    let mut status: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    status["sites"][0].take()
+}
+
+#[test]
+fn no_state_of_a_request_survives_it_in_a_process_of_its_own() {
+    let instance = nothing_survives("\"fork\"");
+    // The process that all of them are copies of has not grown, and none of them is left.
+    // (What a script has forked is PHP too, for a second.)
+    assert!(wait_until(Duration::from_secs(5), || instance
+        .zygotes()
+        .len()
+        == 1));
     let zygotes = instance.zygotes();
-    assert_eq!(zygotes.len(), 1);
     let descriptors = zygotes[0].descriptors().len();
     assert!(descriptors < 20, "{:?}", zygotes[0].descriptors());
     let is_left = || instance.workers().len() > 2;
     assert!(wait_until(Duration::from_secs(5), || !is_left()));
-    let crashes = instance.log("a", "error");
-    assert!(!crashes.contains("was ended by signal"), "{crashes}");
+    assert_eq!(status(&instance)["fresh"], "fork");
 }
 
 #[test]
-fn true_is_the_best_that_this_host_has() {
-    let instance = Instance::new("fresh").site(site("a", "true")).start();
-    let mut connection = instance.connect();
-    for name in ["c-environment", "descriptor-of-the-library", "constant"] {
-        leak(&mut connection, "a.test", name);
-        assert_eq!(found(&mut connection, "a.test"), BTreeSet::new(), "{name}");
-    }
-    let (is_well, text, errors) = instance.command(&["status", "--json"]);
-    assert!(is_well, "{errors}");
-    let status: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-    assert_eq!(status["sites"][0]["fresh"], "fork", "{status}");
+fn no_state_of_a_request_survives_it_in_a_process_that_is_put_back() {
+    let instance = nothing_survives("true");
+    let status = status(&instance);
+    assert_eq!(status["fresh"], "rewind", "{status}");
+    // It was put back, and not replaced each time.
+    let started = status["workers"]["started"].as_u64().expect("a number");
+    let requests = status["requests"].as_u64().expect("a number");
+    assert!(started * 10 < requests, "{started} for {requests}");
+    println!("{started} workers for {requests} requests");
 }
 
 #[test]
 fn where_workers_are_used_again_the_rota_is_noticed() {
-    let instance = Instance::new("fresh")
-        .site(site("a", "false").toml(""))
-        .start();
+    let instance = Instance::new("fresh").site(site("a", "false")).start();
     for script in SCRIPTS.iter().filter(|script| script.sticks) {
         // Each on a worker of its own: some of them spoil it for what follows.
         for worker in instance.workers() {

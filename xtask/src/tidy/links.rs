@@ -29,7 +29,10 @@ const TABLE: [(&str, &[&str]); 15] = [
     ),
     ("hostel-keeper", &["hostel-sys", "hostel-wire"]),
     ("hostel-mail", &["hostel-sys", "hostel-wire"]),
-    ("hostel-php", &["hostel-sys", "hostel-wire"]),
+    (
+        "hostel-php",
+        &["hostel-rewind", "hostel-sys", "hostel-wire"],
+    ),
     ("hostel-probe", &[]),
     ("hostel-rewind", &[]),
     ("hostel-resolver", &["hostel-sys", "hostel-wire"]),

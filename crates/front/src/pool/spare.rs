@@ -7,7 +7,10 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use hostel_wire::fresh::Fresh;
+
 use super::{Inner, Parted, Pool};
+use crate::sites::Site;
 use crate::worker::{Activity, Worker};
 
 impl Pool {
@@ -29,6 +32,38 @@ impl Pool {
     }
 }
 
+/// By which means no state survives a request, as far as the front has seen.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Means {
+    /// No worker has said.
+    #[default]
+    Unknown,
+    /// Workers go on after a request.
+    Rewind,
+    /// They end after it.
+    Fork,
+}
+
+impl Pool {
+    /// A worker has answered. Where the site leaves the means to them, its first answer tells: whether it ends or goes on.
+    pub(crate) fn learn_means(&self, site: &Site, worker: &Worker, ends: bool) {
+        if site.entry.fresh != Fresh::On || worker.answered.get() != 1 {
+            return;
+        }
+        let mut inner = self.inner.borrow_mut();
+        inner.means = if ends { Means::Fork } else { Means::Rewind };
+        if inner.is_once != ends {
+            inner.is_once = ends;
+            self.dispatch.scheduler().set_once(self.slot, ends);
+        }
+    }
+
+    /// By which means requests of a site that leaves it to its workers are fresh.
+    pub fn means(&self) -> Means {
+        self.inner.borrow().means
+    }
+}
+
 impl Parted {
     /// For how long a worker that parts has served its last request, if it has answered it: then it has said that it ends.
     pub(super) fn served(self, worker: &Worker, now: Instant) -> Option<Duration> {
@@ -40,6 +75,14 @@ impl Parted {
 }
 
 impl Inner {
+    /// No workers yet.
+    pub(super) fn new(is_once: bool) -> Self {
+        Self {
+            is_once,
+            ..Self::default()
+        }
+    }
+
     /// How many workers count. Where each serves one request, those that have are as good as gone: else the next one would wait for the
     /// kernel to take the last one apart.
     pub(super) fn staffed(&self) -> usize {

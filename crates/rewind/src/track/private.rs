@@ -9,7 +9,7 @@ use crate::Unfit;
 use crate::calls;
 use crate::image::{Image, PAGE, Region};
 
-use super::{Heat, Track};
+use super::{Heat, Track, is_watched};
 
 /// All zeros has no descriptor yet.
 #[repr(C)]
@@ -27,7 +27,7 @@ impl Private {
 
 impl Track for Private {
     fn arm(&mut self, image: &Image) -> Result<(), Unfit> {
-        for region in image.regions() {
+        for region in image.regions().iter().filter(|region| is_watched(region)) {
             let mut protection = ProtFlags::READ | ProtFlags::WRITE;
             protection.set(ProtFlags::EXEC, region.is_executable);
             let flags = MapFlags::PRIVATE | MapFlags::FIXED;

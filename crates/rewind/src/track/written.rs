@@ -9,7 +9,7 @@ use crate::Unfit;
 use crate::calls;
 use crate::image::{Image, PAGE, Region};
 
-use super::{Heat, Track};
+use super::{Heat, Track, is_watched};
 
 /// All zeros has no descriptors yet.
 #[repr(C)]
@@ -118,7 +118,7 @@ impl Written {
 
 impl Track for Written {
     fn arm(&mut self, image: &Image) -> Result<(), Unfit> {
-        for region in image.regions() {
+        for region in image.regions().iter().filter(|region| is_watched(region)) {
             let mut range = Ranged {
                 start: region.start as u64,
                 length: region.length() as u64,

@@ -67,6 +67,27 @@ pub(crate) const CASES: &[(&str, Case)] = &[
         "protection",
         Ends(protection, |unfit| matches!(unfit, Unfit::Mapping(_))),
     ),
+    ("nice value", Ends(nice, |unfit| unfit == Unfit::Number)),
+    (
+        "session",
+        Ends(session, |unfit| {
+            matches!(unfit, Unfit::Number | Unfit::Kernel(_))
+        }),
+    ),
+    (
+        "closed descriptor",
+        Ends(
+            || assert_eq!(closed(1), 0),
+            |unfit| unfit == Unfit::Descriptor(1),
+        ),
+    ),
+    (
+        "exchanged descriptor",
+        Ends(
+            || assert_eq!(exchanged(1), 1),
+            |unfit| unfit == Unfit::Descriptor(1),
+        ),
+    ),
     (
         "hole",
         Ends(hole, |unfit| matches!(unfit, Unfit::Mapping(_))),
@@ -570,10 +591,8 @@ fn posix_timer() {
     let mut timer = std::mem::MaybeUninit::<libc::timer_t>::zeroed();
     let (clock, none) = (libc::CLOCK_MONOTONIC, std::ptr::null_mut());
     // SAFETY: a place to write to.
-    assert_eq!(
-        unsafe { libc::timer_create(clock, none, timer.as_mut_ptr()) },
-        0
-    );
+    let made = unsafe { libc::timer_create(clock, none, timer.as_mut_ptr()) };
+    assert_eq!(made, 0);
 }
 
 fn pending_signal() {
@@ -584,10 +603,29 @@ fn pending_signal() {
 
 fn protection() {
     // SAFETY: a page of this process's own, which nobody writes any more.
-    assert_eq!(
-        unsafe { libc::mprotect(page().cast(), 4096, libc::PROT_READ) },
-        0
-    );
+    let made = unsafe { libc::mprotect(page().cast(), 4096, libc::PROT_READ) };
+    assert_eq!(made, 0);
+}
+
+fn nice() {
+    // SAFETY: takes a number.
+    unsafe { libc::nice(3) };
+}
+
+fn session() {
+    // SAFETY: takes nothing.
+    assert_ne!(unsafe { libc::setsid() }, -1);
+}
+
+fn closed(number: i32) -> i32 {
+    // SAFETY: nobody uses it any more.
+    unsafe { libc::close(number) }
+}
+
+fn exchanged(number: i32) -> i32 {
+    let other = std::fs::File::open("/proc/self/stat").unwrap();
+    // SAFETY: takes numbers.
+    unsafe { libc::dup2(other.as_raw_fd(), number) }
 }
 
 fn hole() {
