@@ -164,9 +164,7 @@ impl Kernel {
             return Err(Unfit::Signals);
         }
         let end = set_break(0);
-        if end < self.break_end
-            || (end > self.break_end && set_break(self.break_end) != self.break_end)
-        {
+        if end < self.break_end {
             return Err(Unfit::Mapping(end));
         }
         Ok(())
@@ -188,6 +186,14 @@ impl Kernel {
             set_affinity(&self.affinity)?;
         }
         self.numbers.put_back()
+    }
+
+    /// Let the heap end where it did; what is beyond is gone for whoever asked for the rewind, too.
+    pub(crate) fn shrink(&self) -> Result<(), Unfit> {
+        match set_break(self.break_end) == self.break_end {
+            true => Ok(()),
+            false => Err(Unfit::Mapping(self.break_end)),
+        }
     }
 
     /// The last part, once memory is what it was.

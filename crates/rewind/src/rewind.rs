@@ -138,42 +138,22 @@ impl Arena {
         self.read_maps(maps, true)
     }
 
-    /// The part of a rewind that may fail.
+    /// The part of a rewind that may fail: it takes nothing away that whoever asks for it needs to end.
     fn check(&mut self) -> Result<(), Unfit> {
         if !self.image.is_made() {
             return Err(Unfit::NotAsked);
         }
         self.kernel.quiet()?;
         self.kernel.put_back()?;
-        let maps = self.kernel.sources.maps;
-        self.read_maps(maps, false)?;
+        self.read_maps(self.kernel.sources.maps, false)?;
         let mut unfit = None;
-        let mut has_new = false;
         maps::compare(self.before.get(), self.now.get(), |difference| {
-            match difference {
-                Difference::New(start, end) => {
-                    has_new = true;
-                    unfit = calls::unmap(start, end).err();
-                }
-                Difference::Stack(..) => {}
-                Difference::Changed(at) => unfit = Some(Unfit::Mapping(at)),
+            if let Difference::Changed(at) = difference {
+                unfit = Some(Unfit::Mapping(at));
             }
             unfit.is_none()
         });
-        if let Some(unfit) = unfit {
-            return Err(unfit);
-        }
-        if has_new {
-            // None of it is left, or something maps without being asked.
-            self.read_maps(maps, false)?;
-            let is_same = maps::compare(self.before.get(), self.now.get(), |difference| {
-                matches!(difference, Difference::Stack(..))
-            });
-            if !is_same {
-                return Err(Unfit::TooMany);
-            }
-        }
-        Ok(())
+        unfit.map_or(Ok(()), Err)
     }
 
     /// The part that must not: there is no way back.
@@ -181,12 +161,38 @@ impl Arena {
         self.rewinds += 1;
         let lowest = self.lowest_of_stack();
         let done = self
-            .tracker
-            .restore(&self.image)
+            .unmap_new()
+            .and_then(|()| self.tracker.restore(&self.image))
             .and_then(|()| self.image.put_back_stack(lowest))
             .and_then(|()| self.kernel.signals_back());
         if done.is_err() {
             calls::end(c"hostel-rewind: a rewind that was begun cannot be finished\n");
         }
+    }
+
+    /// Take away what is mapped and was not.
+    fn unmap_new(&mut self) -> Result<(), Unfit> {
+        self.kernel.shrink()?;
+        let mut unfit = None;
+        let mut has_new = false;
+        maps::compare(self.before.get(), self.now.get(), |difference| {
+            if let Difference::New(start, end) = difference {
+                has_new = true;
+                unfit = calls::unmap(start, end).err();
+            }
+            unfit.is_none()
+        });
+        if let Some(unfit) = unfit {
+            return Err(unfit);
+        }
+        if !has_new {
+            return Ok(());
+        }
+        // None of it is left, or something maps without being asked.
+        self.read_maps(self.kernel.sources.maps, false)?;
+        let is_same = maps::compare(self.before.get(), self.now.get(), |difference| {
+            matches!(difference, Difference::Stack(..))
+        });
+        if is_same { Ok(()) } else { Err(Unfit::TooMany) }
     }
 }

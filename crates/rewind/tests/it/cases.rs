@@ -607,7 +607,10 @@ fn protection() {
     assert_eq!(made, 0);
 }
 
+/// With memory of its own that came after the checkpoint, which it needs to say so and to end.
 fn nice() {
+    growing_heap(0);
+    mapping(0);
     // SAFETY: takes a number.
     unsafe { libc::nice(3) };
 }

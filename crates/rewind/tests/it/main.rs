@@ -115,8 +115,13 @@ fn run(case: &Case, backend: Backend) {
             let round = rewind.checkpoint(&[]).expect("a checkpoint");
             assert_eq!(round, 0, "it was put back");
             act();
+            let kept = vec![7_u8; 3 << 20];
             let unfit = rewind.rewind();
             assert!(is_right(unfit), "{unfit}");
+            assert!(
+                kept.iter().all(|byte| *byte == 7),
+                "what asks keeps its memory"
+            );
         }
         Case::Whole(work) => work(backend),
     }
