@@ -42,7 +42,7 @@ fn leave(worker: &mut Worker, query: &str) -> String {
 fn nothing_of_a_request_is_there_for_the_next_one_of_the_same_process() {
     let mut site = start(Fresh::On);
     let mut worker = site.worker();
-    for round in 0..300 {
+    for round in 0..150 {
         assert_eq!(
             leave(&mut worker, &format!("?i={round}")),
             "clean",
@@ -79,8 +79,8 @@ fn memory_mappings_and_descriptors_stay_what_they_are() {
     };
     let mut first = None;
     let mut resident = 0;
-    for round in 0..400 {
-        let query = format!("?megabytes={}", [1, 60, 0, 5][round % 4]);
+    for round in 0..160 {
+        let query = format!("?megabytes={}", [1, 20, 0, 5][round % 4]);
         assert_eq!(leave(&mut worker, &query), "clean");
         if round % 10 == 0 {
             let fatal = worker.front.ask(&get("/fatal.php"));
@@ -90,7 +90,7 @@ fn memory_mappings_and_descriptors_stay_what_they_are() {
                 "{fatal:?}"
             );
         }
-        if round % 50 == 49 {
+        if round % 20 == 19 {
             // The answer goes out before the worker is put back: what answers next is.
             worker.front.ask(&get("/hello.php"));
             std::thread::sleep(std::time::Duration::from_millis(20));
@@ -102,7 +102,7 @@ fn memory_mappings_and_descriptors_stay_what_they_are() {
         }
     }
     let growth = own_memory(worker.pid).saturating_sub(resident);
-    assert!(growth <= 512, "grew by {growth} KiB in 350 requests");
+    assert!(growth <= 512, "grew by {growth} KiB in 140 requests");
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn no_function_yields_the_same_random_number_again() {
     let mut site = start(Fresh::On);
     let mut worker = site.worker();
     let mut seen: HashSet<(String, String)> = HashSet::new();
-    for round in 0..200 {
+    for round in 0..100 {
         let answer = worker.front.ask(&get("/random.php"));
         let numbers: BTreeMap<String, String> = parse(&answer.text());
         assert_eq!(numbers.len(), 13, "{answer:?}");
@@ -228,16 +228,16 @@ fn cost(fresh: Fresh, script: &str) -> u64 {
     let mut site = start(fresh);
     let mut worker = site.worker();
     let ask = get(script);
-    for _ in 0..200 {
+    for _ in 0..50 {
         worker.front.ask(&ask);
     }
     let mut rounds: Vec<u64> = (0..5)
         .map(|_| {
             let before = cpu_time(worker.pid);
-            for _ in 0..500 {
+            for _ in 0..100 {
                 worker.front.ask(&ask);
             }
-            (cpu_time(worker.pid) - before) / 500
+            (cpu_time(worker.pid) - before) / 100
         })
         .collect();
     rounds.sort_unstable();
