@@ -31,6 +31,7 @@ pub fn site(name: &str, uid: u32) -> Site {
         front_controller: String::new(),
         foreign_owners: false,
         suspended: false,
+        fresh: hostel_wire::fresh::Fresh::Off,
         egress: Egress::Usual,
         services: Vec::new(),
         limits: Limits {

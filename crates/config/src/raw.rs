@@ -6,7 +6,9 @@
 use std::path::Path;
 
 use crate::errors::Report;
-use crate::read::{At, Document, RawEgress, RawEntries, RawEntry, RawMail, RawPhp, RawSize};
+use crate::read::{
+    At, Document, RawEgress, RawEntries, RawEntry, RawMail, RawPhp, RawSize, RawSwitch,
+};
 
 /// A key, for the manual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,6 +182,10 @@ keys! {
     /// After how many requests a worker is replaced; 0 for never. It is replaced too when it keeps more than 256 MiB between two
     /// requests, and after an hour.
     requests_per_worker: i64 = "10000";
+    /// Whether every request finds PHP as the first one did: no variable, class, setting, locale, open file, memory or process state of
+    /// an earlier request. `true`: by the best means that this host has; `"fork"`: a process of its own for each request; `false`: what PHP
+    /// itself leaves of an earlier request stays, as with php-fpm. See fresh.md.
+    fresh: RawSwitch = "false";
     /// The most memory of all processes of the site together, at least 64M: a number of bytes, or a string with K, M or G. What
     /// its files hold in the page cache counts, but is given back first. Beyond it the kernel ends the site's largest
     /// process, which the site's error log tells. Swap is not used. Needs control groups (cgroup v2); without them each process is

@@ -162,6 +162,23 @@ impl Kind for RawEgress {
     }
 }
 
+/// Whether, or a word that says how; `resources` understands it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RawSwitch {
+    Whether(bool),
+    Word(String),
+}
+
+impl Kind for RawSwitch {
+    const WHAT: &'static str = "true, false or a word";
+    fn from_toml(value: &DeValue<'_>, line_of: &dyn Fn(Range<usize>) -> u32) -> Option<Self> {
+        match value.as_str() {
+            Some(word) => Some(Self::Word(word.to_owned())),
+            None => bool::from_toml(value, line_of).map(Self::Whether),
+        }
+    }
+}
+
 /// A list of tables such as `[[cron]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RawEntries(pub(crate) Vec<RawEntry>);

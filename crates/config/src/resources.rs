@@ -2,12 +2,13 @@
 //!
 //! Read by the monitor and the command line, as root; pure. Whether the kernel can hold a site to it is not known here.
 
+use hostel_wire::fresh::Fresh;
 use hostel_wire::limits::WORKERS_MAX;
 
 use crate::check::fine;
 use crate::defaults as d;
 use crate::errors::{Fault, Report};
-use crate::read::{At, RawSize};
+use crate::read::{At, RawSize, RawSwitch};
 use crate::site::{sized, within};
 
 /// `memory_max` in bytes; `None` where nothing was said.
@@ -54,6 +55,23 @@ pub(crate) fn processes_max(given: Option<&At<i64>>, report: &mut Report) -> u32
         fine(count, given.line, report)
     });
     count.unwrap_or(d::PROCESSES_MAX)
+}
+
+/// `fresh`.
+pub(crate) fn fresh(given: Option<&At<RawSwitch>>, report: &mut Report) -> Fresh {
+    let Some(given) = given else {
+        return Fresh::default();
+    };
+    let fresh = match &given.value {
+        RawSwitch::Whether(false) => Ok(Fresh::Off),
+        RawSwitch::Whether(true) => Ok(Fresh::On),
+        RawSwitch::Word(word) if word == "fork" => Ok(Fresh::Fork),
+        RawSwitch::Word(word) => Err(Fault::new(format!(
+            "'fresh' must be true, false or \"fork\", but is '{}'",
+            word.escape_debug()
+        ))),
+    };
+    fine(fresh, given.line, report).unwrap_or_default()
 }
 
 fn percentage(key: &str, text: &str) -> Result<u32, Fault> {

@@ -119,6 +119,7 @@ pub(crate) fn check(
         script_extensions,
         front_controller,
         foreign_owners: raw.foreign_owners.is_some_and(|allow| allow.value),
+        fresh: resources::fresh(raw.fresh.as_ref(), report),
         suspended: raw.suspended.is_some_and(|suspended| suspended.value),
         egress: egress::egress(raw.egress, report),
         services: egress::services(raw.services, report),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hostel_sys::cred::User;
 use hostel_wire::egress::{Egress, Policy, SiteEgress};
+use hostel_wire::fresh::Fresh;
 use hostel_wire::monitor_keeper::PhpValue;
 use hostel_wire::monitor_mail::{MailPolicy, MailSite, Relay};
 
@@ -161,6 +162,8 @@ pub struct Site {
     pub front_controller: String,
     /// Whether files of owners other than its user and root are served and run; off unless said.
     pub foreign_owners: bool,
+    /// What becomes of a worker's state after a request.
+    pub fresh: Fresh,
     /// Whether visitors are told that it is suspended, and nothing of it runs.
     pub suspended: bool,
     /// Where it may connect to.

@@ -145,6 +145,7 @@ fn of_the_way_to_a_worker() {
         workers_max: 10,
         queue_max: 10,
         weight: 100,
+        is_once: false,
     };
     let slot = scheduler.enter(terms, now);
     let staff = Staff {

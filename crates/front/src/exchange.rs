@@ -467,7 +467,12 @@ impl<'s> Exchange<'s> {
     /// The worker says that it is done. What is left of the body is cut, and sent before the next request.
     fn end(mut self, end: End) -> After {
         self.cut_body();
-        self.site.pool.answered(self.worker, end.memory_kib);
+        let pool = &self.site.pool;
+        pool.answered(self.worker, end.memory_kib);
+        let is_run = !matches!(self.rules.phase, Phase::Missing { .. });
+        if is_run {
+            pool.learn_means(self.site, self.worker, end.last);
+        }
         match self.rules.phase {
             Phase::Missing { forbidden } => match self.body.back() {
                 Some(body) => self.channel.decide(Verdict::Missing { forbidden, body }),

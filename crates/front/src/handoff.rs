@@ -84,7 +84,7 @@ pub async fn run(
         site,
         channel: Some(channel),
     };
-    if site.pool.has_waiting() {
+    if site.pool.has_something_to_start() {
         site.pump();
     }
     waiting.outcome().await

@@ -28,8 +28,10 @@ use crate::worker::{Activity, Job, Stop, Told, Worker};
 
 mod ahead;
 mod census;
+mod spare;
 
 pub use census::Census;
+pub use spare::Means;
 
 /// The workers of one site.
 pub struct Pool {
@@ -47,6 +49,9 @@ pub struct Pool {
 
 #[derive(Default)]
 struct Inner {
+    /// Whether a worker serves one request and ends.
+    is_once: bool,
+    means: Means,
     /// All that are not known to be dead.
     workers: HashMap<WorkerId, Rc<Worker>>,
     /// Those without a job, the most recently used one last.
@@ -89,10 +94,11 @@ impl Pool {
             workers_max: entry.workers_max.clamp(1, limits::WORKERS_MAX) as usize,
             queue_max: entry.queue_max as usize,
             weight: entry.cpu_weight,
+            is_once: entry.fresh.is_by_fork(),
         };
         let slot = dispatch.scheduler().enter(terms, Instant::now());
         Self {
-            inner: RefCell::default(),
+            inner: RefCell::new(Inner::new(entry.fresh.is_by_fork())),
             dispatch,
             slot,
             queue_wait_max: milliseconds(entry.queue_ms_max),
@@ -165,7 +171,7 @@ impl Pool {
             let inner = self.inner.borrow();
             let now = Instant::now();
             let Some(waited) = inner.waited(now) else {
-                return;
+                break;
             };
             let is_wanted = !inner.is_pausing(now)
                 && self
@@ -173,10 +179,14 @@ impl Pool {
                     .scheduler()
                     .hire(self.slot, inner.coming, waited);
             drop(inner);
-            if !is_wanted || !self.begin_one(site, keeper) {
+            if !is_wanted {
+                break;
+            }
+            if !self.begin_one(site, keeper) {
                 return;
             }
         }
+        while self.wants_spare() && self.begin_one(site, keeper) {}
     }
 
     /// Ask for one more worker. Whether it may come.
@@ -233,7 +243,7 @@ impl Pool {
     /// Tell the scheduler the numbers. Whatever changes them ends with this.
     fn report(&self, inner: &Inner) {
         let staff = Staff {
-            workers: inner.workers.len(),
+            workers: inner.staffed(),
             queued: inner.queue.len() + inner.ahead,
         };
         self.dispatch.scheduler().report(self.slot, staff);
@@ -415,7 +425,8 @@ impl Pool {
         inner.idle.retain(|idle| !Rc::ptr_eq(idle, worker));
         inner.has_come(worker);
         if worker.activity() == Activity::Busy {
-            self.dispatch.scheduler().rested(self.slot, None);
+            let served = how.served(worker, now);
+            self.dispatch.scheduler().rested(self.slot, served);
         }
         let job = worker.take_job();
         let is_dead = !inner.workers.contains_key(&worker.id);
@@ -428,9 +439,9 @@ impl Pool {
             inner.queue.push_front(job);
             self.dispatch.somebody_waits();
         }
+        worker.turn_to(Activity::Ending, now);
         self.report(&inner);
         drop(inner);
-        worker.turn_to(Activity::Ending, now);
         if how == Parted::ToBeKilled && !is_dead {
             self.kill(site, worker);
         }

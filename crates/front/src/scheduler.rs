@@ -178,15 +178,41 @@ impl Scheduler {
     /// Whether one more worker is to be started for a site. `coming`: those that are about to take a request; `waited`: how long
     /// the first in the queue has waited. If so, the pool starts it and reports.
     pub fn hire(&mut self, slot: Slot, coming: usize, waited: Duration) -> bool {
-        let room = WORKERS_SUM_MAX.saturating_sub(self.workers);
-        let cores = self.host.cores();
-        let Some(crew) = self.crews.get_mut(slot.0).and_then(Option::as_mut) else {
+        let (is_busy, cores) = (self.host.is_busy(), self.host.cores());
+        let Some(crew) = self.crew(slot) else {
             return false;
         };
         crew.note_wait(waited);
-        if !crew.wants_one_more(coming, waited, self.host.is_busy(), cores) {
+        let is_wanted = crew.wants_one_more(coming, waited, is_busy, cores);
+        if !is_wanted || !self.has_room(slot) {
             return false;
         }
+        if let Some(crew) = self.crew(slot) {
+            crew.hired += 1;
+        }
+        true
+    }
+
+    /// Whether a site's workers serve one request each is another thing than was said.
+    pub fn set_once(&mut self, slot: Slot, is_once: bool) {
+        if let Some(crew) = self.crew(slot) {
+            crew.terms.is_once = is_once;
+        }
+    }
+
+    /// Whether a worker is to be started for a request that has not come yet. If so, the pool starts it and reports.
+    pub fn hire_spare(&mut self, slot: Slot, spare: usize) -> bool {
+        let (is_busy, cores) = (self.host.is_busy(), self.host.cores());
+        let crew = self.crew(slot);
+        crew.is_some_and(|crew| crew.wants_spare(spare, is_busy, cores)) && self.has_room(slot)
+    }
+
+    /// Whether there is room for one more worker of a site; if so its memory is lent.
+    fn has_room(&mut self, slot: Slot) -> bool {
+        let room = WORKERS_SUM_MAX.saturating_sub(self.workers);
+        let Some(crew) = self.crews.get(slot.0).and_then(Option::as_ref) else {
+            return false;
+        };
         // By the same rule as in the queue, of the workers of all sites and of the memory that is free.
         let is_first = crew.staff.workers == 0;
         let weight = crew.terms.weight;
@@ -195,11 +221,7 @@ impl Scheduler {
         }
         let bytes = crew.worker_bytes();
         let held = bytes.saturating_mul(crew.staff.workers as u64);
-        if !self.host.lend(bytes, held, weight, is_first) {
-            return false;
-        }
-        crew.hired += 1;
-        true
+        self.host.lend(bytes, held, weight, is_first)
     }
 
     /// Whether a worker of this age that is free is to make room for a new one: one of a site after the other, so that there are

@@ -6,12 +6,14 @@
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use hostel_wire::fresh::Fresh;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixListener;
 
 use crate::front::{Front, Stage};
 use crate::logs::Level;
+use crate::pool::Means;
 use crate::sites::Site;
 
 /// Answer every connection with the document, one after the other.
@@ -79,6 +81,7 @@ fn describe(site: &Site) -> Value {
         "domains": site.entry.domains,
         "state": site.state_word(),
         "keeper": site.keeper().map(|keeper| keeper.pid),
+        "fresh": fresh_word(site.entry.fresh, site.pool.means()),
         "running": site.running(),
         "woke": site.wake.describe(),
         "workers": {
@@ -100,6 +103,16 @@ fn describe(site: &Site) -> Value {
         "bytes_received": counters.bytes_received.sum(),
         "bytes_sent": counters.bytes_sent.sum(),
     })
+}
+
+/// By which means no state survives a request: `"yes"` while no worker has answered yet, `null` where it may.
+fn fresh_word(fresh: Fresh, means: Means) -> Option<&'static str> {
+    match (fresh, means) {
+        (Fresh::Off, _) => None,
+        (Fresh::Fork, _) | (Fresh::On, Means::Fork) => Some("fork"),
+        (Fresh::On, Means::Rewind) => Some("rewind"),
+        (Fresh::On, Means::Unknown) => Some("yes"),
+    }
 }
 
 /// How long a reader of the document may take.

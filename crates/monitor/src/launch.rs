@@ -466,6 +466,7 @@ fn settings(site: &Site, server: &Server, group_is_own: bool) -> SiteSettings {
         group_is_own,
         php_ini_directory: server.php_ini_directory.clone(),
         requests_per_worker: site.limits.requests_per_worker,
+        fresh: site.fresh,
         temporary_bytes_max: site.limits.temporary_bytes_max,
         php_values: site.php_values.clone(),
     }

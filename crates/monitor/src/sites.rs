@@ -253,6 +253,7 @@ impl Site {
             idle_ms: milliseconds(limits.idle_time),
             cpu_weight: limits.cpu_weight,
             suspended: config.suspended,
+            fresh: config.fresh,
         }
     }
 }

@@ -10,6 +10,7 @@
 #include "php_variables.h"
 #include "SAPI.h"
 #include "ext/standard/head.h"
+#include "zend_alloc_sizes.h"
 #include "zend_extensions.h"
 #include "zend_inheritance.h"
 #include "zend_signal.h"
@@ -536,6 +537,17 @@ void hostel_php_disable_classes(const char *list)
         name += length;
     }
     append_to_setting("disable_classes", list);
+}
+
+/* PHP's heap begins with one chunk, whose first page describes it. Where nothing is allocated, no other page of it is used. */
+void hostel_php_free_memory(uintptr_t *start, uintptr_t *end)
+{
+    *start = *end = 0;
+    if (is_zend_mm() && zend_memory_usage(0) == 0) {
+        uintptr_t chunk = (uintptr_t)zend_mm_get_heap() & ~((uintptr_t)ZEND_MM_CHUNK_SIZE - 1);
+        *start = chunk + ZEND_MM_FIRST_PAGE * ZEND_MM_PAGE_SIZE;
+        *end = chunk + ZEND_MM_CHUNK_SIZE;
+    }
 }
 
 void hostel_php_forget_paths(void)

@@ -68,6 +68,8 @@ int hostel_php_lock_setting(const char *name);
 /* Take away functions or classes, a list as disable_functions has it, on top of what php.ini takes away. */
 void hostel_php_disable_functions(const char *list);
 void hostel_php_disable_classes(const char *list);
+/* The memory between these addresses is free: what stands there is nobody's. Both 0 where nothing is, or where that is not known. */
+void hostel_php_free_memory(uintptr_t *start, uintptr_t *end);
 /* Forget which path led to which file. */
 void hostel_php_forget_paths(void);
 /* Run one request from its start to its shutdown. */

@@ -64,6 +64,11 @@ impl Channel {
         }))
     }
 
+    /// Go on after this process was put back to where it had read nothing of a next frame.
+    pub(crate) fn go_on(&mut self) {
+        self.end.go_on();
+    }
+
     /// Whether this process is the worker itself and not a child of it.
     pub(crate) fn is_ours(&self) -> bool {
         !is_forked_child()

@@ -130,6 +130,14 @@ impl Engine {
         }
     }
 
+    /// Memory that nobody uses between two requests, from and to an address.
+    pub(crate) fn free_memory(&self) -> (usize, usize) {
+        let (mut start, mut end) = (0, 0);
+        // SAFETY: PHP has started, and no request runs; two places to write to.
+        unsafe { ffi::hostel_php_free_memory(&raw mut start, &raw mut end) };
+        (start, end)
+    }
+
     /// Forget which path led to which file.
     pub(crate) fn forget_paths(&mut self) {
         // SAFETY: PHP has started, and no request runs.

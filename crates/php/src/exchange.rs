@@ -66,6 +66,11 @@ impl Exchange {
         }
     }
 
+    /// Go on after this process was put back to where it had read nothing of a next request.
+    pub(crate) fn go_on(&mut self) {
+        self.channel.go_on();
+    }
+
     /// Whether this process is the worker itself and not a child that a script forked.
     pub(crate) fn is_ours(&self) -> bool {
         self.channel.is_ours()
@@ -148,7 +153,8 @@ impl Exchange {
         Ok(())
     }
 
-    fn discard_body(&mut self) -> Result<(), ChannelError> {
+    /// Read the rest of the body that the script has not read.
+    pub(crate) fn discard_body(&mut self) -> Result<(), ChannelError> {
         while !self.body_ended {
             let frame = self.channel.next_frame()?.ok_or(ChannelError::Cut)?;
             self.take(&frame)?;

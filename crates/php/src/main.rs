@@ -4,8 +4,8 @@
 //! libphp. It trusts the keeper with the site's settings, and the front with one request at a time. From the moment that a
 //! script runs in a worker, that worker counts as hostile, and so do its siblings and the zygote.
 //!
-//! `main` is the order of start: 1 unreadable, 2 proof, 3 bound to the keeper, 4 settings, 5 PHP, 6 the zygote's loop, 7 in a worker its
-//! own layer of the sandbox and its loop.
+//! `main` is the order of start: 1 unreadable, 2 proof, 3 bound to the keeper, 4 settings, 5 PHP, 6 the zygote's loop, 7 in a worker what
+//! it takes to be put back, its own layer of the sandbox, and its loop.
 
 use std::error::Error;
 use std::io::Write as _;
@@ -34,6 +34,7 @@ mod exchange;
 #[allow(unsafe_code, reason = "declares the shim's functions")]
 mod ffi;
 mod file_cache;
+mod fresh;
 mod ini;
 #[allow(unsafe_code, reason = "fork and _exit have no safe wrapper")]
 mod process;
@@ -52,6 +53,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// There is nobody else to tell.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "hostel-php: {text}");
 }
 
 fn causes(error: &dyn Error) -> String {
@@ -91,14 +97,22 @@ fn run() -> Result<(), Box<dyn Error>> {
         // 7. A worker.
         Ended::Worker(socket) => {
             rustix::thread::set_name(c"hostel-worker")?;
-            // From here on it reaches no other process of the site, and neither does what its scripts start.
+            // 7a. What it takes to be put back after each request.
+            let rewind = match fresh::prepare(settings.fresh) {
+                Ok(rewind) => rewind,
+                Err(error) => {
+                    say(&format!("worker: {}", causes(&error)));
+                    process::end_process(1);
+                }
+            };
+            // 7b. From here on it reaches no other process of the site, and neither does what its scripts start.
             if let Err(error) = restrict_scripts(&dropped) {
-                let _ = writeln!(std::io::stderr(), "hostel-php: worker: {}", causes(&error));
+                say(&format!("worker: {}", causes(&error)));
                 process::end_process(1);
             }
-            let served = serve::run(engine, &settings, socket);
+            let served = serve::run(engine, &settings, socket, rewind);
             if let Err(error) = &served {
-                let _ = writeln!(std::io::stderr(), "hostel-php: worker: {error}");
+                say(&format!("worker: {error}"));
             }
             // Not by returning: the C library would run what PHP's modules left for the zygote's exit.
             process::end_process(i32::from(served.is_err()))

@@ -6,7 +6,9 @@
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
+use hostel_rewind::{Rewind, Unfit};
 use hostel_wire::codec::Malformed;
+use hostel_wire::fresh::Fresh;
 use hostel_wire::front_worker::{End, RequestHead};
 use hostel_wire::monitor_keeper::SiteSettings;
 
@@ -15,12 +17,14 @@ use crate::engine::Engine;
 use crate::exchange::Exchange;
 use crate::process::end_process;
 use crate::request::{Prepared, Refusal, Rules};
+use crate::say;
 
 /// Serve requests from this socket; returns when there are no more.
 pub(crate) fn run(
     mut engine: Engine,
     settings: &SiteSettings,
     socket: OwnedFd,
+    mut rewind: Option<Rewind>,
 ) -> Result<(), ChannelError> {
     let Some(channel) = Channel::adopt(socket)? else {
         return Ok(());
@@ -28,15 +32,35 @@ pub(crate) fn run(
     let mut exchange = Exchange::new(channel);
     let mut worker = Worker {
         rules: Rules::new(settings),
-        requests_max: settings.requests_per_worker,
+        requests_max: match (settings.fresh, &rewind) {
+            (Fresh::Fork, _) | (Fresh::On, None) => 1,
+            (Fresh::Off, _) | (Fresh::On, Some(_)) => settings.requests_per_worker,
+        },
         requests: 0,
         prepared: Prepared::default(),
         root_seen: None,
     };
     let mut payload = Vec::new();
+    // From here each request goes on where the first one did, if the site wants that: this returns once more after each of them.
+    if let Some(unfit) = worker.be_fresh(&mut engine, &mut exchange, rewind.as_mut()) {
+        say(&format!(
+            "a worker serves one request, as it cannot be rewound: {unfit}"
+        ));
+        rewind = None;
+        worker.requests_max = 1;
+    }
     while exchange.next_request(&mut payload)? {
         let head = RequestHead::decode(&payload)?;
         if worker.answer(&mut engine, &mut exchange, &head)? == Next::End {
+            break;
+        }
+        if let Some(rewind) = &mut rewind {
+            // The answer has gone out. What the front counts with must be read before, or it would be read as a next request.
+            exchange.discard_body()?;
+            let unfit = rewind.rewind();
+            say(&format!(
+                "a worker ends, as its last request cannot be undone: {unfit}"
+            ));
             break;
         }
     }
@@ -59,6 +83,23 @@ struct Worker {
 }
 
 impl Worker {
+    /// Be put to this moment again after each request. Why it cannot be, if so.
+    fn be_fresh(
+        &mut self,
+        engine: &mut Engine,
+        exchange: &mut Exchange,
+        rewind: Option<&mut Rewind>,
+    ) -> Option<Unfit> {
+        match rewind?.checkpoint(&[engine.free_memory()]) {
+            Ok(requests) => {
+                self.requests = u32::try_from(requests).unwrap_or(u32::MAX);
+                exchange.go_on();
+                None
+            }
+            Err(unfit) => Some(unfit),
+        }
+    }
+
     fn answer(
         &mut self,
         engine: &mut Engine,

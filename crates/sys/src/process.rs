@@ -6,7 +6,8 @@ use std::io;
 use std::os::fd::RawFd;
 
 use rustix::process::{
-    DumpableBehavior, Signal, getppid, set_dumpable_behavior, set_parent_process_death_signal,
+    DumpableBehavior, Signal, dumpable_behavior, getppid, set_dumpable_behavior,
+    set_parent_process_death_signal,
 };
 
 use crate::layers::{Layer, Layers};
@@ -22,6 +23,20 @@ pub fn set_non_dumpable() -> io::Result<()> {
         return Ok(());
     }
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
+/// Do something for which the kernel asks that the process is dumpable, such as to open its own /proc/self/pagemap; afterwards it is what it
+/// was. Meanwhile others of its user may reach it, as far as Landlock and the filter of system calls let them, so this belongs before
+/// anything that they should not have.
+///
+/// # Errors
+/// The kernel's; the process has to end then.
+pub fn while_dumpable<T>(work: impl FnOnce() -> T) -> io::Result<T> {
+    let before = dumpable_behavior()?;
+    set_dumpable_behavior(DumpableBehavior::Dumpable)?;
+    let done = work();
+    set_dumpable_behavior(before)?;
+    Ok(done)
 }
 
 /// The process id of the parent; 0 where the parent is outside of this process namespace, or this process has none.

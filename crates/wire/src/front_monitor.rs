@@ -8,6 +8,7 @@
 //! and a `Keeper` for each site that is awake.
 
 use crate::codec::{Malformed, Reader, Writer};
+use crate::fresh::Fresh;
 use crate::limits;
 
 /// The number of a site. Never used again for another site, nor for the same one with other settings.
@@ -170,6 +171,8 @@ pub struct SiteEntry {
     pub cpu_weight: u32,
     /// Whether every visitor is answered with status 503, and nothing of the site runs.
     pub suspended: bool,
+    /// What becomes of a worker's state after a request.
+    pub fresh: Fresh,
 }
 
 /// What the front asks of the monitor. Fixed size: see [`ToMonitor::BYTES`].
@@ -384,7 +387,9 @@ impl SiteEntry {
             .u64(self.log_bytes_max)
             .u32(self.idle_ms)
             .u32(self.cpu_weight)
-            .bool(self.suspended)
+            .bool(self.suspended);
+        self.fresh.encode(w);
+        w
     }
 
     fn decode(r: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -410,6 +415,7 @@ impl SiteEntry {
             idle_ms: r.u32("idle_ms")?,
             cpu_weight: r.u32("cpu_weight")?,
             suspended: r.bool("suspended")?,
+            fresh: Fresh::decode(r)?,
         })
     }
 }
@@ -511,6 +517,7 @@ mod tests {
             idle_ms: 60_000,
             cpu_weight: 100,
             suspended: true,
+            fresh: Fresh::On,
         }
     }
 

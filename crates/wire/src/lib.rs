@@ -29,6 +29,7 @@ pub mod admin;
 pub mod codec;
 pub mod egress;
 pub mod firewall_resolver;
+pub mod fresh;
 pub mod front_keeper;
 pub mod front_monitor;
 pub mod front_worker;

@@ -4,6 +4,7 @@
 //! [`CONTROL_DESCRIPTOR`](crate::view::CONTROL_DESCRIPTOR) after exec.
 
 use crate::codec::{Malformed, Reader, Writer};
+use crate::fresh::Fresh;
 use crate::front_monitor::{read_texts, write_texts};
 use crate::limits;
 
@@ -46,6 +47,8 @@ pub struct SiteSettings {
     pub php_ini_directory: String,
     /// After how many requests a worker is replaced; 0 for never.
     pub requests_per_worker: u32,
+    /// What becomes of a worker's state after a request.
+    pub fresh: Fresh,
     /// The most bytes of its temporary files that the keeper is to leave; 0 where the kernel bounds them.
     pub temporary_bytes_max: u64,
     /// Settings of the site's PHP.
@@ -115,8 +118,9 @@ impl SiteSettings {
             .bool(self.foreign_owners)
             .bool(self.group_is_own)
             .text(&self.php_ini_directory)
-            .u32(self.requests_per_worker)
-            .u64(self.temporary_bytes_max);
+            .u32(self.requests_per_worker);
+        self.fresh.encode(w);
+        w.u64(self.temporary_bytes_max);
         w.count(self.php_values.len());
         for value in &self.php_values {
             w.text(&value.name).text(&value.value).bool(value.admin);
@@ -145,6 +149,7 @@ impl SiteSettings {
                 .text(limits::PATH_BYTES_MAX, "php.ini directory")?
                 .to_owned(),
             requests_per_worker: r.u32("requests per worker")?,
+            fresh: Fresh::decode(r)?,
             temporary_bytes_max: r.u64("temporary_bytes_max")?,
             php_values: PhpValue::decode_all(r)?,
         })
@@ -187,6 +192,7 @@ pub(crate) mod tests {
             group_is_own: true,
             php_ini_directory: "/etc/php/8.2/embed".into(),
             requests_per_worker: 1000,
+            fresh: Fresh::Fork,
             temporary_bytes_max: 2 << 30,
             php_values: vec![PhpValue {
                 name: "memory_limit".into(),

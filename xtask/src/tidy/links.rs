@@ -7,7 +7,7 @@ use super::read;
 use crate::run::{Result, cargo, output};
 
 /// Each crate, and which of ours it may depend on.
-const TABLE: [(&str, &[&str]); 14] = [
+const TABLE: [(&str, &[&str]); 15] = [
     ("hostel-wire", &[]),
     ("hostel-sys", &[]),
     ("hostel-config", &["hostel-sys", "hostel-wire"]),
@@ -29,8 +29,12 @@ const TABLE: [(&str, &[&str]); 14] = [
     ),
     ("hostel-keeper", &["hostel-sys", "hostel-wire"]),
     ("hostel-mail", &["hostel-sys", "hostel-wire"]),
-    ("hostel-php", &["hostel-sys", "hostel-wire"]),
+    (
+        "hostel-php",
+        &["hostel-rewind", "hostel-sys", "hostel-wire"],
+    ),
     ("hostel-probe", &[]),
+    ("hostel-rewind", &[]),
     ("hostel-resolver", &["hostel-sys", "hostel-wire"]),
     ("hostel-sendmail", &["hostel-sys", "hostel-wire"]),
     // The command line starts sandboxes too, for `hostel prove`: by the monitor's own code, or it would prove something else.

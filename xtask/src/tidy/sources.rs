@@ -7,7 +7,12 @@ use super::{files, read, shown};
 use crate::run::Result;
 
 /// The only crates with `unsafe`. The probe is no part of the server: it is the attacker, and makes calls that no library offers.
-const UNSAFE_CRATES: [&str; 3] = ["crates/sys/", "crates/php/", "crates/probe/"];
+const UNSAFE_CRATES: [&str; 4] = [
+    "crates/sys/",
+    "crates/php/",
+    "crates/rewind/",
+    "crates/probe/",
+];
 /// Programs are started by sys alone (as a site, after the drop), but for the one that becomes the monitor, for Debian's own
 /// that make users (as root) and archives (as a site), and for the set-user-id program by which the probe tries to become root.
 const STARTS_A_PROGRAM: [&str; 4] = [
@@ -36,7 +41,7 @@ pub(super) fn check(root: &Path) -> Result<Vec<String>> {
         let may_be_unsafe = UNSAFE_CRATES.iter().any(|part| name.starts_with(part));
         if !may_be_unsafe && has_unsafe(&text) {
             complaints.push(format!(
-                "{name}: `unsafe` belongs into crates/sys, crates/php or crates/probe"
+                "{name}: `unsafe` belongs into crates/sys, crates/php, crates/rewind or crates/probe"
             ));
         }
         let is_root = name.ends_with("src/lib.rs") || name.ends_with("src/main.rs");

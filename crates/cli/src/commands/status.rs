@@ -256,13 +256,14 @@ fn text(value: &Value, pointer: &str) -> String {
 }
 
 /// Columns of the sites' table, and where the front's document has them.
-const SITE_COLUMNS: [(&str, &str); 12] = [
+const SITE_COLUMNS: [(&str, &str); 13] = [
     ("SITE", "/name"),
     ("USER", "/user"),
     ("STATE", "/state"),
     ("IDLE", "/workers/idle"),
     ("BUSY", "/workers/busy"),
     ("MAX", "/workers/max"),
+    ("FRESH", "/fresh"),
     ("WAITING", "/queue/length"),
     ("REQUESTS", "/requests"),
     ("ERRORS", "/errors"),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hostel_config::database::{Database, Kind, Place, Served};
 use hostel_config::jobs::Overlap;
 use hostel_config::{Destination, Egress, Host, LogLevel, Server};
+use hostel_wire::fresh::Fresh;
 use hostel_wire::monitor_keeper::PhpValue;
 use hostel_wire::monitor_mail::Security;
 
@@ -48,6 +49,7 @@ fn nothing_but_domains_must_be_written() {
     assert!(!site.foreign_owners);
     assert_eq!(site.limits.idle_time, Duration::from_secs(60));
     assert_eq!(site.limits.requests_per_worker, 10_000);
+    assert_eq!(site.fresh, Fresh::Off);
     assert_eq!(site.limits.memory_max, None);
     assert_eq!((site.limits.cpu_weight, site.limits.io_weight), (100, 100));
     assert_eq!(site.limits.cpu_max, None);
@@ -185,6 +187,7 @@ fn everything_may_be_written() {
     assert_eq!(site.limits.temporary_bytes_max, 1 << 20);
     assert_eq!(site.limits.home_bytes_max, Some(5 << 30));
     assert!(site.foreign_owners);
+    assert_eq!(site.fresh, Fresh::Fork);
     assert_eq!(server.open_ports, [22, 2222]);
     let place = |host, port| Destination { host, port };
     let address = |text: &str| Host::Address(text.parse().unwrap());
@@ -360,6 +363,7 @@ home_bytes_max = "5G"
 foreign_owners = true
 idle_seconds = 1
 requests_per_worker = 0
+fresh = "fork"
 memory_max = "256M"
 cpu_weight = 1
 cpu_max = "150%"

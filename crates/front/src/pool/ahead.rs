@@ -67,6 +67,8 @@ impl Inner {
     /// How many requests may wait behind one that runs, so that it is to wait for nothing.
     fn depth(&self) -> usize {
         match self.service {
+            // Nor does a worker of one request have a next one.
+            _ if self.is_once => 0,
             0.0 => 0,
             service => (1..=AHEAD_MAX)
                 .rev()
@@ -197,6 +199,16 @@ mod tests {
             busy.1.one_more_ahead();
         }
         assert!(!inner.prefers_ahead(&quick, 2), "enough wait already");
+    }
+
+    #[test]
+    fn nothing_goes_to_a_worker_that_ends_after_its_request() {
+        let mut inner = Inner {
+            is_once: true,
+            ..Inner::default()
+        };
+        inner.served(Duration::from_micros(50), 1.0);
+        assert_eq!(inner.depth(), 0);
     }
 
     #[test]

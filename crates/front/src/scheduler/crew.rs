@@ -20,6 +20,8 @@ pub struct Terms {
     pub queue_max: usize,
     /// Its share beside others; 100 is the usual one.
     pub weight: u32,
+    /// Whether a worker serves one request and ends, so that whoever waits needs a new one.
+    pub is_once: bool,
 }
 
 /// One site.
@@ -122,6 +124,19 @@ impl Crew {
         Duration::from_secs_f64(self.service.clamp(0.0, 1.0)).clamp(PATIENCE_MIN, PATIENCE_MAX)
     }
 
+    /// Whether a worker is to be started for the next request of a site whose workers serve one each, so that it need not wait: as many
+    /// as run at the moment. `spare`: those that are there or on their way and that nobody waits for.
+    pub(super) fn wants_spare(&self, spare: usize, is_host_busy: bool, cores: usize) -> bool {
+        let bound = match self.climb.limit() {
+            Some(limit) => limit,
+            None if is_host_busy => self.floor_alone(cores),
+            None => usize::MAX,
+        };
+        self.terms.is_once
+            && self.staff.workers < self.terms.workers_max
+            && spare < self.running.min(bound)
+    }
+
     pub(super) fn wants_one_more(
         &self,
         coming: usize,
@@ -138,6 +153,9 @@ impl Crew {
         };
         if workers >= self.terms.workers_max.min(bound) || self.staff.queued <= coming {
             return false;
+        }
+        if self.terms.is_once {
+            return true;
         }
         if workers == 0 || workers < self.remembered() {
             return true;
@@ -282,6 +300,7 @@ mod tests {
             workers_max: 10,
             queue_max: 10,
             weight: 100,
+            is_once: false,
         };
         Crew::new(terms, now)
     }
@@ -309,6 +328,28 @@ mod tests {
         // One small page does not make a large one forgotten.
         crew.weighed(0);
         assert!(crew.worker_bytes() > (1 << 29));
+    }
+
+    #[test]
+    fn where_workers_serve_one_request_there_are_as_many_spare_ones_as_run() {
+        let mut crew = crew(Instant::now());
+        crew.running = 2;
+        assert!(!crew.wants_spare(0, false, 2), "these serve many");
+        crew.terms.is_once = true;
+        assert!(crew.wants_spare(0, false, 2) && crew.wants_spare(1, false, 2));
+        assert!(!crew.wants_spare(2, false, 2));
+        crew.running = 8;
+        assert!(crew.wants_spare(7, false, 2));
+        assert!(!crew.wants_spare(3, true, 2), "more find no processor");
+        crew.staff.workers = crew.terms.workers_max;
+        assert!(!crew.wants_spare(0, false, 2));
+        // Nobody is there for whom one that runs would be free in a moment.
+        crew.staff = Staff {
+            workers: 1,
+            queued: 2,
+        };
+        assert!(crew.wants_one_more(1, Duration::ZERO, false, 2));
+        assert!(!crew.wants_one_more(2, Duration::ZERO, false, 2));
     }
 
     #[test]

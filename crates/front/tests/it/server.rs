@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 
 use hostel_front::accept;
 use hostel_front::connection::Patience;
+use hostel_wire::fresh::Fresh;
 use hostel_wire::front_monitor::{SiteEntry, SiteId};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -94,5 +95,6 @@ pub(crate) fn entry() -> SiteEntry {
         idle_ms: 60_000,
         cpu_weight: 100,
         suspended: false,
+        fresh: Fresh::Off,
     }
 }

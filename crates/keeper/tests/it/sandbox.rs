@@ -74,6 +74,7 @@ impl Sandbox {
             group_is_own: true,
             php_ini_directory: "/etc/php/8.2/embed".into(),
             requests_per_worker: 0,
+            fresh: hostel_wire::fresh::Fresh::Off,
             temporary_bytes_max: 0,
             php_values: Vec::new(),
         }

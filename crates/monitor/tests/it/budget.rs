@@ -8,7 +8,7 @@ const DEPENDENCIES_MAX: usize = 5;
 /// sandbox to `hostel prove` as a documented library; and 2,600 until it answered an administrator on a socket, tried a changed site
 /// before it took the place of the old one, went on as another program, ran commands in sandboxes, looked after helpers for jobs and mail,
 /// and spoke to systemd's watchdog.
-const LINES_MAX: usize = 4395;
+const LINES_MAX: usize = 4400;
 
 pub(crate) fn dependencies() {
     let listed: Vec<&str> = include_str!("../../DEPENDENCIES")

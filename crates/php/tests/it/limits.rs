@@ -1,5 +1,6 @@
 //! What ends a request or a worker, and what a worker keeps between requests.
 
+use hostel_wire::fresh::Fresh;
 use hostel_wire::keeper_zygote::{Death, ToZygote};
 
 use crate::front::get;
@@ -47,6 +48,26 @@ fn a_worker_says_when_it_ends_itself() {
 }
 
 #[test]
+fn a_worker_of_a_fresh_site_serves_one_request() {
+    let wishes = Wishes {
+        fresh: Fresh::Fork,
+        ..Wishes::default()
+    };
+    let mut site = Site::start("limits", &wishes);
+    for _ in 0..3 {
+        let mut worker = site.worker();
+        // What ran no script leaves no state.
+        let missing = worker.front.ask(&get("/nothing.php"));
+        assert_eq!(missing.end.map(|end| end.last), Some(false));
+        let answer = worker.front.ask(&get("/count.php?i=x"));
+        assert_eq!(answer.text(), "11x");
+        assert_eq!(answer.end.map(|end| end.last), Some(true));
+        assert!(worker.front.is_closed());
+        assert_eq!(site.died(worker.id), Death::Exited(0));
+    }
+}
+
+#[test]
 fn a_crash_costs_one_worker() {
     let mut site = Site::start("limits", &Wishes::default());
     let (mut crashing, mut other) = (site.worker(), site.worker());
@@ -67,7 +88,7 @@ fn a_stuck_worker_is_killed() {
 }
 
 /// Anonymous memory of a process, in KiB.
-fn own_memory(pid: u32) -> u64 {
+pub(crate) fn own_memory(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status
         .lines()
@@ -100,7 +121,7 @@ fn a_thousand_requests_leave_nothing_behind() {
 }
 
 /// Processor time that a process has used, in nanoseconds.
-fn cpu_time(pid: u32) -> u64 {
+pub(crate) fn cpu_time(pid: u32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap();
     text.split_ascii_whitespace()
         .next()

@@ -6,6 +6,7 @@
 mod answer;
 mod body;
 mod file_cache;
+mod fresh;
 mod front;
 mod leaving;
 mod limits;

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use hostel_sys::fdpass;
+use hostel_wire::fresh::Fresh;
 use hostel_wire::keeper_zygote::{Death, FromZygote, ToZygote, WorkerId};
 use hostel_wire::limits::MESSAGE_BYTES_MAX;
 use hostel_wire::monitor_keeper::{PhpValue, SiteSettings};
@@ -38,6 +39,7 @@ pub(crate) struct Wishes<'a> {
     pub(crate) values: &'a [(&'a str, &'a str)],
     pub(crate) admin_values: &'a [(&'a str, &'a str)],
     pub(crate) requests_per_worker: u32,
+    pub(crate) fresh: Fresh,
     /// Lines for a php.ini of the site's own, with OPcache as the only module.
     pub(crate) php_ini: Option<&'a str>,
     /// Not even OPcache, where there is a php.ini of the site's own.
@@ -244,6 +246,7 @@ fn settings(directory: &Path, wishes: &Wishes<'_>) -> SiteSettings {
             .php_ini
             .map_or(system, |_| text(directory.join("ini"))),
         requests_per_worker: wishes.requests_per_worker,
+        fresh: wishes.fresh,
         temporary_bytes_max: 0,
         php_values,
     }

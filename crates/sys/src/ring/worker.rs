@@ -83,6 +83,12 @@ impl WorkerEnd {
         })
     }
 
+    /// Go on after this process's own memory, and this with it, was put back to an earlier state, in which it had not read a part of a
+    /// request: what the front counts with stands in the shared memory.
+    pub fn go_on(&mut self) {
+        self.written = self.memory.word(Word::AnswersWritten).load(SeqCst);
+    }
+
     /// Read what there is of requests, as far as it fits; 0 for nothing. The front cannot take back what was read.
     ///
     /// # Errors

@@ -190,9 +190,11 @@ pub const SITES: &[Denied] = &[
         calls![SYS_bpf SYS_perf_event_open SYS_lookup_dcookie],
         "programs within the kernel and its measuring: a source of holes, of no use to a site",
     ),
-    denied(
+    denied_when(
         calls![SYS_userfaultfd],
-        "lets a process hold the kernel in the middle of a copy, a tool of many attacks on it",
+        &[&[masked(0, USERFAULTFD_USER_MODE_ONLY, 0)]],
+        "lets a process hold the kernel in the middle of a copy, a tool of many attacks on it. One that only concerns its own code a worker \
+         makes for itself, before its first script",
     ),
     not_there(
         calls![SYS_io_uring_setup SYS_io_uring_enter SYS_io_uring_register],
@@ -321,11 +323,17 @@ pub const SITES: &[Denied] = &[
 ];
 
 /// For site code, from the moment before the first script: see the head of this file.
-pub const SCRIPTS: &[Denied] = &[denied_when(
-    calls![SYS_prctl],
-    &[&[equal(0, bits(libc::PR_SET_DUMPABLE)), not(1, 0)]],
-    "a worker is unreadable to others of its user, and a script must not undo that",
-)];
+pub const SCRIPTS: &[Denied] = &[
+    denied_when(
+        calls![SYS_prctl],
+        &[&[equal(0, bits(libc::PR_SET_DUMPABLE)), not(1, 0)]],
+        "a worker is unreadable to others of its user, and a script must not undo that",
+    ),
+    denied(
+        calls![SYS_userfaultfd],
+        "a worker has made the one that it needs",
+    ),
+];
 
 /// The first number of a system call that does not exist in a site, though newer kernels have it: what a call does that nobody knew
 /// when this list was made, the list cannot say. Since Linux 5.1 the numbers are the same on all processors; the last one before
@@ -338,6 +346,8 @@ const TIOCLINUX: u32 = 0x541c;
 /// linux/fs.h: set a file's project, and whether what is made in a directory inherits it. The latter also by the older call.
 const FS_IOC_FSSETXATTR: u32 = 0x401c_5820;
 const FS_IOC_SETFLAGS: u32 = 0x4008_6602;
+/// linux/userfaultfd.h: page faults of the process's own code alone, never of the kernel's.
+const USERFAULTFD_USER_MODE_ONLY: u32 = 1;
 /// The oldest way to a packet socket, by its type instead of its family.
 const SOCK_PACKET: u32 = 10;
 /// Of a socket's type, without SOCK_CLOEXEC and SOCK_NONBLOCK.

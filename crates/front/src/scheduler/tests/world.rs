@@ -258,6 +258,7 @@ impl World {
             workers_max: 100,
             queue_max: plan.queue,
             weight: plan.weight,
+            is_once: false,
         };
         self.sites.push(Site {
             plan,

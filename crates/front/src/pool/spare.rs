@@ -1,0 +1,96 @@
+//! Workers that serve one request each: whose end is part of the plan, and of which the next ones are started ahead of need.
+//!
+//! A part of the pool, for sites whose state is to be fresh in every request (`fresh` of their configuration). To fork a worker takes
+//! about a millisecond, which a visitor does not wait for if it was done while the one before was being served. How many are kept
+//! ready is the scheduler's to say.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use hostel_wire::fresh::Fresh;
+
+use super::{Inner, Parted, Pool};
+use crate::sites::Site;
+use crate::worker::{Activity, Worker};
+
+impl Pool {
+    /// Whether a worker may have to be started: for who waits, or for who comes next.
+    pub(crate) fn has_something_to_start(&self) -> bool {
+        self.has_waiting() || self.inner.borrow().is_once
+    }
+
+    /// Whether a worker is to be started for a request that has not come yet, where each serves one.
+    pub(super) fn wants_spare(&self) -> bool {
+        let inner = self.inner.borrow();
+        let there = inner.idle.len() + inner.coming;
+        inner.is_once
+            && !inner.is_pausing(Instant::now())
+            && self
+                .dispatch
+                .scheduler()
+                .hire_spare(self.slot, there.saturating_sub(inner.queue.len()))
+    }
+}
+
+/// By which means no state survives a request, as far as the front has seen.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Means {
+    /// No worker has said.
+    #[default]
+    Unknown,
+    /// Workers go on after a request.
+    Rewind,
+    /// They end after it.
+    Fork,
+}
+
+impl Pool {
+    /// A worker has answered. Where the site leaves the means to them, its first answer tells: whether it ends or goes on.
+    pub(crate) fn learn_means(&self, site: &Site, worker: &Worker, ends: bool) {
+        if site.entry.fresh != Fresh::On || worker.answered.get() != 1 {
+            return;
+        }
+        let mut inner = self.inner.borrow_mut();
+        inner.means = if ends { Means::Fork } else { Means::Rewind };
+        if inner.is_once != ends {
+            inner.is_once = ends;
+            self.dispatch.scheduler().set_once(self.slot, ends);
+        }
+    }
+
+    /// By which means requests of a site that leaves it to its workers are fresh.
+    pub fn means(&self) -> Means {
+        self.inner.borrow().means
+    }
+}
+
+impl Parted {
+    /// For how long a worker that parts has served its last request, if it has answered it: then it has said that it ends.
+    pub(super) fn served(self, worker: &Worker, now: Instant) -> Option<Duration> {
+        let has_answered = self == Self::Peacefully
+            && worker.is_expected_to_end.get()
+            && worker.stopped().is_none();
+        has_answered.then(|| now.duration_since(worker.since()))
+    }
+}
+
+impl Inner {
+    /// No workers yet.
+    pub(super) fn new(is_once: bool) -> Self {
+        Self {
+            is_once,
+            ..Self::default()
+        }
+    }
+
+    /// How many workers count. Where each serves one request, those that have are as good as gone: else the next one would wait for the
+    /// kernel to take the last one apart.
+    pub(super) fn staffed(&self) -> usize {
+        let is_gone = |worker: &&Rc<Worker>| worker.activity() == Activity::Ending;
+        let gone = match self.is_once {
+            true => self.workers.values().filter(is_gone).count(),
+            false => 0,
+        };
+        self.workers.len() - gone
+    }
+}

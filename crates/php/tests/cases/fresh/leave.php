@@ -1,0 +1,33 @@
+<?php
+function counter() { static $n = 0; return ++$n; }
+$c = FFI::cdef('int setenv(const char *, const char *, int); char *getenv(const char *); extern int opterr; int dup2(int, int);
+    int fcntl(int, int); unsigned alarm(unsigned); char *setlocale(int, const char *); void *malloc(size_t); int open(const char *, int);
+    void *memset(void *, int, size_t); void *mmap(void *, size_t, int, int, int, long); void *signal(int, void *);');
+$found = [];
+if (counter() !== 1) $found[] = 'static';
+if (class_exists('Leaked', false)) $found[] = 'class';
+if ($c->getenv('LEFT_C') !== null) $found[] = 'environment';
+if ($c->opterr !== 1) $found[] = 'variable';
+if ($c->fcntl(200, 1) !== -1) $found[] = 'descriptor';
+if ($c->alarm(0) !== 0) $found[] = 'timer';
+if (setlocale(LC_MONETARY, 0) !== 'C') $found[] = 'locale';
+if (umask() !== 0022) $found[] = 'umask';
+if (textdomain(null) !== 'messages') $found[] = 'domain';
+if (hexdec(substr(preg_replace('/.*SigIgn:\s*(\w+).*/s', '$1', file_get_contents('/proc/self/status')), -8)) & 1 << 9) $found[] = 'signal';
+echo $found ? implode(' ', $found) : 'clean';
+eval('class Leaked { static $x = [1]; }');
+$c->setenv('LEFT_C', '1', 1);
+$c->opterr = 7;
+$c->dup2(0, 200);
+$c->alarm(3600);
+$c->setlocale(6, 'C.UTF-8');
+$c->signal(10, FFI::cast('void *', 1));
+$c->memset($c->malloc(3000000), 1, 3000000);
+$c->memset($c->malloc(300), 1, 300);
+$c->mmap(null, 1 << 20, 3, 0x22, -1, 0);
+$c->open('/etc/passwd', 0);
+textdomain('left');
+umask(0077);
+$GLOBALS['keep'] = [];
+for ($i = 0; $i < (int) ($_GET['megabytes'] ?? 3); $i++) $GLOBALS['keep'][] = str_repeat(chr(65 + $i % 26), 1 << 20);
+preg_match('/a(b|c)+' . ($_GET['i'] ?? 0) . '/', 'abc', $m);

@@ -1,0 +1,1 @@
+<?php opcache_reset(); echo "reset";
