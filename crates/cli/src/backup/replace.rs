@@ -7,7 +7,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -62,10 +62,10 @@ pub(super) fn replace(
         name.push(ending);
         parent.join(name)
     };
-    let whole = beside(&format!(".hostel-restored-{}", source.snapshot.short_id()));
+    let whole = beside(&format!(".{UNPACKED}{}", source.snapshot.short_id()));
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let seconds = now.map_or(0, |now| now.as_secs());
-    let kept = beside(&format!(".before-{seconds}"));
+    let kept = beside(&format!(".{BEFORE}{seconds}"));
     let mut replacement = Replacement {
         host,
         records: &records,
@@ -81,6 +81,7 @@ pub(super) fn replace(
         whole,
         kept,
         running: Vec::new(),
+        taken: Vec::new(),
         inside: None,
     };
     for deed in replacement.deeds(options.purge)? {
@@ -164,8 +165,8 @@ enum Deed {
     LoadDatabase(usize),
     EmptyState,
     Serve,
-    TakeOld,
-    RemoveOld,
+    TakeOld(PathBuf),
+    RemoveOld(PathBuf),
 }
 
 struct Replacement<'a> {
@@ -188,6 +189,8 @@ struct Replacement<'a> {
     kept: PathBuf,
     /// Processes of the site at the time when it was suspended.
     running: Vec<processes::Process>,
+    /// The homes that were there, which are root's by now.
+    taken: Vec<PathBuf>,
     inside: Option<Inside>,
 }
 
@@ -197,23 +200,40 @@ impl Replacement<'_> {
         if self.is_there(&self.part)? {
             deeds.push(Deed::Clear(self.part.clone()));
         }
+        let beside = Beside::look(&self.site, &self.whole)?;
+        deeds.extend(beside.other_backups.into_iter().map(Deed::Clear));
         if !self.is_there(&self.whole)? {
             deeds.push(Deed::Unpack);
         }
         if self.state == FileState::Serving {
             deeds.extend([Deed::Suspend, Deed::WaitForEnd]);
         }
-        let databases = self.dumps.iter().map(|(number, _)| *number);
-        deeds.extend(databases.map(Deed::KeepDatabase));
-        deeds.push(Deed::Swap);
+        // No sandbox begins without a home, which is missing where a run was interrupted right between the two names.
+        let has_home = self.is_there(Path::new(&self.site.home))?;
+        let keep = self.served().into_iter().map(Deed::KeepDatabase);
+        if has_home {
+            deeds.extend(keep.chain([Deed::Swap]));
+        } else {
+            deeds.extend([Deed::Swap].into_iter().chain(keep));
+        }
         deeds.extend((0..self.dumps.len()).map(Deed::LoadDatabase));
         deeds.extend([Deed::EmptyState, Deed::Serve]);
-        deeds.push(if purge {
+        let old = beside.not_taken.into_iter().chain([self.kept.clone()]);
+        deeds.extend(old.map(if purge {
             Deed::RemoveOld
         } else {
             Deed::TakeOld
-        });
+        }));
         Ok(deeds)
+    }
+
+    /// The databases that are to be loaded and whose content does not lie in the home, where it is kept with that.
+    fn served(&self) -> Vec<usize> {
+        let databases = self.table.databases_of(&self.site.name);
+        let numbers = self.dumps.iter().map(|(number, _)| *number);
+        numbers
+            .filter(|number| matches!(databases.get(*number), Some(Database::Served(_))))
+            .collect()
     }
 
     fn in_words(&self, deed: &Deed) -> String {
@@ -246,8 +266,11 @@ impl Replacement<'_> {
                 FileState::Serving => "serve it again".to_owned(),
                 FileState::Disabled | FileState::Removing => "leave it disabled".to_owned(),
             },
-            Deed::TakeOld => format!("keep what was there as {}, root's", self.kept.display()),
-            Deed::RemoveOld => "remove what was there, as its user".to_owned(),
+            Deed::TakeOld(path) => format!("keep what was there as {}, root's", path.display()),
+            Deed::RemoveOld(path) => format!(
+                "remove what was there, by then {}, as its user",
+                path.display()
+            ),
         }
     }
 
@@ -264,8 +287,8 @@ impl Replacement<'_> {
                 self.work(Path::new(&self.site.home.clone()), Work::EmptyState, report)
             }
             Deed::Serve => self.serve(report),
-            Deed::TakeOld => self.take_old(),
-            Deed::RemoveOld => self.remove(&self.kept.clone(), report),
+            Deed::TakeOld(path) => self.take_old(path),
+            Deed::RemoveOld(path) => self.remove(path, report),
         }
     }
 
@@ -293,17 +316,18 @@ impl Replacement<'_> {
     fn suspend(&mut self, report: &mut Report) -> Result<(), Trouble> {
         let name = self.site.name.as_str();
         let mut record = self.records.of(name)?.unwrap_or_default();
-        if record.restoring.is_none() {
+        // One that is not suspended was resumed by hand after a run that did not end.
+        if record.restoring.is_none() || !self.site.suspended {
             record.restoring = Some(self.site.suspended);
             self.records.write(name, &record)?;
         }
         let text = file::suspend(&self.text, true)?;
-        if text == self.text {
-            return Ok(());
+        if text != self.text {
+            self.host
+                .changed(MayMiss::Everybody, &[(name, Some(&text))])?;
+            write(&self.host.file(name, self.state), text.as_bytes(), 0o644)?;
         }
-        self.host
-            .changed(MayMiss::Everybody, &[(name, Some(&text))])?;
-        write(&self.host.file(name, self.state), text.as_bytes(), 0o644)?;
+        // Where the file says so already, a run may have ended before the server was told.
         if let Some(document) = live::status(&self.host.config)? {
             self.running = live::processes_of(&document, name);
             live::reload(self.host, report)?;
@@ -351,7 +375,9 @@ impl Replacement<'_> {
         if let Err(trouble) = database::dump(inside, place, number, copy.into(), report) {
             // What is half a dump only takes room.
             let _ = fs::remove_file(&path);
-            return Err(trouble);
+            return Err(trouble.hint(
+                "once the reason is gone, run the same command again; with --no-databases it leaves them as they are",
+            ));
         }
         file.sync_all().map_err(Trouble::at("keep", &path))
     }
@@ -395,11 +421,12 @@ impl Replacement<'_> {
         Ok(())
     }
 
-    fn take_old(&self) -> Result<(), Trouble> {
-        if !self.is_there(&self.kept)? {
+    fn take_old(&mut self, path: &Path) -> Result<(), Trouble> {
+        if !self.is_there(path)? {
             return Ok(());
         }
-        take_home(&self.kept, self.site.user.uid, &self.host.reserved())
+        self.taken.push(path.to_owned());
+        take_home(path, self.site.user.uid, &self.host.reserved())
             .map_err(|error| Trouble::of(&error))
     }
 
@@ -424,14 +451,16 @@ impl Replacement<'_> {
 
     fn done(&self, purge: bool, report: &mut Report) -> Result<(), Trouble> {
         let dumps = self.host.server.state.join(REPLACED).join(&self.kept_name);
-        let mut kept = Vec::new();
-        if purge && !self.dumps.is_empty() {
+        let mut kept: Vec<String> = self
+            .taken
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        let has_dumps = !self.served().is_empty();
+        if purge && has_dumps {
             fs::remove_dir_all(&dumps).map_err(Trouble::at("remove", &dumps))?;
         }
-        if !purge && self.is_there(&self.kept)? {
-            kept.push(self.kept.display().to_string());
-        }
-        if !purge && !self.dumps.is_empty() {
+        if !purge && has_dumps {
             kept.push(dumps.display().to_string());
         }
         if let [_, ..] = kept[..] {
@@ -440,6 +469,55 @@ impl Replacement<'_> {
         }
         report.value("kept", kept);
         Ok(())
+    }
+}
+
+/// What interrupted runs have left beside a home.
+struct Beside {
+    /// Unpacked, whole, and of another backup than the one that is wanted now.
+    other_backups: Vec<PathBuf>,
+    /// Homes that were there, and still are the site's user's.
+    not_taken: Vec<PathBuf>,
+}
+
+impl Beside {
+    /// By names and owners alone, in a directory of root's.
+    fn look(site: &Site, whole: &Path) -> Result<Self, Trouble> {
+        let home = Path::new(&site.home);
+        let parent = home.parent().unwrap_or(Path::new("/"));
+        let own_name = home.file_name().unwrap_or_default().to_string_lossy();
+        let unpacked = format!(".{own_name}.{UNPACKED}");
+        let replaced = format!(".{own_name}.{BEFORE}");
+        let mut beside = Self {
+            other_backups: Vec::new(),
+            not_taken: Vec::new(),
+        };
+        let entries = fs::read_dir(parent).map_err(Trouble::at("read", parent))?;
+        for entry in entries {
+            let entry = entry.map_err(Trouble::at("read", parent))?;
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else {
+                continue;
+            };
+            let path = entry.path();
+            let is_id = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+            // Not a date that somebody has written by hand.
+            let is_time = |text: &str| text.len() >= 10 && text.parse::<u64>().is_ok();
+            let list = if name.strip_prefix(&unpacked).is_some_and(is_id) && path != whole {
+                &mut beside.other_backups
+            } else if name.strip_prefix(&replaced).is_some_and(is_time) {
+                &mut beside.not_taken
+            } else {
+                continue;
+            };
+            let metadata = entry.metadata().map_err(Trouble::at("look at", &path))?;
+            if metadata.is_dir() && metadata.uid() == site.user.uid.0 {
+                list.push(path);
+            }
+        }
+        beside.other_backups.sort();
+        beside.not_taken.sort();
+        Ok(beside)
     }
 }
 
@@ -461,3 +539,48 @@ fn staged(site: &Site, home: &Path) -> Result<Site, Trouble> {
 
 /// In `state`: what was in databases before they were restored.
 const REPLACED: &str = "replaced";
+/// After the home's name: unpacked and whole, before the number of the backup.
+const UNPACKED: &str = "hostel-restored-";
+/// After the home's name: what was there, before the time.
+const BEFORE: &str = "before-";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hostel_config::fixtures;
+
+    #[test]
+    fn what_interrupted_runs_have_left_is_found_beside_the_home() {
+        let parent = std::env::temp_dir().join(format!("hostel-beside-{}", std::process::id()));
+        let at = |name: &str| parent.join(name);
+        for name in [
+            "blog",
+            ".blog.hostel-restored-0123abcd",
+            ".blog.hostel-restored-4567abcd",
+            ".blog.before-1800000000",
+            ".blog.before-1700000000",
+            // A copy of somebody's, and what other sites have.
+            ".blog.before-20270101",
+            ".blog.before-the-relaunch",
+            ".blog2.before-1700000000",
+        ] {
+            fs::create_dir_all(at(name)).unwrap();
+        }
+        fs::write(at(".blog.before-1600000000"), "no directory").unwrap();
+        let mut site = fixtures::site("blog", Uid::effective().0);
+        site.home = at("blog").display().to_string();
+        let whole = at(".blog.hostel-restored-0123abcd");
+        let beside = Beside::look(&site, &whole).unwrap();
+        assert_eq!(beside.other_backups, [at(".blog.hostel-restored-4567abcd")]);
+        let before = ["1700000000", "1800000000"];
+        assert_eq!(
+            beside.not_taken,
+            before.map(|time| at(&format!(".blog.before-{time}")))
+        );
+        // Those of another owner were taken, or are not this site's.
+        site.user.uid = Uid(Uid::effective().0 + 1);
+        let beside = Beside::look(&site, &whole).unwrap();
+        assert!(beside.other_backups.is_empty() && beside.not_taken.is_empty());
+        fs::remove_dir_all(parent).unwrap();
+    }
+}
