@@ -804,6 +804,16 @@ fn what_is_wrong_is_said_with_what_to_do() {
     instance
         .json(&["backup", "init", "--to", &inside])
         .refused("could change or remove it");
+    // Nor where the site has made one first.
+    write(&instance, "one", User::One, "repository/x", b"");
+    instance
+        .json(&["backup", "init", "--to", &inside])
+        .refused("could change or remove it");
+    // A second host, which has a password of its own.
+    let other = instance.path("other-password").display().to_string();
+    instance
+        .json(&["backup", "init", "--password-file", &other])
+        .refused("with another password");
     let unmounted = instance.path("unmounted/repository").display().to_string();
     instance
         .json(&["backup", "init", "--to", &unmounted])
