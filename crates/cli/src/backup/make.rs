@@ -3,6 +3,7 @@
 //! A site that fails does not keep the others from being kept. What is not whole has no manifest, does not count, and is forgotten by a later run.
 
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -21,6 +22,7 @@ use super::{host_name, keep, open, settings};
 use crate::inside::Inside;
 use crate::site::change::is_being_removed;
 use crate::site::host::{FileState, Host, MayMiss, is_planned, site_of};
+use crate::site::record::Records;
 use crate::site::report::Report;
 use crate::site::trouble::Trouble;
 
@@ -161,6 +163,14 @@ fn kept(host: &Host, name: &str) -> Result<Kept, Trouble> {
     Ok(Kept { site, text, table })
 }
 
+/// What is another one where a site was restored or removed while it was kept.
+#[derive(Debug, PartialEq, Eq)]
+struct Moment {
+    /// File system and number of its home.
+    home: (u64, u64),
+    is_being_restored: bool,
+}
+
 /// What all sites of a run are kept with.
 struct Maker<'a> {
     host: &'a Host,
@@ -183,6 +193,13 @@ impl Maker<'_> {
             .hint(format!("hostel site apply --site {}", site.name))
             .into());
         }
+        let before = self.moment(site)?;
+        if before.is_being_restored && site.suspended {
+            let name = &site.name;
+            return Err(Trouble::new("a restore of it has begun and has not ended")
+                .hint(format!("where it was interrupted: hostel restore {name}"))
+                .into());
+        }
         let mut parts = Vec::new();
         for (number, database) in kept.databases(self.host).iter().enumerate() {
             let file = database.file_name(number);
@@ -191,6 +208,11 @@ impl Maker<'_> {
         }
         let home = ("home.tar", None, "home".to_owned());
         parts.push(self.part(kept, home, report)?);
+        if self.moment(site)? != before {
+            let words = "its home has changed places meanwhile: it was restored or removed";
+            let again = format!("hostel backup {}", site.name);
+            return Err(Trouble::new(words).hint(again).into());
+        }
         let manifest = Manifest::new(site, &kept.text, parts);
         let snapshot = self.keep_manifest(&manifest, &self.run, report);
         let snapshot = snapshot.map_err(Failure::Repository)?;
@@ -201,6 +223,19 @@ impl Maker<'_> {
             size(bytes)
         ));
         Ok(json!({ "site": site.name, "backup": snapshot, "bytes": bytes }))
+    }
+
+    /// Commands that change sites do not wait for a backup, which may take hours.
+    fn moment(&self, site: &Site) -> Result<Moment, Trouble> {
+        let home = Path::new(&site.home);
+        let metadata = home
+            .symlink_metadata()
+            .map_err(Trouble::at("look at", home))?;
+        let record = Records::look(&self.host.server).of(&site.name)?;
+        Ok(Moment {
+            home: (metadata.dev(), metadata.ino()),
+            is_being_restored: record.is_some_and(|record| record.restoring.is_some()),
+        })
     }
 
     fn part(

@@ -174,7 +174,8 @@ impl Repository {
 
     /// The same, of a command that answers with one JSON document.
     pub(crate) fn ask_json(&self, arguments: &[&str], report: &Report) -> Result<Value, Trouble> {
-        let text = self.ask(arguments, report)?;
+        // A run that was killed has left its lock, which keeps readers away too.
+        let text = self.ask_alone(arguments, report)?;
         serde_json::from_str(&text).map_err(|error| {
             let what = arguments.first().unwrap_or(&"");
             Trouble::new(format!("restic {what} said what is no JSON: {error}"))
