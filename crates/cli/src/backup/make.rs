@@ -84,8 +84,11 @@ pub(super) fn make(config: &Path, options: &Make, report: &mut Report) -> Result
     }
     report.about(None);
     report.value("backups", made);
-    if is_sound {
-        keep::forget(&repository, &maker.host_name, &backup.keep, report)?;
+    if is_sound
+        && let Err(trouble) = keep::forget(&repository, &maker.host_name, &backup.keep, report)
+    {
+        // Which sites have failed is told all the same.
+        failed.push(("older backups".to_owned(), trouble));
     }
     failure(failed)
 }
