@@ -6,7 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hostel_config::database::Database;
 use hostel_config::{Server, Site};
@@ -15,8 +15,7 @@ use serde_json::{Value, json};
 
 use super::manifest::{self, Manifest, Part};
 use super::options::Make;
-use super::restic::Repository;
-use super::restic::repository_name;
+use super::restic::{Repository, is_locked, repository_name};
 use super::stream::{self, End, Failure};
 use super::{host_name, keep, open, settings};
 use crate::inside::Inside;
@@ -217,8 +216,10 @@ impl Maker<'_> {
             return Err(Trouble::new(words).hint(again).into());
         }
         let manifest = Manifest::new(site, &kept.text, parts);
-        let snapshot = self.keep_manifest(&manifest, &self.run, report);
-        let snapshot = snapshot.map_err(Failure::Repository)?;
+        let snapshot = self.when_free(report, || {
+            let kept = self.keep_manifest(&manifest, &self.run, report);
+            kept.map_err(Failure::Repository)
+        })?;
         let bytes = manifest.bytes();
         let words = kept.in_words(self.host);
         report.step(format!(
@@ -226,6 +227,28 @@ impl Maker<'_> {
             size(bytes)
         ));
         Ok(json!({ "site": site.name, "backup": snapshot, "bytes": bytes }))
+    }
+
+    /// Do what keeps something, again while another host that shares the repository has it for itself.
+    fn when_free<T>(
+        &self,
+        report: &Report,
+        mut act: impl FnMut() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let begun = Instant::now();
+        loop {
+            match act() {
+                Err(Failure::Repository(trouble))
+                    if is_locked(&trouble) && begun.elapsed() < OTHERS_TIME_MAX =>
+                {
+                    report.progress("somebody else has the repository for itself: waiting");
+                    let unlocked = self.repository.unlock(report);
+                    unlocked.map_err(Failure::Repository)?;
+                    std::thread::sleep(OTHERS_PAUSE);
+                }
+                done => return done,
+            }
+        }
     }
 
     /// Commands that change sites do not wait for a backup, which may take hours.
@@ -257,7 +280,9 @@ impl Maker<'_> {
         let file = format!("{}.{file}", site.name);
         let tags = manifest::tags(&site.name, &self.run);
         let names = (self.host_name.as_str(), file.as_str(), tags.as_str());
-        let (snapshot, passed) = stream::save(&from, self.repository, names, report)?;
+        let (snapshot, passed) = self.when_free(report, || {
+            stream::save(&from, self.repository, names, report)
+        })?;
         if !passed.words.is_empty() {
             report.note(format!("while its {what} was kept: {}", passed.words));
         }
@@ -306,3 +331,7 @@ pub(super) fn size(bytes: u64) -> String {
         _ => format!("{} MiB", bytes >> 20),
     }
 }
+
+/// Beyond the half hour after which restic takes the lock of another host for that of a dead one.
+const OTHERS_TIME_MAX: Duration = Duration::from_secs(3600);
+const OTHERS_PAUSE: Duration = Duration::from_secs(2);
