@@ -884,4 +884,8 @@ fn what_is_wrong_is_said_with_what_to_do() {
         .json(&["backup", "--all"])
         .refused("hostel-nobody-such");
     assert_eq!(made.document["backups"].as_array().unwrap().len(), 2);
+    let broken = broken.with_file_name("four.toml.disabled");
+    fs::write(&broken, "domains = nonsense\n").unwrap();
+    let made = instance.json(&["backup", "--all"]).refused("four");
+    assert_eq!(made.document["backups"].as_array().unwrap().len(), 2);
 }

@@ -27,7 +27,7 @@ use crate::site::trouble::Trouble;
 
 pub(super) fn make(config: &Path, options: &Make, report: &mut Report) -> Result<(), Trouble> {
     let host = Host::load(config, MayMiss::Everybody)?;
-    let chosen = chosen(&host, options)?;
+    let (chosen, mut failed) = chosen(&host, options)?;
     let backup = settings(&host, &options.place)?;
     if report.is_dry() {
         for kept in &chosen {
@@ -45,7 +45,7 @@ pub(super) fn make(config: &Path, options: &Make, report: &mut Report) -> Result
                 keep::in_words(&backup.keep)
             ));
         }
-        return Ok(());
+        return failure(failed);
     }
     let repository = open(&host, &options.place)?;
     repository.lock()?;
@@ -59,7 +59,6 @@ pub(super) fn make(config: &Path, options: &Make, report: &mut Report) -> Result
         run: run_name(),
     };
     let mut made = Vec::new();
-    let mut failed = Vec::new();
     let mut is_sound = true;
     for kept in &chosen {
         report.about(Some(&kept.site.name));
@@ -93,7 +92,7 @@ pub(super) fn make(config: &Path, options: &Make, report: &mut Report) -> Result
 }
 
 /// One that failed tells its own trouble; of several the names and the reasons.
-fn failure(mut failed: Vec<(String, Trouble)>) -> Result<(), Trouble> {
+fn failure(mut failed: Vec<Failed>) -> Result<(), Trouble> {
     match failed.len() {
         0 => Ok(()),
         1 => {
@@ -141,7 +140,8 @@ impl Kept {
     }
 }
 
-fn chosen(host: &Host, options: &Make) -> Result<Vec<Kept>, Trouble> {
+/// Those that are to be kept, and of all sites those of which not even that is known, such as a disabled one with a file that is wrong.
+fn chosen(host: &Host, options: &Make) -> Result<(Vec<Kept>, Vec<Failed>), Trouble> {
     let mut names = options.sites.clone();
     if options.all {
         let served = host.server.sites.iter().map(|site| site.name.clone());
@@ -151,8 +151,19 @@ fn chosen(host: &Host, options: &Make) -> Result<Vec<Kept>, Trouble> {
     }
     names.sort();
     names.dedup();
-    names.iter().map(|name| kept(host, name)).collect()
+    let (mut chosen, mut failed) = (Vec::new(), Vec::new());
+    for name in names {
+        match kept(host, &name) {
+            Ok(kept) => chosen.push(kept),
+            Err(trouble) if options.all => failed.push((name, trouble)),
+            Err(trouble) => return Err(trouble),
+        }
+    }
+    Ok((chosen, failed))
 }
+
+/// A site, and why it was not kept.
+type Failed = (String, Trouble);
 
 fn kept(host: &Host, name: &str) -> Result<Kept, Trouble> {
     let (state, text) = host.must_find(name)?;
