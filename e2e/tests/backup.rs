@@ -423,6 +423,42 @@ fn a_backup_that_was_killed_never_counts_and_the_next_one_is_whole() {
 }
 
 #[test]
+fn a_backup_waits_while_another_host_has_the_repository_for_itself() {
+    let instance = instance("shared-repository");
+    let repository = instance.path("repository");
+    let secret = fs::read_to_string(instance.path("etc/backup.password")).unwrap();
+    let mut other = Command::new("setpriv")
+        .args(["--reuid=hostel-backup", "--regid=hostel-backup"])
+        .args(["--clear-groups", "restic", "--no-cache", "check", "-r"])
+        .arg(&repository)
+        .env("RESTIC_PASSWORD", secret.trim())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("restic");
+    // One that is being written has a longer name.
+    let is_lock = |entry: fs::DirEntry| entry.file_name().len() == 64;
+    let is_locked = || {
+        let mut locks = fs::read_dir(repository.join("locks")).unwrap().flatten();
+        locks.any(is_lock)
+    };
+    while !is_locked() {
+        assert!(other.try_wait().unwrap().is_none(), "it has ended");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let number = i32::try_from(other.id()).unwrap();
+    process::signal_by_id(number, Signal::STOP);
+    let mut waiting = instance.started(&["backup", "one"]);
+    std::thread::sleep(Duration::from_secs(8));
+    let ended = waiting.try_wait().unwrap();
+    process::signal_by_id(number, Signal::CONT);
+    assert!(other.wait().unwrap().success());
+    assert!(ended.is_none(), "it did not wait: {ended:?}");
+    assert!(waiting.wait().unwrap().success());
+    let list = instance.json(&["backup", "list"]).fine();
+    assert_eq!(list.backups("one").len(), 1);
+}
+
+#[test]
 fn a_restore_that_was_killed_is_completed_by_the_next_run() {
     let instance = instance("killed-restore");
     write(&instance, "one", User::One, "large", &noise(8 << 20));
@@ -448,13 +484,7 @@ fn a_restore_that_was_killed_is_completed_by_the_next_run() {
             "killed after {delay} ms"
         );
         assert_eq!(tree(&instance.home("one")), before);
-        for left in left_beside(&instance) {
-            assert!(
-                left.starts_with(".one.before-"),
-                "{left} was left after {delay} ms"
-            );
-            fs::remove_dir_all(instance.path("homes").join(left)).unwrap();
-        }
+        assert_eq!(left_beside(&instance), [""; 0], "after {delay} ms");
     }
     assert!(killed >= 3, "only {killed} were still at work");
 }
@@ -776,6 +806,16 @@ fn what_is_wrong_is_said_with_what_to_do() {
     instance
         .json(&["backup", "init", "--to", &inside])
         .refused("could change or remove it");
+    // Nor where the site has made one first.
+    write(&instance, "one", User::One, "repository/x", b"");
+    instance
+        .json(&["backup", "init", "--to", &inside])
+        .refused("could change or remove it");
+    // A second host, which has a password of its own.
+    let other = instance.path("other-password").display().to_string();
+    instance
+        .json(&["backup", "init", "--password-file", &other])
+        .refused("with another password");
     let unmounted = instance.path("unmounted/repository").display().to_string();
     instance
         .json(&["backup", "init", "--to", &unmounted])
@@ -809,5 +849,9 @@ fn what_is_wrong_is_said_with_what_to_do() {
     let made = instance
         .json(&["backup", "--all"])
         .refused("hostel-nobody-such");
+    assert_eq!(made.document["backups"].as_array().unwrap().len(), 2);
+    let broken = broken.with_file_name("four.toml.disabled");
+    fs::write(&broken, "domains = nonsense\n").unwrap();
+    let made = instance.json(&["backup", "--all"]).refused("four");
     assert_eq!(made.document["backups"].as_array().unwrap().len(), 2);
 }

@@ -32,9 +32,12 @@ pub(super) fn init(config: &Path, place: &Target, report: &mut Report) -> Result
     }
     let path = Path::new(&backup.to);
     let is_local = path.is_absolute();
+    if is_local {
+        in_no_home(&host, path)?;
+    }
     if is_local && path.symlink_metadata().is_err() {
         if !report.is_dry() {
-            make_directory(&host, path, &backup)?;
+            make_directory(path, &backup)?;
         }
         report.step(format!(
             "make {}, which belongs to {}",
@@ -53,8 +56,16 @@ pub(super) fn init(config: &Path, place: &Target, report: &mut Report) -> Result
     }
     let patience = Duration::from_secs(place.patience);
     let repository = Repository::open(&host.server.state, &backup, patience)?;
-    if repository.ask(&["cat", "config"], report).is_ok() {
-        return Ok(());
+    match repository.ask(&["cat", "config"], report) {
+        Ok(_) => return Ok(()),
+        // Such as one that another host has made.
+        Err(trouble) if trouble.what.contains("wrong password") => {
+            return Err(trouble.hint(format!(
+                "the repository is there already, with another password: put that into {}",
+                file.display()
+            )));
+        }
+        Err(_) => {}
     }
     repository.ask(&["init"], report)?;
     report.step(format!(
@@ -75,8 +86,22 @@ fn make_password(path: &Path) -> Result<(), Trouble> {
     replace(path, format!("{text}\n").as_bytes(), 0o600)
 }
 
-/// Where no site can get at it, in a directory of root's that is there: that of a disk which is not mounted is not made.
-fn make_directory(host: &Host, path: &Path, backup: &hostel_config::Backup) -> Result<(), Trouble> {
+/// Whoever has made it there, no site is to get at it.
+fn in_no_home(host: &Host, path: &Path) -> Result<(), Trouble> {
+    let mut sites = host.server.sites.iter();
+    match sites.find(|site| path.starts_with(&site.home)) {
+        None => Ok(()),
+        Some(site) => Err(Trouble::new(format!(
+            "{} lies in the home of the site '{}', which could change or remove it",
+            path.display(),
+            site.name
+        ))
+        .hint("a directory outside of every home, such as /mnt/disk/backups")),
+    }
+}
+
+/// In a directory of root's that is there: that of a disk which is not mounted is not made.
+fn make_directory(path: &Path, backup: &hostel_config::Backup) -> Result<(), Trouble> {
     let (parent, name) = match (
         path.parent(),
         path.file_name().and_then(|name| name.to_str()),
@@ -89,18 +114,6 @@ fn make_directory(host: &Host, path: &Path, backup: &hostel_config::Backup) -> R
             )));
         }
     };
-    if let Some(site) = host
-        .server
-        .sites
-        .iter()
-        .find(|site| path.starts_with(&site.home))
-    {
-        return Err(Trouble::new(format!(
-            "{} lies in the home of the site '{}', which could change or remove it",
-            path.display(),
-            site.name
-        )));
-    }
     parent
         .symlink_metadata()
         .map_err(Trouble::at("find", parent))?;

@@ -3,9 +3,10 @@
 //! A site that fails does not keep the others from being kept. What is not whole has no manifest, does not count, and is forgotten by a later run.
 
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hostel_config::database::Database;
 use hostel_config::{Server, Site};
@@ -14,19 +15,19 @@ use serde_json::{Value, json};
 
 use super::manifest::{self, Manifest, Part};
 use super::options::Make;
-use super::restic::Repository;
-use super::restic::repository_name;
+use super::restic::{Repository, is_locked, repository_name};
 use super::stream::{self, End, Failure};
 use super::{host_name, keep, open, settings};
 use crate::inside::Inside;
 use crate::site::change::is_being_removed;
 use crate::site::host::{FileState, Host, MayMiss, is_planned, site_of};
+use crate::site::record::Records;
 use crate::site::report::Report;
 use crate::site::trouble::Trouble;
 
 pub(super) fn make(config: &Path, options: &Make, report: &mut Report) -> Result<(), Trouble> {
     let host = Host::load(config, MayMiss::Everybody)?;
-    let chosen = chosen(&host, options)?;
+    let (chosen, mut failed) = chosen(&host, options)?;
     let backup = settings(&host, &options.place)?;
     if report.is_dry() {
         for kept in &chosen {
@@ -44,7 +45,7 @@ pub(super) fn make(config: &Path, options: &Make, report: &mut Report) -> Result
                 keep::in_words(&backup.keep)
             ));
         }
-        return Ok(());
+        return failure(failed);
     }
     let repository = open(&host, &options.place)?;
     repository.lock()?;
@@ -58,7 +59,6 @@ pub(super) fn make(config: &Path, options: &Make, report: &mut Report) -> Result
         run: run_name(),
     };
     let mut made = Vec::new();
-    let mut failed = Vec::new();
     let mut is_sound = true;
     for kept in &chosen {
         report.about(Some(&kept.site.name));
@@ -82,14 +82,17 @@ pub(super) fn make(config: &Path, options: &Make, report: &mut Report) -> Result
     }
     report.about(None);
     report.value("backups", made);
-    if is_sound {
-        keep::forget(&repository, &maker.host_name, &backup.keep, report)?;
+    if is_sound
+        && let Err(trouble) = keep::forget(&repository, &maker.host_name, &backup.keep, report)
+    {
+        // Which sites have failed is told all the same.
+        failed.push(("older backups".to_owned(), trouble));
     }
     failure(failed)
 }
 
 /// One that failed tells its own trouble; of several the names and the reasons.
-fn failure(mut failed: Vec<(String, Trouble)>) -> Result<(), Trouble> {
+fn failure(mut failed: Vec<Failed>) -> Result<(), Trouble> {
     match failed.len() {
         0 => Ok(()),
         1 => {
@@ -137,7 +140,8 @@ impl Kept {
     }
 }
 
-fn chosen(host: &Host, options: &Make) -> Result<Vec<Kept>, Trouble> {
+/// Those that are to be kept, and of all sites those of which not even that is known, such as a disabled one with a file that is wrong.
+fn chosen(host: &Host, options: &Make) -> Result<(Vec<Kept>, Vec<Failed>), Trouble> {
     let mut names = options.sites.clone();
     if options.all {
         let served = host.server.sites.iter().map(|site| site.name.clone());
@@ -147,8 +151,19 @@ fn chosen(host: &Host, options: &Make) -> Result<Vec<Kept>, Trouble> {
     }
     names.sort();
     names.dedup();
-    names.iter().map(|name| kept(host, name)).collect()
+    let (mut chosen, mut failed) = (Vec::new(), Vec::new());
+    for name in names {
+        match kept(host, &name) {
+            Ok(kept) => chosen.push(kept),
+            Err(trouble) if options.all => failed.push((name, trouble)),
+            Err(trouble) => return Err(trouble),
+        }
+    }
+    Ok((chosen, failed))
 }
+
+/// A site, and why it was not kept.
+type Failed = (String, Trouble);
 
 fn kept(host: &Host, name: &str) -> Result<Kept, Trouble> {
     let (state, text) = host.must_find(name)?;
@@ -159,6 +174,14 @@ fn kept(host: &Host, name: &str) -> Result<Kept, Trouble> {
     };
     let site = site_of(table.as_ref().unwrap_or(&host.server), name)?;
     Ok(Kept { site, text, table })
+}
+
+/// What is another one where a site was restored or removed while it was kept.
+#[derive(Debug, PartialEq, Eq)]
+struct Moment {
+    /// File system and number of its home.
+    home: (u64, u64),
+    is_being_restored: bool,
 }
 
 /// What all sites of a run are kept with.
@@ -183,6 +206,13 @@ impl Maker<'_> {
             .hint(format!("hostel site apply --site {}", site.name))
             .into());
         }
+        let before = self.moment(site)?;
+        if before.is_being_restored && site.suspended {
+            let name = &site.name;
+            return Err(Trouble::new("a restore of it has begun and has not ended")
+                .hint(format!("where it was interrupted: hostel restore {name}"))
+                .into());
+        }
         let mut parts = Vec::new();
         for (number, database) in kept.databases(self.host).iter().enumerate() {
             let file = database.file_name(number);
@@ -191,9 +221,16 @@ impl Maker<'_> {
         }
         let home = ("home.tar", None, "home".to_owned());
         parts.push(self.part(kept, home, report)?);
+        if self.moment(site)? != before {
+            let words = "its home has changed places meanwhile: it was restored or removed";
+            let again = format!("hostel backup {}", site.name);
+            return Err(Trouble::new(words).hint(again).into());
+        }
         let manifest = Manifest::new(site, &kept.text, parts);
-        let snapshot = self.keep_manifest(&manifest, &self.run, report);
-        let snapshot = snapshot.map_err(Failure::Repository)?;
+        let snapshot = self.when_free(report, || {
+            let kept = self.keep_manifest(&manifest, &self.run, report);
+            kept.map_err(Failure::Repository)
+        })?;
         let bytes = manifest.bytes();
         let words = kept.in_words(self.host);
         report.step(format!(
@@ -201,6 +238,41 @@ impl Maker<'_> {
             size(bytes)
         ));
         Ok(json!({ "site": site.name, "backup": snapshot, "bytes": bytes }))
+    }
+
+    /// Do what keeps something, again while another host that shares the repository has it for itself.
+    fn when_free<T>(
+        &self,
+        report: &Report,
+        mut act: impl FnMut() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let begun = Instant::now();
+        loop {
+            match act() {
+                Err(Failure::Repository(trouble))
+                    if is_locked(&trouble) && begun.elapsed() < OTHERS_TIME_MAX =>
+                {
+                    report.progress("somebody else has the repository for itself: waiting");
+                    let unlocked = self.repository.unlock(report);
+                    unlocked.map_err(Failure::Repository)?;
+                    std::thread::sleep(OTHERS_PAUSE);
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Commands that change sites do not wait for a backup, which may take hours.
+    fn moment(&self, site: &Site) -> Result<Moment, Trouble> {
+        let home = Path::new(&site.home);
+        let metadata = home
+            .symlink_metadata()
+            .map_err(Trouble::at("look at", home))?;
+        let record = Records::look(&self.host.server).of(&site.name)?;
+        Ok(Moment {
+            home: (metadata.dev(), metadata.ino()),
+            is_being_restored: record.is_some_and(|record| record.restoring.is_some()),
+        })
     }
 
     fn part(
@@ -219,7 +291,9 @@ impl Maker<'_> {
         let file = format!("{}.{file}", site.name);
         let tags = manifest::tags(&site.name, &self.run);
         let names = (self.host_name.as_str(), file.as_str(), tags.as_str());
-        let (snapshot, passed) = stream::save(&from, self.repository, names, report)?;
+        let (snapshot, passed) = self.when_free(report, || {
+            stream::save(&from, self.repository, names, report)
+        })?;
         if !passed.words.is_empty() {
             report.note(format!("while its {what} was kept: {}", passed.words));
         }
@@ -268,3 +342,7 @@ pub(super) fn size(bytes: u64) -> String {
         _ => format!("{} MiB", bytes >> 20),
     }
 }
+
+/// Beyond the half hour after which restic takes the lock of another host for that of a dead one.
+const OTHERS_TIME_MAX: Duration = Duration::from_secs(3600);
+const OTHERS_PAUSE: Duration = Duration::from_secs(2);

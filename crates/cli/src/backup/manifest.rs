@@ -14,7 +14,7 @@ use crate::site::trouble::Trouble;
 /// One file that was kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Part {
-    /// Its name in the snapshot, without a slash.
+    /// Its path in the snapshot, which begins with a slash.
     pub(crate) file: String,
     /// The snapshot that holds it.
     pub(crate) snapshot: String,
@@ -51,7 +51,9 @@ impl Manifest {
     }
 
     pub(crate) fn bytes(&self) -> u64 {
-        self.parts.iter().map(|part| part.bytes).sum()
+        // Each is what a site's child has said.
+        let bytes = self.parts.iter().map(|part| part.bytes);
+        bytes.fold(0, u64::saturating_add)
     }
 
     /// The archive of its home.
@@ -254,13 +256,13 @@ mod tests {
     #[test]
     fn a_manifest_survives_and_another_format_is_refused() {
         let part = |is_database| Part {
-            file: "home.tar".into(),
+            file: "/blog.home.tar".into(),
             snapshot: "1234abcd".into(),
             what: "home".into(),
             is_database,
             bytes: 5,
         };
-        let manifest = Manifest {
+        let mut manifest = Manifest {
             site: "blog".into(),
             domains: vec!["blog.example".into()],
             user: "blog".into(),
@@ -274,6 +276,9 @@ mod tests {
         document["format"] = json!(2);
         assert!(Manifest::from_document(&document).is_err());
         assert!(Manifest::from_document(&json!({ "format": 1 })).is_err());
+        // What a site's child has said stops nobody.
+        manifest.parts[0].bytes = u64::MAX;
+        assert_eq!(manifest.bytes(), u64::MAX);
     }
 
     #[test]

@@ -4,8 +4,9 @@
 //! fresh sandbox (`site::work`). restic runs as a user of its own, beside that child; a pipe is all they share.
 //!
 //! - `options`: what may be typed. `restic`: the program. `manifest`: what a backup consists of. `stream`: from the sandbox to restic and back.
-//! - `make`, `keep`: backups are made, and the oldest forgotten. `init`, `show`, `check`: the repository. `restore`: the way back.
+//! - `make`, `keep`: backups are made, and the oldest forgotten. `init`, `show`, `check`: the repository. `restore`, `replace`, `beside`: the way back.
 
+mod beside;
 mod check;
 mod init;
 mod keep;

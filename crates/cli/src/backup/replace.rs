@@ -18,6 +18,7 @@ use hostel_sys::cred::{Gid, Uid};
 use hostel_sys::home::{look_at_home, make_home, remove_home, rename_home, take_home};
 use hostel_sys::secure::Directory;
 
+use super::beside::{self, BEFORE, Beside, UNPACKED};
 use super::manifest::Part;
 use super::options::Restore;
 use super::restore::Source;
@@ -62,10 +63,10 @@ pub(super) fn replace(
         name.push(ending);
         parent.join(name)
     };
-    let whole = beside(&format!(".hostel-restored-{}", source.snapshot.short_id()));
+    let whole = beside(&format!(".{UNPACKED}{}", source.snapshot.short_id()));
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let seconds = now.map_or(0, |now| now.as_secs());
-    let kept = beside(&format!(".before-{seconds}"));
+    let kept = beside(&format!(".{BEFORE}{seconds}"));
     let mut replacement = Replacement {
         host,
         records: &records,
@@ -81,6 +82,7 @@ pub(super) fn replace(
         whole,
         kept,
         running: Vec::new(),
+        taken: Vec::new(),
         inside: None,
     };
     for deed in replacement.deeds(options.purge)? {
@@ -109,7 +111,14 @@ fn refuse(host: &Host, records: &Records, site: &Site) -> Result<(), Trouble> {
                 .hint("--as NAME --domain … makes a site of its own of the backup"),
         );
     }
-    Ok(())
+    match beside::within(&host.server.sites, site) {
+        None => Ok(()),
+        Some(other) => Err(Trouble::new(format!(
+            "the home of the site '{}' lies in {}, and would change places with it",
+            other.name, site.home
+        ))
+        .hint("--as NAME --domain … makes a site of its own of the backup")),
+    }
 }
 
 /// The text that the file is to have; says so where the backup's was another one.
@@ -164,8 +173,8 @@ enum Deed {
     LoadDatabase(usize),
     EmptyState,
     Serve,
-    TakeOld,
-    RemoveOld,
+    TakeOld(PathBuf),
+    RemoveOld(PathBuf),
 }
 
 struct Replacement<'a> {
@@ -188,6 +197,8 @@ struct Replacement<'a> {
     kept: PathBuf,
     /// Processes of the site at the time when it was suspended.
     running: Vec<processes::Process>,
+    /// The homes that were there, which are root's by now.
+    taken: Vec<PathBuf>,
     inside: Option<Inside>,
 }
 
@@ -197,23 +208,40 @@ impl Replacement<'_> {
         if self.is_there(&self.part)? {
             deeds.push(Deed::Clear(self.part.clone()));
         }
+        let beside = Beside::look(&self.site, &self.whole)?;
+        deeds.extend(beside.other_backups.into_iter().map(Deed::Clear));
         if !self.is_there(&self.whole)? {
             deeds.push(Deed::Unpack);
         }
         if self.state == FileState::Serving {
             deeds.extend([Deed::Suspend, Deed::WaitForEnd]);
         }
-        let databases = self.dumps.iter().map(|(number, _)| *number);
-        deeds.extend(databases.map(Deed::KeepDatabase));
-        deeds.push(Deed::Swap);
+        // No sandbox begins without a home, which is missing where a run was interrupted right between the two names.
+        let has_home = self.is_there(Path::new(&self.site.home))?;
+        let keep = self.served().into_iter().map(Deed::KeepDatabase);
+        if has_home {
+            deeds.extend(keep.chain([Deed::Swap]));
+        } else {
+            deeds.extend([Deed::Swap].into_iter().chain(keep));
+        }
         deeds.extend((0..self.dumps.len()).map(Deed::LoadDatabase));
         deeds.extend([Deed::EmptyState, Deed::Serve]);
-        deeds.push(if purge {
+        let old = beside.not_taken.into_iter().chain([self.kept.clone()]);
+        deeds.extend(old.map(if purge {
             Deed::RemoveOld
         } else {
             Deed::TakeOld
-        });
+        }));
         Ok(deeds)
+    }
+
+    /// The databases that are to be loaded and whose content does not lie in the home, where it is kept with that.
+    fn served(&self) -> Vec<usize> {
+        let databases = self.table.databases_of(&self.site.name);
+        let numbers = self.dumps.iter().map(|(number, _)| *number);
+        numbers
+            .filter(|number| matches!(databases.get(*number), Some(Database::Served(_))))
+            .collect()
     }
 
     fn in_words(&self, deed: &Deed) -> String {
@@ -246,8 +274,11 @@ impl Replacement<'_> {
                 FileState::Serving => "serve it again".to_owned(),
                 FileState::Disabled | FileState::Removing => "leave it disabled".to_owned(),
             },
-            Deed::TakeOld => format!("keep what was there as {}, root's", self.kept.display()),
-            Deed::RemoveOld => "remove what was there, as its user".to_owned(),
+            Deed::TakeOld(path) => format!("keep what was there as {}, root's", path.display()),
+            Deed::RemoveOld(path) => format!(
+                "remove what was there, by then {}, as its user",
+                path.display()
+            ),
         }
     }
 
@@ -264,8 +295,8 @@ impl Replacement<'_> {
                 self.work(Path::new(&self.site.home.clone()), Work::EmptyState, report)
             }
             Deed::Serve => self.serve(report),
-            Deed::TakeOld => self.take_old(),
-            Deed::RemoveOld => self.remove(&self.kept.clone(), report),
+            Deed::TakeOld(path) => self.take_old(path),
+            Deed::RemoveOld(path) => self.remove(path, report),
         }
     }
 
@@ -293,17 +324,18 @@ impl Replacement<'_> {
     fn suspend(&mut self, report: &mut Report) -> Result<(), Trouble> {
         let name = self.site.name.as_str();
         let mut record = self.records.of(name)?.unwrap_or_default();
-        if record.restoring.is_none() {
+        // One that is not suspended was resumed by hand after a run that did not end.
+        if record.restoring.is_none() || !self.site.suspended {
             record.restoring = Some(self.site.suspended);
             self.records.write(name, &record)?;
         }
         let text = file::suspend(&self.text, true)?;
-        if text == self.text {
-            return Ok(());
+        if text != self.text {
+            self.host
+                .changed(MayMiss::Everybody, &[(name, Some(&text))])?;
+            write(&self.host.file(name, self.state), text.as_bytes(), 0o644)?;
         }
-        self.host
-            .changed(MayMiss::Everybody, &[(name, Some(&text))])?;
-        write(&self.host.file(name, self.state), text.as_bytes(), 0o644)?;
+        // Where the file says so already, a run may have ended before the server was told.
         if let Some(document) = live::status(&self.host.config)? {
             self.running = live::processes_of(&document, name);
             live::reload(self.host, report)?;
@@ -351,7 +383,9 @@ impl Replacement<'_> {
         if let Err(trouble) = database::dump(inside, place, number, copy.into(), report) {
             // What is half a dump only takes room.
             let _ = fs::remove_file(&path);
-            return Err(trouble);
+            return Err(trouble.hint(
+                "once the reason is gone, run the same command again; with --no-databases it leaves them as they are",
+            ));
         }
         file.sync_all().map_err(Trouble::at("keep", &path))
     }
@@ -395,11 +429,12 @@ impl Replacement<'_> {
         Ok(())
     }
 
-    fn take_old(&self) -> Result<(), Trouble> {
-        if !self.is_there(&self.kept)? {
+    fn take_old(&mut self, path: &Path) -> Result<(), Trouble> {
+        if !self.is_there(path)? {
             return Ok(());
         }
-        take_home(&self.kept, self.site.user.uid, &self.host.reserved())
+        self.taken.push(path.to_owned());
+        take_home(path, self.site.user.uid, &self.host.reserved())
             .map_err(|error| Trouble::of(&error))
     }
 
@@ -424,14 +459,16 @@ impl Replacement<'_> {
 
     fn done(&self, purge: bool, report: &mut Report) -> Result<(), Trouble> {
         let dumps = self.host.server.state.join(REPLACED).join(&self.kept_name);
-        let mut kept = Vec::new();
-        if purge && !self.dumps.is_empty() {
+        let mut kept: Vec<String> = self
+            .taken
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        let has_dumps = !self.served().is_empty();
+        if purge && has_dumps {
             fs::remove_dir_all(&dumps).map_err(Trouble::at("remove", &dumps))?;
         }
-        if !purge && self.is_there(&self.kept)? {
-            kept.push(self.kept.display().to_string());
-        }
-        if !purge && !self.dumps.is_empty() {
+        if !purge && has_dumps {
             kept.push(dumps.display().to_string());
         }
         if let [_, ..] = kept[..] {

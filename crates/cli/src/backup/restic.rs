@@ -44,9 +44,8 @@ impl Repository {
         }
         let made = || {
             let state = Directory::open(state)?;
-            let own = state.beneath(OWN, backup.user.uid, backup.user.gid, 0o700)?;
-            own.beneath("tmp", backup.user.uid, backup.user.gid, 0o700)?;
-            Ok(own)
+            // Nothing is made in it: the unit's root cannot write where another user alone can.
+            state.beneath(OWN, backup.user.uid, backup.user.gid, 0o700)
         };
         let own = made().map_err(|error: hostel_sys::secure::SecureError| Trouble::of(&error))?;
         let file = &backup.password_file;
@@ -62,7 +61,7 @@ impl Repository {
             ("RESTIC_PASSWORD".into(), password.into()),
             ("RESTIC_REPOSITORY".into(), backup.to.clone().into()),
             ("RESTIC_CACHE_DIR".into(), path.join("cache").into()),
-            ("TMPDIR".into(), path.join("tmp").into()),
+            ("TMPDIR".into(), path.into()),
             ("HOME".into(), path.into()),
             ("PATH".into(), "/usr/bin:/bin".into()),
             ("LC_ALL".into(), "C".into()),
@@ -157,9 +156,7 @@ impl Repository {
         let begun = Instant::now();
         loop {
             match self.ask(arguments, report) {
-                Err(trouble)
-                    if trouble.what.contains(LOCKED) && begun.elapsed() < LOCK_TIME_MAX =>
-                {
+                Err(trouble) if is_locked(&trouble) && begun.elapsed() < LOCK_TIME_MAX => {
                     self.unlock(report)?;
                 }
                 done => return done,
@@ -174,7 +171,8 @@ impl Repository {
 
     /// The same, of a command that answers with one JSON document.
     pub(crate) fn ask_json(&self, arguments: &[&str], report: &Report) -> Result<Value, Trouble> {
-        let text = self.ask(arguments, report)?;
+        // A run that was killed has left its lock, which keeps readers away too.
+        let text = self.ask_alone(arguments, report)?;
         serde_json::from_str(&text).map_err(|error| {
             let what = arguments.first().unwrap_or(&"");
             Trouble::new(format!("restic {what} said what is no JSON: {error}"))
@@ -364,6 +362,11 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Whether somebody has the repository for itself.
+pub(crate) fn is_locked(trouble: &Trouble) -> bool {
+    trouble.what.contains(LOCKED)
 }
 
 /// A repository as it may be shown: without a password that stands in its address.

@@ -60,6 +60,9 @@ pub(crate) fn look(served: &Served) -> Result<Present, Trouble> {
 /// Make a database, with the character set of another one of the same server, and the account that alone may use it. What is there of it is left.
 pub(crate) fn make(served: &Served, like: Option<&str>) -> Result<(), Trouble> {
     let (name, account) = checked(served)?;
+    if let Some(like) = like.filter(|like| !is_name(served.kind, like)) {
+        return Err(no_original(served, &output::escape(like)));
+    }
     let present = look(served)?;
     let mut statements = String::new();
     match served.kind {
@@ -327,6 +330,8 @@ mod tests {
         for name in ["a'b", "a`b", "a\"b", "a\\b", "", "a b"] {
             let trouble = look(&served(name, "/run/mysqld/x")).unwrap_err();
             assert!(trouble.what.contains("cannot be the name"), "{trouble}");
+            let trouble = make(&served("blog", "/run/mysqld/x"), Some(name)).unwrap_err();
+            assert!(trouble.what.contains("could be copied"), "{trouble}");
         }
         assert!(is_setting("utf8mb4_general_ci") && is_setting("en_US.UTF-8"));
         assert!(!is_setting("x' y") && !is_setting(""));
