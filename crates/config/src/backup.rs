@@ -3,6 +3,7 @@
 //! Read by `hostel backup` and `hostel restore`, as root. What the files that it names hold is read when it is needed, by them alone.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use hostel_sys::cred::User;
 
@@ -27,6 +28,8 @@ pub struct Backup {
     pub sftp_command: Option<String>,
     /// Who speaks to the repository; neither root nor a site's user.
     pub user: User,
+    /// How long a site may let a backup wait for it.
+    pub site_time_max: Duration,
     /// How many backups of each site are kept, by restic's word for it (`daily`, …). Empty: all.
     pub keep: Vec<(&'static str, u32)>,
 }
@@ -40,18 +43,20 @@ pub(crate) fn check(
 ) -> Option<Backup> {
     let mut fields = raw.value.fields;
     for field in &fields {
-        let is_known = TEXTS.contains(&field.key.as_str()) || KEEP.contains(&field.key.as_str());
+        let is_known = known().any(|known| known == field.key);
         if !is_known {
             let fault = Fault::new(format!(
                 "unknown key '{}' in [backup]",
                 field.key.escape_debug()
             ));
-            let known = TEXTS.into_iter().chain(KEEP).collect::<Vec<_>>();
+            let known: Vec<&str> = known().collect();
             let hint = format!("the keys are: {}", known.join(", "));
             report.add(field.line, fault.hint(hint));
         }
     }
     let keep = keep(&mut fields, report);
+    let minutes = number(&mut fields, "site_minutes_max", MINUTES_MAX, report);
+    let minutes = minutes.unwrap_or(defaults::BACKUP_SITE_MINUTES);
     let mut text = |key: &str| {
         let field = take(&mut fields, key)?;
         let text = match field.text {
@@ -96,6 +101,7 @@ pub(crate) fn check(
         },
         sftp_command,
         user: found?,
+        site_time_max: minutes_of(minutes),
         keep,
     })
 }
@@ -108,18 +114,20 @@ pub fn is_repository(text: &str) -> bool {
     is_remote || Path::new(text).is_absolute()
 }
 
+fn number(fields: &mut Vec<RawField>, key: &str, max: u32, report: &mut Report) -> Option<u32> {
+    let field = take(fields, key)?;
+    let number = match field.number {
+        Some(number) => within(key, number, 1, max),
+        None => Err(Fault::new(format!("'{key}' must be a whole number"))),
+    };
+    fine(number, Some(field.line), report)
+}
+
 /// How many are kept, by each rule that is given.
 fn keep(fields: &mut Vec<RawField>, report: &mut Report) -> Vec<(&'static str, u32)> {
     let mut keep = Vec::new();
     for key in KEEP {
-        let Some(field) = take(fields, key) else {
-            continue;
-        };
-        let number = match field.number {
-            Some(number) => within(key, number, 1, KEEP_MAX),
-            None => Err(Fault::new(format!("'{key}' must be a whole number"))),
-        };
-        if let Some(number) = fine(number, Some(field.line), report) {
+        if let Some(number) = number(fields, key, KEEP_MAX, report) {
             keep.push((key.trim_start_matches("keep_"), number));
         }
     }
@@ -138,6 +146,7 @@ pub fn by_hand(to: &str, base: &Path, look_up: &dyn UserLookUp) -> Result<Backup
             environment_file: None,
             sftp_command: None,
             user: users::server("backup", defaults::BACKUP_USER, look_up)?,
+            site_time_max: minutes_of(defaults::BACKUP_SITE_MINUTES),
             keep: Vec::new(),
         })
     };
@@ -152,6 +161,10 @@ fn repository(text: String) -> Result<String, Fault> {
     Err(Fault::new(fault).hint(REPOSITORY_HINT))
 }
 
+fn minutes_of(minutes: u32) -> Duration {
+    Duration::from_secs(60 * u64::from(minutes))
+}
+
 fn take(fields: &mut Vec<RawField>, key: &str) -> Option<RawField> {
     let place = fields.iter().position(|field| field.key == key)?;
     Some(fields.swap_remove(place))
@@ -159,6 +172,10 @@ fn take(fields: &mut Vec<RawField>, key: &str) -> Option<RawField> {
 
 /// What may be written instead of what is none.
 pub const REPOSITORY_HINT: &str = "an absolute path, or a repository as restic names it: \"sftp:user@host:/path\", \"rest:https://host/path\", \"s3:https://host/bucket\"";
+fn known() -> impl Iterator<Item = &'static str> {
+    TEXTS.into_iter().chain(["site_minutes_max"]).chain(KEEP)
+}
+
 const TEXTS: [&str; 5] = [
     "to",
     "password_file",
@@ -175,6 +192,8 @@ const KEEP: [&str; 6] = [
     "keep_yearly",
 ];
 const KEEP_MAX: u32 = 10_000;
+/// A week.
+const MINUTES_MAX: u32 = 7 * 24 * 60;
 
 #[cfg(test)]
 mod tests {

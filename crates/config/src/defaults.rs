@@ -68,6 +68,8 @@ pub(crate) const LOG_BYTES_MAX: &str = "1G";
 pub(crate) const MAIL_USER: &str = "hostel-mail";
 /// The process that speaks to a backup's repository has a user of its own, which the set-up creates.
 pub(crate) const BACKUP_USER: &str = "hostel-backup";
+/// Far beyond what a home of usual size takes; what hangs still ends.
+pub(crate) const BACKUP_SITE_MINUTES: u32 = 120;
 /// Beside hostel.toml.
 pub(crate) const BACKUP_PASSWORD: &str = "backup.password";
 /// Where mail is taken without a port being named.

@@ -97,7 +97,7 @@ keys! {
     /// The table `[backup]`: where `hostel backup` puts sites. `to`, a repository as restic names it (`"/mnt/disk/backups"`,
     /// `"sftp:user@host:/backups"`, `"rest:https://host/"`, `"s3:https://host/bucket"`; required); `password_file`, by default `"backup.password"` beside this
     /// file; `environment_file`, lines `NAME=VALUE` with what a remote repository wants to know; `sftp_command`, which is run for `sftp:` in
-    /// place of restic's own; `user`, the system user as which restic runs, by default `"hostel-backup"`; `keep_last`, `keep_hourly`, `keep_daily`, `keep_weekly`,
+    /// place of restic's own; `user`, the system user as which restic runs, by default `"hostel-backup"`; `site_minutes_max`, how long one site may let a backup wait for its files and databases, by default 120; `keep_last`, `keep_hourly`, `keep_daily`, `keep_weekly`,
     /// `keep_monthly`, `keep_yearly`, how many backups of each site are kept, as restic counts them (without any: all). See backup.md.
     backup: RawEntry = "(none)";
 }

@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use super::make::machine;
 use super::manifest::{Snapshot, snapshots};
 use super::restic::Repository;
 use crate::site::report::Report;
@@ -31,8 +32,12 @@ pub(super) fn forget(
     let whole: HashSet<(&str, &str)> = whole
         .map(|one| (one.site.as_str(), one.run.as_str()))
         .collect();
+    // Another host of this name may be at work on a run of its own.
+    let ours = format!("{}-", machine());
     let is_left = |one: &&&Snapshot| {
-        one.manifest.is_none() && !whole.contains(&(one.site.as_str(), one.run.as_str()))
+        one.manifest.is_none()
+            && one.run.starts_with(&ours)
+            && !whole.contains(&(one.site.as_str(), one.run.as_str()))
     };
     let parts: Vec<&Snapshot> = own.iter().filter(is_left).copied().collect();
     if manifests.is_empty() && parts.is_empty() {

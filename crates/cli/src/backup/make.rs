@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::manifest::{self, Manifest, Part};
 use super::options::Make;
 use super::restic::{Repository, is_locked, repository_name};
-use super::stream::{self, End, Failure};
+use super::stream::{self, End, Failure, Waits};
 use super::{host_name, keep, open, settings};
 use crate::inside::Inside;
 use crate::site::change::is_being_removed;
@@ -57,6 +57,7 @@ pub(super) fn make(config: &Path, options: &Make, report: &mut Report) -> Result
         inside: &inside,
         host_name: host_name(&options.place),
         run: run_name(),
+        site_time_max: backup.site_time_max,
     };
     let mut made = Vec::new();
     let mut is_sound = true;
@@ -82,13 +83,31 @@ pub(super) fn make(config: &Path, options: &Make, report: &mut Report) -> Result
     }
     report.about(None);
     report.value("backups", made);
-    if is_sound
-        && let Err(trouble) = keep::forget(&repository, &maker.host_name, &backup.keep, report)
-    {
+    if is_sound && let Err(trouble) = forget(&maker, &backup.keep, report) {
         // Which sites have failed is told all the same.
         failed.push(("older backups".to_owned(), trouble));
     }
     failure(failed)
+}
+
+/// Not while a site is restored, whose backup may be one of them, nor while another host works with the repository: a later run does it.
+fn forget(
+    maker: &Maker<'_>,
+    keep: &[(&'static str, u32)],
+    report: &mut Report,
+) -> Result<(), Trouble> {
+    let later = "older backups are forgotten by a later run";
+    if Records::are_in_use(&maker.host.server) {
+        report.note(format!("{later}: a site is being changed"));
+        return Ok(());
+    }
+    match keep::forget(maker.repository, &maker.host_name, keep, report) {
+        Err(trouble) if is_locked(&trouble) => {
+            report.note(format!("{later}: another host works with the repository"));
+            Ok(())
+        }
+        done => done,
+    }
 }
 
 /// One that failed tells its own trouble; of several the names and the reasons.
@@ -192,6 +211,8 @@ struct Maker<'a> {
     host_name: String,
     /// Told apart from all other runs by this.
     run: String,
+    /// How long one site may let all others wait.
+    site_time_max: Duration,
 }
 
 impl Maker<'_> {
@@ -214,13 +235,14 @@ impl Maker<'_> {
                 .into());
         }
         let mut parts = Vec::new();
+        let mut waits = Waits::new(self.site_time_max);
         for (number, database) in kept.databases(self.host).iter().enumerate() {
             let file = database.file_name(number);
             let what = (&file[..], Some(number), database.to_string());
-            parts.push(self.part(kept, what, report)?);
+            parts.push(self.part(kept, what, &mut waits, report)?);
         }
         let home = ("home.tar", None, "home".to_owned());
-        parts.push(self.part(kept, home, report)?);
+        parts.push(self.part(kept, home, &mut waits, report)?);
         if self.moment(site)? != before {
             let words = "its home has changed places meanwhile: it was restored or removed";
             let again = format!("hostel backup {}", site.name);
@@ -279,6 +301,7 @@ impl Maker<'_> {
         &self,
         kept: &Kept,
         (file, database, what): (&str, Option<usize>, String),
+        waits: &mut Waits,
         report: &mut Report,
     ) -> Result<Part, Failure> {
         let site = &kept.site;
@@ -292,7 +315,7 @@ impl Maker<'_> {
         let tags = manifest::tags(&site.name, &self.run);
         let names = (self.host_name.as_str(), file.as_str(), tags.as_str());
         let (snapshot, passed) = self.when_free(report, || {
-            stream::save(&from, self.repository, names, report)
+            stream::save(&from, self.repository, names, waits, report)
         })?;
         if !passed.words.is_empty() {
             report.note(format!("while its {what} was kept: {}", passed.words));
@@ -331,7 +354,15 @@ fn run_name() -> String {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    format!("{:x}-{}", now.as_nanos(), std::process::id())
+    let (nanoseconds, pid) = (now.as_nanos(), std::process::id());
+    format!("{}-{nanoseconds:x}-{pid}", machine())
+}
+
+/// Tells two hosts of one name apart, which share a repository.
+pub(super) fn machine() -> String {
+    let id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    let id = id.trim().get(..12).unwrap_or("none");
+    crate::output::escape(id)
 }
 
 /// A number of bytes for people.

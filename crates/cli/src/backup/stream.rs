@@ -5,6 +5,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use hostel_config::{Server, Site};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -49,17 +50,49 @@ pub(crate) struct End<'a> {
     pub(crate) database: Option<usize>,
 }
 
+/// How long a site may let a backup wait for it, all its parts together.
+pub(crate) struct Waits {
+    left: Duration,
+    seen: Instant,
+}
+
+impl Waits {
+    pub(crate) fn new(max: Duration) -> Self {
+        Self {
+            left: max,
+            seen: Instant::now(),
+        }
+    }
+
+    /// Counts the time since the last look as the site's, where restic has nothing to read.
+    fn are_over(&mut self, pipe: impl AsFd) -> bool {
+        let now = Instant::now();
+        let passed = now.duration_since(self.seen);
+        self.seen = now;
+        if rustix::io::ioctl_fionread(pipe).is_ok_and(|bytes| bytes == 0) {
+            self.left = self.left.saturating_sub(passed);
+        }
+        self.left.is_zero()
+    }
+}
+
 /// Keep what the work writes as a snapshot; its number.
 pub(crate) fn save(
     from: &End<'_>,
     repository: &Repository,
     (host, file, tags): (&str, &str, &str),
+    waits: &mut Waits,
     report: &Report,
 ) -> Result<(String, Passed), Failure> {
     let (read, write) = pipe()?;
     let mut restic = repository.save(host, file, tags, read)?;
     let mut workers = [start(from, (Work::Send, Work::DumpDatabase), &write)?];
+    waits.seen = Instant::now();
     let said = sandbox::finish_beside(&mut workers, report, || match restic.watch(report)? {
+        true if waits.are_over(&write) => Err(Trouble::new(
+            "its files or a database of it let the backup wait too long",
+        )
+        .hint("site_minutes_max in [backup] gives sites more time")),
         true => Ok(()),
         false => Err(Trouble::new("restic ended before all was said")),
     });
@@ -141,4 +174,21 @@ fn pipe() -> Result<(OwnedFd, OwnedFd), Trouble> {
     pipe_with(PipeFlags::CLOEXEC)
         .map_err(std::io::Error::from)
         .map_err(Trouble::at("make", Path::new("a pipe")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_is_waited_for_so_long_and_a_slow_repository_is_not_its_fault() {
+        let (read, write) = pipe().unwrap();
+        let mut waits = Waits::new(Duration::from_millis(20));
+        rustix::io::write(&write, b"x").unwrap();
+        std::thread::sleep(Duration::from_millis(30));
+        assert!(!waits.are_over(&write), "restic has something to read");
+        rustix::io::read(&read, &mut [0; 1]).unwrap();
+        std::thread::sleep(Duration::from_millis(30));
+        assert!(waits.are_over(&write));
+    }
 }

@@ -3,7 +3,7 @@
 //! One file for each site in `state`/records, a directory of root's that nobody else can read. It is written before what it says is done,
 //! so that whatever was made is known to have been made; whether it is there is looked at each time.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -147,6 +147,14 @@ impl Records {
         Ok(Self {
             path: server.state.join(RECORDS),
             _lock: Some(directory),
+        })
+    }
+
+    /// Whether some command is changing sites right now.
+    pub(crate) fn are_in_use(server: &Server) -> bool {
+        let opened = File::open(server.state.join(RECORDS));
+        opened.is_ok_and(|directory| {
+            flock(&directory, FlockOperation::NonBlockingLockExclusive).is_err()
         })
     }
 

@@ -101,11 +101,13 @@ pub(crate) fn make(served: &Served, like: Option<&str>) -> Result<(), Trouble> {
                     None => String::new(),
                 };
                 statements.push_str(&format!(
-                    "CREATE DATABASE \"{name}\" OWNER \"{account}\"{settings};\n"
+                    "CREATE DATABASE \"{name}\" OWNER \"{account}\"{settings} ALLOW_CONNECTIONS false;\n"
                 ));
             }
-            // Every account may connect to every new database.
-            statements.push_str(&format!("REVOKE ALL ON DATABASE \"{name}\" FROM PUBLIC;\n"));
+            // Every account may connect to every new database, until that is taken away.
+            statements.push_str(&format!(
+                "REVOKE ALL ON DATABASE \"{name}\" FROM PUBLIC;\nALTER DATABASE \"{name}\" ALLOW_CONNECTIONS true;\n"
+            ));
         }
     }
     ask(served, &statements).map(drop)
