@@ -62,6 +62,14 @@ fn domains(sites: &[Rc<CheckedSite>], errors: &mut Vec<Error>) {
 }
 
 fn users(server: &Server, sites: &[Rc<CheckedSite>], errors: &mut Vec<Error>) {
+    let servers = [
+        ("the front", Some(&server.user)),
+        (
+            "the mail broker",
+            server.mail.as_ref().map(|mail| &mail.user),
+        ),
+        ("backups", server.backup.as_ref().map(|backup| &backup.user)),
+    ];
     let mut owners = HashMap::<u32, &CheckedSite>::new();
     for checked in sites {
         let user = &checked.site.user;
@@ -69,42 +77,18 @@ fn users(server: &Server, sites: &[Rc<CheckedSite>], errors: &mut Vec<Error>) {
             continue; // there is no such user, which has been said
         }
         let line = checked.user_line;
-        if user.uid == server.user.uid || user.gid == server.user.gid {
-            let fault = Fault::new(format!(
-                "a site cannot run as '{}': it has the user or the group of the front ('{}')",
-                user.name, server.user.name
-            ));
-            errors.push(at(
-                checked,
-                line,
-                fault.hint("give the site a user of its own"),
-            ));
-        }
-        if let Some(backup) = &server.backup
-            && (user.uid == backup.user.uid || user.gid == backup.user.gid)
-        {
-            let fault = Fault::new(format!(
-                "a site cannot run as '{}': it has the user or the group of backups ('{}')",
-                user.name, backup.user.name
-            ));
-            errors.push(at(
-                checked,
-                line,
-                fault.hint("give the site a user of its own"),
-            ));
-        }
-        if let Some(mail) = &server.mail
-            && (user.uid == mail.user.uid || user.gid == mail.user.gid)
-        {
-            let fault = Fault::new(format!(
-                "a site cannot run as '{}': it has the user or the group of the mail broker ('{}')",
-                user.name, mail.user.name
-            ));
-            errors.push(at(
-                checked,
-                line,
-                fault.hint("give the site a user of its own"),
-            ));
+        let servers = servers
+            .iter()
+            .filter_map(|(whose, other)| Some((whose, (*other)?)));
+        for (whose, other) in servers {
+            if user.uid == other.uid || user.gid == other.gid {
+                let fault = Fault::new(format!(
+                    "a site cannot run as '{}': it has the user or the group of {whose} ('{}')",
+                    user.name, other.name
+                ));
+                let fault = fault.hint("give the site a user of its own");
+                errors.push(at(checked, line, fault));
+            }
         }
         let Some(owner) = owners.get(&user.uid.0) else {
             owners.insert(user.uid.0, checked);

@@ -224,7 +224,7 @@ impl Maker<'_> {
             return Err(Trouble::new(format!(
                 "the site's user '{user}' does not exist, and only as its user are its files read"
             ))
-            .hint(format!("hostel site apply --site {}", site.name))
+            .hint(format!("hostel site apply {}", site.name))
             .into());
         }
         let before = self.moment(site)?;

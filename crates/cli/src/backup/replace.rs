@@ -103,7 +103,7 @@ fn refuse(host: &Host, records: &Records, site: &Site) -> Result<(), Trouble> {
             "the site's user '{}' does not exist",
             site.user.name
         ));
-        return Err(trouble.hint(format!("hostel site apply --site {}", site.name)));
+        return Err(trouble.hint(format!("hostel site apply {}", site.name)));
     }
     if inspect::outside(host, records, site)?.is_home_shared {
         return Err(
