@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use hostel_config::SystemUsers;
 use hostel_sys::handover::become_program;
 use hostel_sys::helper::Helper;
-use hostel_wire::admin::{Outcome, Report};
+use hostel_wire::admin::{Outcome, Question, Report};
 use hostel_wire::front_monitor::ToFront;
 use hostel_wire::takeover::{Former, State, VERSION, Verdict};
 
@@ -103,6 +103,10 @@ impl Monitor {
         }
         match fault.is_empty() {
             true if is_dry_run => self.control.answer(&Report::new(Outcome::WouldBeDone)),
+            // A visitor has woken a site while the new program looked: it would not know of that. It looks again once the site has begun.
+            true if !self.is_settled(now) => {
+                self.question = Some(Question::Upgrade { is_dry_run });
+            }
             true => self.become_new(),
             false => self.refuse_upgrade(&fault),
         }
