@@ -79,6 +79,14 @@ impl Commands for Instance {
     }
 }
 
+/// Waits for its end; whether it was a good one, and what it said.
+fn ended(child: &mut Child) -> (bool, String) {
+    let mut errors = String::new();
+    let mut from = child.stderr.take().expect("it is piped");
+    from.read_to_string(&mut errors).expect("text");
+    (child.wait().expect("it ends").success(), errors)
+}
+
 const PAGE: &str = "<?php echo 'as it was';";
 
 /// An instance with the sites one and two, and a repository of its own on this disk.
@@ -577,14 +585,8 @@ fn a_remote_repository_that_dies_half_way_loses_nothing() {
     let grown = || remote.bytes() > begun + (8 << 20);
     assert!(wait_until(patience(Duration::from_secs(60)), grown));
     remote.kill();
-    let mut errors = String::new();
-    backup
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut errors)
-        .unwrap();
-    assert!(!backup.wait().unwrap().success());
+    let (fine, errors) = ended(&mut backup);
+    assert!(!fine);
     assert!(
         errors.contains("was given up") && errors.contains("refused"),
         "{errors}"
@@ -610,14 +612,8 @@ fn a_remote_repository_that_dies_half_way_loses_nothing() {
     remote.kill();
     std::thread::sleep(Duration::from_secs(1));
     remote.start();
-    let mut errors = String::new();
-    backup
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut errors)
-        .unwrap();
-    assert!(backup.wait().unwrap().success(), "{errors}");
+    let (fine, errors) = ended(&mut backup);
+    assert!(fine, "{errors}");
     assert_eq!(
         instance
             .json(&["backup", "list"])

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hostel_config::database::Database;
 use hostel_config::{Server, Site};
-use rustix::pipe::{PipeFlags, pipe_with};
 use serde_json::{Value, json};
 
 use super::manifest::{self, Manifest, Part};
@@ -23,6 +22,7 @@ use crate::site::change::is_being_removed;
 use crate::site::host::{FileState, Host, MayMiss, is_planned, site_of};
 use crate::site::record::Records;
 use crate::site::report::Report;
+use crate::site::sandbox;
 use crate::site::trouble::Trouble;
 
 pub(super) fn make(config: &Path, options: &Make, report: &mut Report) -> Result<(), Trouble> {
@@ -337,7 +337,7 @@ impl Maker<'_> {
         report: &Report,
     ) -> Result<String, Trouble> {
         let at = |error: std::io::Error| Trouble::at("fill", Path::new("a pipe"))(error);
-        let (read, write) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| at(error.into()))?;
+        let (read, write) = sandbox::pipe()?;
         let file = manifest::manifest_file(&manifest.site);
         let tags = manifest::manifest_tags(run, manifest);
         let mut restic = self.repository.save(&self.host_name, &file, &tags, read)?;

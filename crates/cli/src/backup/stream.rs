@@ -8,7 +8,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use hostel_config::{Server, Site};
-use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::manifest::Part;
 use super::restic::Repository;
@@ -84,7 +83,7 @@ pub(crate) fn save(
     waits: &mut Waits,
     report: &Report,
 ) -> Result<(String, Passed), Failure> {
-    let (read, write) = pipe()?;
+    let (read, write) = sandbox::pipe()?;
     let mut restic = repository.save(host, file, tags, read)?;
     let mut workers = [start(from, (Work::Send, Work::DumpDatabase), &write)?];
     waits.seen = Instant::now();
@@ -118,7 +117,7 @@ pub(crate) fn load(
     part: &Part,
     report: &Report,
 ) -> Result<Passed, Trouble> {
-    let (read, write) = pipe()?;
+    let (read, write) = sandbox::pipe()?;
     let held = write
         .try_clone()
         .map_err(Trouble::at("hold", Path::new("a pipe")))?;
@@ -170,19 +169,13 @@ fn passed(said: Vec<Said>) -> Passed {
     }
 }
 
-fn pipe() -> Result<(OwnedFd, OwnedFd), Trouble> {
-    pipe_with(PipeFlags::CLOEXEC)
-        .map_err(std::io::Error::from)
-        .map_err(Trouble::at("make", Path::new("a pipe")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_site_is_waited_for_so_long_and_a_slow_repository_is_not_its_fault() {
-        let (read, write) = pipe().unwrap();
+        let (read, write) = sandbox::pipe().unwrap();
         let mut waits = Waits::new(Duration::from_millis(20));
         rustix::io::write(&write, b"x").unwrap();
         std::thread::sleep(Duration::from_millis(30));

@@ -8,6 +8,7 @@ use hostel_config::database::Kind;
 use serde_json::Value;
 
 use super::apply::{Hands, Unpack};
+use super::change::lock;
 use super::database::copies;
 use super::diff::{self, Step};
 use super::expect::{Contents, Expected, default_home, is_default_home};
@@ -15,7 +16,6 @@ use super::file::{self, Settings};
 use super::host::{Host, MayMiss, site_of};
 use super::live;
 use super::options::{Add, Clone, DatabaseKind, Place};
-use super::record::Records;
 use super::report::Report;
 use super::trouble::Trouble;
 use crate::backup::manifest::Manifest;
@@ -166,7 +166,7 @@ pub(super) fn apply(config: &Path, only: Option<&str>, report: &mut Report) -> R
     if let Some(name) = only {
         site_of(&host.server, name)?;
     }
-    let records = records(&host, report)?;
+    let records = lock(&host, report)?;
     let mut failed = Vec::new();
     for site in &host.server.sites {
         if only.is_some_and(|only| only != site.name) {
@@ -254,7 +254,7 @@ fn make(
     report: &mut Report,
 ) -> Result<(), Trouble> {
     let name = expected.site.name.as_str();
-    let records = records(host, report)?;
+    let records = lock(host, report)?;
     let mut hands = Hands {
         host,
         records: &records,
@@ -299,7 +299,6 @@ fn load(config: &Path, name: &str, place: &Place) -> Result<(Host, String), Trou
     Ok((host, user))
 }
 
-/// Whether the user is another site's, named on purpose.
 /// What a file says of whom its site runs as and where, of a site of this name and user.
 fn identity<'o>(
     host: &Host,
@@ -315,6 +314,7 @@ fn identity<'o>(
     }
 }
 
+/// Whether the user is another site's, named on purpose.
 fn is_shared(host: &Host, name: &str, user: &str, place: &Place) -> bool {
     let mut sites = host.server.sites.iter();
     place.user.is_some() && sites.any(|site| site.user.name == user && site.name != name)
@@ -365,14 +365,5 @@ fn refuse_taken(server: &Server, name: &str, domain: &str) -> Result<(), Trouble
             owner.name
         ))),
         None => Ok(()),
-    }
-}
-
-/// Locked, unless nothing is to be changed.
-fn records(host: &Host, report: &Report) -> Result<Records, Trouble> {
-    if report.is_dry() {
-        Ok(Records::look(&host.server))
-    } else {
-        Records::open(&host.server)
     }
 }

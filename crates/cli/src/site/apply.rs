@@ -13,7 +13,6 @@ use hostel_config::{Server, Site};
 use hostel_sys::home::{close_home, make_home};
 use hostel_sys::secure::Directory;
 use rustix::fs::{Mode, OFlags, fchmod, fchown, fstat};
-use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::accounts;
 use super::database::{self, admin};
@@ -218,7 +217,7 @@ impl Hands<'_> {
     ) -> Result<(), Trouble> {
         let (server, site) = self.real(expected)?;
         let (of_original, original) = self.original(&server, from)?;
-        let (read, write) = pipe().map_err(Trouble::at("make", Path::new("a pipe")))?;
+        let (read, write) = sandbox::pipe()?;
         let inside = open(&mut self.inside, &self.host.server)?;
         let start = |(server, site): (&Server, &Site), work, end: &OwnedFd| {
             database::start(inside, (server, site), number, work, Some(end))
@@ -235,7 +234,7 @@ impl Hands<'_> {
     fn copy(&mut self, expected: &Expected, from: &str) -> Result<(), Trouble> {
         let (server, site) = self.real(expected)?;
         let (_, original) = self.original(&server, from)?;
-        let (read, write) = pipe().map_err(Trouble::at("make", Path::new("a pipe")))?;
+        let (read, write) = sandbox::pipe()?;
         let inside = open(&mut self.inside, &self.host.server)?;
         let start = |site, work, end: &OwnedFd| {
             Worker::start(inside, &server, site, (work, false), Some(end.as_fd()))
@@ -284,10 +283,6 @@ fn note_database(record: &mut Record, served: &Served, with_account: bool) {
         account_made: with_account,
         is_whole: false,
     });
-}
-
-fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
-    Ok(pipe_with(PipeFlags::CLOEXEC)?)
 }
 
 /// What the steps are about to make, and whether that was not on record.

@@ -218,6 +218,7 @@ pub(crate) fn is_being_removed(name: &str) -> Trouble {
         .hint(format!("hostel site remove {name} completes it"))
 }
 
+/// The records, locked unless nothing is to be changed.
 pub(crate) fn lock(host: &Host, report: &Report) -> Result<Records, Trouble> {
     if report.is_dry() {
         Ok(Records::look(&host.server))

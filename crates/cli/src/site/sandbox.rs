@@ -5,7 +5,8 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
@@ -131,6 +132,13 @@ impl Drop for Worker {
     fn drop(&mut self) {
         inside::end(&self.launched);
     }
+}
+
+/// What two children pass something through, or a child and a program of root's.
+pub(crate) fn pipe() -> Result<(OwnedFd, OwnedFd), Trouble> {
+    rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+        .map_err(io::Error::from)
+        .map_err(Trouble::at("make", Path::new("a pipe")))
 }
 
 /// Wait until all of them have done their work; what each said last. If one fails, the others are ended.
