@@ -289,6 +289,26 @@ pub(crate) fn set_affinity(set: &[u8]) -> Result<(), Unfit> {
     checked(set).map(drop)
 }
 
+/// Faults of this thread, and of children that were waited for.
+pub(crate) fn faults() -> Result<[u64; 2], Unfit> {
+    let mut counted = [0; 2];
+    for (who, sum) in [libc::RUSAGE_THREAD, libc::RUSAGE_CHILDREN]
+        .into_iter()
+        .zip(&mut counted)
+    {
+        let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+        // SAFETY: the kernel writes one.
+        check(unsafe { libc::getrusage(who, usage.as_mut_ptr()) })?;
+        // SAFETY: it has, and zeros were one before.
+        let usage = unsafe { usage.assume_init() };
+        *sum = usage
+            .ru_minflt
+            .wrapping_add(usage.ru_majflt)
+            .cast_unsigned();
+    }
+    Ok(counted)
+}
+
 pub(crate) fn timer_is_set(which: libc::c_int) -> Result<bool, Unfit> {
     let mut value = [0_i64; 4];
     // SAFETY: a struct itimerval is four numbers.

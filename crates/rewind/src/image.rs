@@ -39,6 +39,41 @@ impl Region {
     pub(crate) fn length(&self) -> usize {
         self.end - self.start
     }
+
+    /// From this address to that one, both within it.
+    pub(crate) fn part(&self, start: usize, end: usize) -> Part {
+        debug_assert!(
+            self.start <= start && start <= end && end <= self.end,
+            "within the region"
+        );
+        Part {
+            start,
+            length: end - start,
+            offset: self.offset + (start - self.start),
+        }
+    }
+}
+
+/// A part of a region, or of several that follow each other. Only [`Region::part`] and [`Part::join`] make one.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Part {
+    start: usize,
+    length: usize,
+    /// Where the image has it.
+    pub(crate) offset: usize,
+}
+
+impl Part {
+    /// Take the other one in, if it begins where this one ends, in memory and in the image.
+    pub(crate) fn join(&mut self, other: &Self) -> bool {
+        let follows = self.start + self.length == other.start
+            && self.offset + self.length == other.offset;
+        if follows {
+            self.length += other.length;
+        }
+        follows
+    }
 }
 
 /// All zeros is an empty one.
@@ -187,24 +222,24 @@ impl Image {
         calls::write_at(self.file, start as *const c_void, length, offset)
     }
 
-    /// Put back a part of a region.
-    pub(crate) fn put_back(&self, region: &Region, start: usize, end: usize) {
-        let offset = region.offset + (start - region.start);
-        let (from, to) = (self.start + offset, start as *mut u8);
-        debug_assert!(
-            region.start <= start && end <= region.end,
-            "within the region"
-        );
-        // SAFETY: the source is the image, which is mapped for ever and at least as large as the plan (`create`). The target is within a
-        // region, which is mapped and writable (the module's invariant). The two do not overlap: the image is a shared mapping and so in
+    /// Put back a part of a region of this image.
+    pub(crate) fn put_back(&self, part: &Part) {
+        let (from, to) = (self.start + part.offset, part.start as *mut u8);
+        // SAFETY: the source is the image, which is mapped for ever and at least as large as the plan (`create`). The target is within
+        // regions, which are mapped and writable (the module's invariant). The two do not overlap: the image is a shared mapping and so in
         // no region. What Rust holds of the target's bytes are values of code that is not running and that finds them, when it goes
         // on at the checkpoint, as they were then.
-        unsafe { std::ptr::copy_nonoverlapping(from as *const u8, to, end - start) };
+        unsafe { std::ptr::copy_nonoverlapping(from as *const u8, to, part.length) };
     }
 
-    /// Put back the live part of the stack, and let go of all pages below it.
-    pub(crate) fn put_back_stack(&self, lowest: usize) -> Result<(), Unfit> {
-        self.put_back(&self.stack, self.stack.start, self.stack.end);
+    /// Put back the live part of the stack.
+    pub(crate) fn put_back_stack(&self) {
+        let stack = &self.stack;
+        self.put_back(&stack.part(stack.start, stack.end));
+    }
+
+    /// Let go of all pages below the live part of the stack, which has grown down to here.
+    pub(crate) fn forget_dead_stack(&self, lowest: usize) -> Result<(), Unfit> {
         // Below the red zone, which the checkpoint's function may use.
         let dead_end = (self.stack.start - RED_ZONE) & !(PAGE - 1);
         let kept = dead_end.saturating_sub(STACK_KEPT);

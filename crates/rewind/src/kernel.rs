@@ -8,7 +8,7 @@
 
 use crate::Unfit;
 use crate::calls::{
-    Action, DESCRIPTORS_OWN, action_of, affinity, alternate_stack, check, close_range, last,
+    Action, DESCRIPTORS_OWN, action_of, affinity, alternate_stack, check, close_range, faults, last,
     limit_of, open, pending, raise, read_at, set_action, set_affinity, set_break, set_limit,
     set_mask, status_of, stop_timer, timer_is_set,
 };
@@ -33,6 +33,8 @@ pub(crate) struct Kernel {
     stack: [usize; 3],
     limits: [[u64; 2]; LIMITS],
     affinity: [u8; AFFINITY_BYTES],
+    /// Faults that were counted when the last rewind had ended.
+    faults: [u64; 2],
 }
 
 /// Where to look. They are opened once, see `Rewind::new`.
@@ -186,6 +188,18 @@ impl Kernel {
             set_affinity(&self.affinity)?;
         }
         self.numbers.put_back()
+    }
+
+    /// Whether no page was touched for the first time since the last rewind: none that is watched was written, none that is new was used. The kernel counts
+    /// faults of this thread, which is the only one, and of its children that have ended, which may have run in this memory (vfork).
+    pub(crate) fn is_without_faults(&self) -> Result<bool, Unfit> {
+        Ok(faults()? == self.faults && set_break(0) == self.break_end)
+    }
+
+    /// From here on faults are those of the next request.
+    pub(crate) fn count_faults(&mut self) -> Result<(), Unfit> {
+        self.faults = faults()?;
+        Ok(())
     }
 
     /// Let the heap end where it did; what is beyond is gone for whoever asked for the rewind, too.

@@ -100,8 +100,8 @@ extern "C" fn controller() -> ! {
                 parts.checkpoint
             }
             Some(Order::Rewind) => match parts.check() {
-                Ok(()) => {
-                    parts.rewind();
+                Ok(extent) => {
+                    parts.rewind(extent);
                     parts.checkpoint
                 }
                 Err(unfit) => {
@@ -117,6 +117,15 @@ extern "C" fn controller() -> ! {
         // just put back. The asking one was saved a moment ago.
         unsafe { switch::switch(save, next) };
     }
+}
+
+/// How much of memory may be other than it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// Pages that are written in every request.
+    Hot,
+    /// Any page, and the list of mappings.
+    Everything,
 }
 
 impl Arena {
@@ -138,13 +147,16 @@ impl Arena {
         self.read_maps(maps, true)
     }
 
-    /// The part of a rewind that may fail: it takes nothing away that whoever asks for it needs to end.
-    fn check(&mut self) -> Result<(), Unfit> {
+    /// The part of a rewind that may fail: it takes nothing away that whoever asks for it needs to end. How much is to be put back.
+    fn check(&mut self) -> Result<Extent, Unfit> {
         if !self.image.is_made() {
             return Err(Unfit::NotAsked);
         }
         self.kernel.quiet()?;
         self.kernel.put_back()?;
+        if self.kernel.is_without_faults()? && !self.is_thorough() {
+            return Ok(Extent::Hot);
+        }
         self.read_maps(self.kernel.sources.maps, false)?;
         let mut unfit = None;
         maps::compare(self.before.get(), self.now.get(), |difference| {
@@ -153,21 +165,38 @@ impl Arena {
             }
             unfit.is_none()
         });
-        unfit.map_or(Ok(()), Err)
+        unfit.map_or(Ok(Extent::Everything), Err)
+    }
+
+    /// Whether this rewind looks at everything though there is no sign that it must.
+    fn is_thorough(&self) -> bool {
+        self.rewinds % THOROUGH_EVERY == 0
     }
 
     /// The part that must not: there is no way back.
-    fn rewind(&mut self) {
+    fn rewind(&mut self, extent: Extent) {
         self.rewinds += 1;
-        let lowest = self.lowest_of_stack();
-        let done = self
-            .unmap_new()
-            .and_then(|()| self.tracker.restore(&self.image))
-            .and_then(|()| self.image.put_back_stack(lowest))
-            .and_then(|()| self.kernel.signals_back());
+        let done = match extent {
+            Extent::Hot => {
+                self.tracker.restore_hot(&self.image);
+                Ok(())
+            }
+            Extent::Everything => self.everything_back(),
+        };
+        self.image.put_back_stack();
+        let done = done
+            .and_then(|()| self.kernel.signals_back())
+            .and_then(|()| self.kernel.count_faults());
         if done.is_err() {
             calls::end(c"hostel-rewind: a rewind that was begun cannot be finished\n");
         }
+    }
+
+    fn everything_back(&mut self) -> Result<(), Unfit> {
+        let lowest = self.lowest_of_stack();
+        self.unmap_new()?;
+        self.tracker.restore(&self.image)?;
+        self.image.forget_dead_stack(lowest)
     }
 
     /// Take away what is mapped and was not.
@@ -196,3 +225,6 @@ impl Arena {
         if is_same { Ok(()) } else { Err(Unfit::TooMany) }
     }
 }
+
+/// Rewinds of which one looks at everything.
+const THOROUGH_EVERY: u64 = 64;

@@ -5,9 +5,12 @@
 //!
 //! **Hot pages.** To protect a page, and to take the fault at its first write, costs more than to copy it. So a page that was written in two
 //! requests is no longer watched, but copied each time, until it is forgotten who is hot.
+//!
+//! **Faults.** By either way the first write to a watched page is a fault of this process, and the kernel counts faults. Where it has counted
+//! none, only hot pages can be other than they were, and nothing needs to be looked at (`kernel`, `is_without_faults`).
 
 use crate::Unfit;
-use crate::image::{IMAGE_BYTES_MAX, Image, PAGE, Region};
+use crate::image::{IMAGE_BYTES_MAX, Image, PAGE, Part, Region};
 
 mod private;
 mod written;
@@ -30,6 +33,7 @@ pub(crate) struct Tracker {
     written: written::Written,
     private: private::Private,
     heat: Heat,
+    hot: Hot,
 }
 
 /// How it is known what was written.
@@ -46,30 +50,67 @@ pub enum Backend {
 #[repr(C)]
 pub(crate) struct Heat {
     pages: [u8; IMAGE_BYTES_MAX / PAGE],
+    /// Since who is hot was forgotten.
     rewinds: u32,
 }
 
 impl Heat {
     /// Whether this page of the image has been written so often that it is not watched any more. To be asked once when it was.
-    fn is_hot(&mut self, offset: usize) -> bool {
-        match self.pages.get_mut(offset / PAGE) {
-            Some(heat) if *heat < HOT => {
-                *heat += 1;
-                false
-            }
-            Some(_) => true,
-            None => false,
+    fn warm(&mut self, offset: usize) -> bool {
+        if let Some(heat) = self.pages.get_mut(offset / PAGE) {
+            *heat = heat.saturating_add(1).min(HOT);
         }
+        self.is_hot(offset)
+    }
+
+    fn is_hot(&self, offset: usize) -> bool {
+        self.pages
+            .get(offset / PAGE)
+            .is_some_and(|heat| *heat >= HOT)
     }
 
     /// Who was hot a while ago need not be any more.
     fn cool(&mut self, bytes: usize) {
-        self.rewinds += 1;
-        if self.rewinds >= COOL_EVERY {
-            self.rewinds = 0;
-            let used = bytes.div_ceil(PAGE).min(self.pages.len());
-            self.pages.get_mut(..used).unwrap_or_default().fill(0);
+        let used = bytes.div_ceil(PAGE).min(self.pages.len());
+        self.pages.get_mut(..used).unwrap_or_default().fill(0);
+    }
+}
+
+/// The hot pages, neighbours in one.
+#[repr(C)]
+struct Hot {
+    parts: [Part; HOT_MAX],
+    count: usize,
+}
+
+impl Hot {
+    fn get(&self) -> &[Part] {
+        self.parts.get(..self.count).unwrap_or_default()
+    }
+
+    fn add(&mut self, part: Part) -> Result<(), Unfit> {
+        let last = self.count.checked_sub(1);
+        let last = last.and_then(|last| self.parts.get_mut(last));
+        if last.is_some_and(|last| last.join(&part)) {
+            return Ok(());
         }
+        *self.parts.get_mut(self.count).ok_or(Unfit::TooMany)? = part;
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Write down who is hot.
+    fn gather(&mut self, image: &Image, heat: &Heat) -> Result<(), Unfit> {
+        self.count = 0;
+        for region in image.regions() {
+            for start in (region.start..region.end).step_by(PAGE) {
+                let part = region.part(start, start + PAGE);
+                if heat.is_hot(part.offset) {
+                    self.add(part)?;
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -94,33 +135,36 @@ impl Tracker {
     }
 
     pub(crate) fn arm(&mut self, image: &Image) -> Result<(), Unfit> {
+        self.heat.cool(image.bytes());
+        self.hot.count = 0;
         self.way()?.0.arm(image)
     }
 
-    /// Put every region back.
+    /// Put back what is not watched. It is enough where nothing else was written.
+    pub(crate) fn restore_hot(&self, image: &Image) {
+        for part in self.hot.get() {
+            image.put_back(part);
+        }
+    }
+
+    /// Put back whatever was written.
     pub(crate) fn restore(&mut self, image: &Image) -> Result<(), Unfit> {
+        self.heat.rewinds += 1;
+        if self.heat.rewinds >= COOL_EVERY {
+            self.heat.rewinds = 0;
+            self.heat.cool(image.bytes());
+        }
         let (way, heat) = self.way()?;
         for region in image.regions() {
-            if is_watched(region) {
-                way.restore(image, region, heat)?;
-            } else {
-                image.put_back(region, region.start, region.end);
-            }
+            way.restore(image, region, heat)?;
         }
-        heat.cool(image.bytes());
-        Ok(())
+        self.hot.gather(image, &self.heat)
     }
 }
 
-/// Whether it is worth to know what of a region was written. To copy a few pages costs less than to ask, and libraries have hundreds of
-/// such regions.
-fn is_watched(region: &Region) -> bool {
-    region.length() > COPIED_BYTES
-}
-
-/// Regions up to this size are copied each time.
-const COPIED_BYTES: usize = 4 * PAGE;
 /// Requests that write a page until it counts as hot.
 const HOT: u8 = 2;
-/// Rewinds after which it is asked anew who is.
+/// Looks at all pages after which it is asked anew who is.
 const COOL_EVERY: u32 = 4096;
+/// Runs of hot pages.
+const HOT_MAX: usize = 4096;

@@ -9,7 +9,7 @@ use crate::Unfit;
 use crate::calls;
 use crate::image::{Image, PAGE, Region};
 
-use super::{Heat, Track, is_watched};
+use super::{Heat, Track};
 
 /// All zeros has no descriptor yet.
 #[repr(C)]
@@ -27,7 +27,7 @@ impl Private {
 
 impl Track for Private {
     fn arm(&mut self, image: &Image) -> Result<(), Unfit> {
-        for region in image.regions().iter().filter(|region| is_watched(region)) {
+        for region in image.regions() {
             let mut protection = ProtFlags::READ | ProtFlags::WRITE;
             protection.set(ProtFlags::EXEC, region.is_executable);
             let flags = MapFlags::PRIVATE | MapFlags::FIXED;
@@ -59,9 +59,9 @@ impl Track for Private {
             for (number, entry) in entries.iter().enumerate() {
                 let page = at + number * PAGE;
                 let is_written = entry >> 62 != 0 && entry & IS_OF_FILE == 0;
-                let is_cold = is_written && !heat.is_hot(region.offset + (page - region.start));
+                let is_cold = is_written && !heat.warm(region.offset + (page - region.start));
                 if is_written && !is_cold {
-                    image.put_back(region, page, page + PAGE);
+                    image.put_back(&region.part(page, page + PAGE));
                 }
                 match (is_cold, cold_from) {
                     (true, None) => cold_from = Some(page),

@@ -9,7 +9,7 @@ use crate::Unfit;
 use crate::calls;
 use crate::image::{Image, PAGE, Region};
 
-use super::{Heat, Track, is_watched};
+use super::{Heat, Track};
 
 /// All zeros has no descriptors yet.
 #[repr(C)]
@@ -118,7 +118,7 @@ impl Written {
 
 impl Track for Written {
     fn arm(&mut self, image: &Image) -> Result<(), Unfit> {
-        for region in image.regions().iter().filter(|region| is_watched(region)) {
+        for region in image.regions() {
             let mut range = Ranged {
                 start: region.start as u64,
                 length: region.length() as u64,
@@ -155,7 +155,7 @@ impl Track for Written {
                 if start >= end {
                     continue;
                 }
-                image.put_back(region, start, end);
+                image.put_back(&region.part(start, end));
                 self.protect_cold(region, start, end, heat)?;
             }
             at = walked;
@@ -175,7 +175,7 @@ impl Written {
     ) -> Result<(), Unfit> {
         let mut cold_from = None;
         for page in (start..end).step_by(PAGE) {
-            let is_hot = heat.is_hot(region.offset + (page - region.start));
+            let is_hot = heat.warm(region.offset + (page - region.start));
             match (is_hot, cold_from) {
                 (false, None) => cold_from = Some(page),
                 (true, Some(from)) => {
