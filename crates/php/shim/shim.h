@@ -70,6 +70,8 @@ void hostel_php_disable_functions(const char *list);
 void hostel_php_disable_classes(const char *list);
 /* The memory between these addresses is free: what stands there is nobody's. Both 0 where nothing is, or where that is not known. */
 void hostel_php_free_memory(uintptr_t *start, uintptr_t *end);
+/* Whether scripts may call what they like of the process and the kernel. */
+int hostel_php_runs_native_code(void);
 /* Forget which path led to which file. */
 void hostel_php_forget_paths(void);
 /* Run one request from its start to its shutdown. */

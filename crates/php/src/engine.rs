@@ -138,6 +138,12 @@ impl Engine {
         (start, end)
     }
 
+    /// Whether scripts may call what they like of the process and the kernel (FFI), or more of it than PHP otherwise lets them (pcntl).
+    pub(crate) fn runs_native_code(&self) -> bool {
+        // SAFETY: PHP has started, and no request runs.
+        unsafe { ffi::hostel_php_runs_native_code() != 0 }
+    }
+
     /// Forget which path led to which file.
     pub(crate) fn forget_paths(&mut self) {
         // SAFETY: PHP has started, and no request runs.

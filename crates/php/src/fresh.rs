@@ -8,10 +8,11 @@ use hostel_rewind::{Backend, Rewind, kernel_keeps_count};
 use hostel_sys::process::while_dumpable;
 use hostel_wire::fresh::Fresh;
 
+use crate::engine::Engine;
 use crate::say;
 
 /// Prepare to be put back; `None` where the site does not want it, or where it cannot be done and the worker serves one request.
-pub(crate) fn prepare(fresh: Fresh) -> std::io::Result<Option<Rewind>> {
+pub(crate) fn prepare(engine: &Engine, fresh: Fresh) -> std::io::Result<Option<Rewind>> {
     match fresh {
         Fresh::Off | Fresh::Fork => return Ok(None),
         Fresh::On => {}
@@ -22,7 +23,7 @@ pub(crate) fn prepare(fresh: Fresh) -> std::io::Result<Option<Rewind>> {
         } else {
             Backend::Private
         };
-        Rewind::new(backend)
+        Rewind::new(backend, engine.runs_native_code())
     })?;
     Ok(prepared
         .inspect_err(|error| {

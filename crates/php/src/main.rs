@@ -98,7 +98,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         Ended::Worker(socket) => {
             rustix::thread::set_name(c"hostel-worker")?;
             // 7a. What it takes to be put back after each request.
-            let rewind = match fresh::prepare(settings.fresh) {
+            let rewind = match fresh::prepare(&engine, settings.fresh) {
                 Ok(rewind) => rewind,
                 Err(error) => {
                     say(&format!("worker: {}", causes(&error)));

@@ -11,7 +11,7 @@ use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect};
 use crate::Unfit;
 use crate::image::Image;
 use crate::kernel::Kernel;
-use crate::maps::Mapping;
+use crate::maps::{Difference, Mapping, Which};
 use crate::track::Tracker;
 
 /// Mappings that a process may have. PHP with all of Debian's modules has 700.
@@ -46,6 +46,8 @@ pub(crate) struct Arena {
     pub(crate) order: Option<Order>,
     pub(crate) outcome: Option<Unfit>,
     pub(crate) rewinds: u64,
+    /// Whether each rewind looks at all that it can.
+    pub(crate) runs_native_code: bool,
     /// What the caller of the checkpoint said is nobody's state.
     spared: [(usize, usize); SPARED_MAX],
     spared_count: usize,
@@ -71,11 +73,16 @@ impl List {
         self.mappings.get(..self.count).unwrap_or_default()
     }
 
+    pub(crate) fn iter(&self, which: Which) -> impl Iterator<Item = Mapping> + '_ {
+        let all = self.get().iter().copied();
+        all.filter(move |mapping| mapping.is_in(which))
+    }
+
     /// Fill it by one question for each mapping. The stack is the one with this address.
-    fn ask(&mut self, maps: libc::c_int, on_stack: usize) -> Result<(), Unfit> {
+    fn ask(&mut self, maps: libc::c_int, on_stack: usize, which: Which) -> Result<(), Unfit> {
         self.count = 0;
         let mut from = 0;
-        while let Some(mapping) = crate::maps::next(maps, from, on_stack)? {
+        while let Some(mapping) = crate::maps::next(maps, from, on_stack, which)? {
             from = mapping.end;
             *self.mappings.get_mut(self.count).ok_or(Unfit::TooMany)? = mapping;
             self.count += 1;
@@ -134,30 +141,54 @@ impl Arena {
         self.image.plan(&self.before, self.checkpoint, spared)
     }
 
-    /// Where the stack that is not running begins at the moment.
-    pub(crate) fn lowest_of_stack(&self) -> usize {
-        let mut now = self.now.get().iter();
-        let stack = now.find(|mapping| mapping.is_stack());
-        stack.map_or(usize::MAX, |mapping| mapping.start)
+    /// Where the stack that is not running begins at the moment, and how many bytes lower that is than at the checkpoint.
+    pub(crate) fn growth_of_stack(&self) -> (usize, usize) {
+        let lowest = |list: &List| {
+            let stack = list.get().iter().find(|mapping| mapping.is_stack());
+            stack.map_or(usize::MAX, |mapping| mapping.start)
+        };
+        let now = lowest(&self.now);
+        (now, lowest(&self.before).saturating_sub(now))
     }
 
-    /// Read what is mapped at the moment, by questions for one mapping each, or where the kernel answers none (before Linux 6.11) by the text.
-    pub(crate) fn read_maps(&mut self, maps: libc::c_int, before: bool) -> Result<(), Unfit> {
+    /// List all that is mapped at the moment as what was at the checkpoint.
+    pub(crate) fn read_maps_before(&mut self) -> Result<(), Unfit> {
+        let maps = self.kernel.sources.maps;
         if !self.asks_in_vain {
-            let list = if before {
-                &mut self.before
-            } else {
-                &mut self.now
-            };
-            match list.ask(maps, self.checkpoint) {
+            match self.before.ask(maps, self.checkpoint, Which::All) {
                 Err(Unfit::Kernel(libc::ENOTTY)) => self.asks_in_vain = true,
                 asked => return asked,
             }
         }
-        self.read_text(maps, before)
+        let length = self.read_text(maps)?;
+        self.before.parse(self.text.get(..length).unwrap_or_default())
     }
 
-    fn read_text(&mut self, maps: libc::c_int, before: bool) -> Result<(), Unfit> {
+    /// List what is mapped at the moment, by questions for one mapping each, or where the kernel answers none (before Linux 6.11) by the
+    /// text, which has all.
+    pub(crate) fn read_maps_now(&mut self, which: Which) -> Result<(), Unfit> {
+        let maps = self.kernel.sources.maps;
+        if !self.asks_in_vain {
+            return self.now.ask(maps, self.checkpoint, which);
+        }
+        let length = self.read_text(maps)?;
+        self.now.parse(self.text.get(..length).unwrap_or_default())
+    }
+
+    /// Tell how the mappings of now differ from those of the checkpoint.
+    pub(crate) fn compare(&self, which: Which, mut tell: impl FnMut(Difference) -> bool) -> bool {
+        let (before, now) = (self.before.iter(which), self.now.iter(which));
+        crate::maps::compare(before, now, |difference| match difference {
+            // What can be written now, and was there and could not be, is no new mapping.
+            Difference::New(start, end) if self.before.get().iter().any(|was| was.overlaps(start, end)) => {
+                tell(Difference::Changed(start))
+            }
+            other => tell(other),
+        })
+    }
+
+    /// Read the text of /proc/self/maps. How long it is.
+    fn read_text(&mut self, maps: libc::c_int) -> Result<usize, Unfit> {
         let mut length = 0;
         loop {
             let space = self.text.get_mut(length..).unwrap_or_default();
@@ -165,16 +196,9 @@ impl Arena {
                 return Err(Unfit::TooMany);
             }
             match crate::calls::read_at(maps, space, length)? {
-                0 => break,
+                0 => return Ok(length),
                 count => length += count,
             }
         }
-        let text = self.text.get(..length).unwrap_or_default();
-        let list = if before {
-            &mut self.before
-        } else {
-            &mut self.now
-        };
-        list.parse(text)
     }
 }

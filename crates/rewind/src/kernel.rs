@@ -3,6 +3,9 @@
 //! Whatever cannot be put back is a reason to end ([`Unfit`]). The order of a rewind: [`Kernel::quiet`] first, so that no handler of the
 //! request's runs any more and nothing else of it does; then [`Kernel::put_back`], which may fail; then memory; the signals last.
 //!
+//! **Care.** What a script of PHP's can change is looked at each time; what native code alone can change (limits, processors, the actions of rare signals, timers that PHP
+//! does not have, this crate's own descriptors) now and then, and each time where scripts may run native code ([`Care`]).
+//!
 //! Not looked at, because nothing but native code that calls the kernel directly can change it, and it harms who does: added filters of
 //! system calls and Landlock layers, memory locks, memory policies, protections that were changed and changed back.
 
@@ -20,6 +23,15 @@ const LIMITS: usize = 16;
 /// Bytes of the set of processors.
 const AFFINITY_BYTES: usize = 128;
 
+/// How much is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Care {
+    /// What a script can change.
+    Usual,
+    /// All.
+    Thorough,
+}
+
 /// The whole of it. All zeros is a value.
 #[repr(C)]
 pub(crate) struct Kernel {
@@ -35,6 +47,10 @@ pub(crate) struct Kernel {
     affinity: [u8; AFFINITY_BYTES],
     /// Faults that were counted when the last rewind had ended.
     faults: [u64; 2],
+    /// Bytes that were mapped then.
+    size_at_last: usize,
+    /// Bytes that were mapped at the checkpoint.
+    size_at_first: usize,
 }
 
 /// Where to look. They are opened once, see `Rewind::new`.
@@ -45,6 +61,8 @@ pub(crate) struct Sources {
     pub(crate) maps: libc::c_int,
     pub(crate) pagemap: libc::c_int,
     pub(crate) tasks: libc::c_int,
+    /// The size of the address space.
+    size: libc::c_int,
     /// -1 where the kernel does not have it.
     pub(crate) timers: libc::c_int,
 }
@@ -104,6 +122,7 @@ impl Kernel {
             *limit = limit_of(resource)?;
         }
         affinity(&mut self.affinity)?;
+        self.size_at_first = self.size()?;
         set_mask(self.mask)?;
         Ok(())
     }
@@ -148,7 +167,7 @@ impl Kernel {
     }
 
     /// The first part of a rewind: from here on nothing of the request runs. Nothing was changed that counts where this fails.
-    pub(crate) fn quiet(&mut self) -> Result<(), Unfit> {
+    pub(crate) fn quiet(&mut self, care: Care) -> Result<(), Unfit> {
         set_mask(ALL)?;
         for which in TIMERS {
             stop_timer(which)?;
@@ -159,7 +178,7 @@ impl Kernel {
         if !self.is_childless()? {
             return Err(Unfit::Children);
         }
-        if self.has_posix_timers()? {
+        if care == Care::Thorough && self.has_posix_timers()? {
             return Err(Unfit::Timers);
         }
         if pending()? != 0 {
@@ -173,10 +192,13 @@ impl Kernel {
     }
 
     /// The second part: all but memory and signals. The process can still end by itself where this fails.
-    pub(crate) fn put_back(&mut self) -> Result<(), Unfit> {
-        self.close_new()?;
+    pub(crate) fn put_back(&mut self, care: Care) -> Result<(), Unfit> {
+        self.close_new(care)?;
         // SAFETY: takes a descriptor.
         check(unsafe { libc::fchdir(self.sources.directory) })?;
+        if care == Care::Usual {
+            return self.numbers.put_usual_back();
+        }
         for (resource, limit) in (0..).zip(&self.limits) {
             if limit_of(resource)? != *limit {
                 set_limit(resource, *limit)?;
@@ -190,16 +212,34 @@ impl Kernel {
         self.numbers.put_back()
     }
 
-    /// Whether no page was touched for the first time since the last rewind: none that is watched was written, none that is new was used. The kernel counts
-    /// faults of this thread, which is the only one, and of its children that have ended, which may have run in this memory (vfork).
-    pub(crate) fn is_without_faults(&self) -> Result<bool, Unfit> {
-        Ok(faults()? == self.faults && set_break(0) == self.break_end)
+    /// Whether no page was touched for the first time since the last rewind (none that is watched was written, none that is new was used), and nothing was mapped.
+    /// The kernel counts faults of this thread, which is the only one, and of its children that have ended, which may have run in this memory (vfork).
+    pub(crate) fn is_untouched(&self) -> Result<bool, Unfit> {
+        Ok(faults()? == self.faults && self.size()? == self.size_at_last)
     }
 
-    /// From here on faults are those of the next request.
-    pub(crate) fn count_faults(&mut self) -> Result<(), Unfit> {
+    /// Whether so many bytes more are mapped than at the checkpoint.
+    pub(crate) fn has_grown_by(&self, bytes: usize) -> Result<bool, Unfit> {
+        Ok(self.size()? == self.size_at_first + bytes)
+    }
+
+    /// From here on faults and mappings are those of the next request.
+    pub(crate) fn begin_count(&mut self) -> Result<(), Unfit> {
+        self.size_at_last = self.size()?;
         self.faults = faults()?;
         Ok(())
+    }
+
+    /// Bytes that are mapped.
+    fn size(&self) -> Result<usize, Unfit> {
+        let mut text = [0; 16];
+        let length = read_at(self.sources.size, &mut text, 0)?;
+        let pages = text.get(..length).unwrap_or_default();
+        let digits = pages.iter().take_while(|byte| byte.is_ascii_digit());
+        let number = digits.fold(0_usize, |number, digit| {
+            number.wrapping_mul(10).wrapping_add(usize::from(digit - b'0'))
+        });
+        Ok(number * crate::image::PAGE)
     }
 
     /// Let the heap end where it did; what is beyond is gone for whoever asked for the rewind, too.
@@ -211,13 +251,16 @@ impl Kernel {
     }
 
     /// The last part, once memory is what it was.
-    pub(crate) fn signals_back(&self) -> Result<(), Unfit> {
+    pub(crate) fn signals_back(&self, care: Care) -> Result<(), Unfit> {
         for (number, action) in (1..).zip(&self.actions) {
+            if care == Care::Usual && !SIGNALS_OF_PHP.contains(&number) {
+                continue;
+            }
             if action_of(number)? != *action {
                 set_action(number, action)?;
             }
         }
-        if alternate_stack(None)? != self.stack {
+        if care == Care::Thorough && alternate_stack(None)? != self.stack {
             alternate_stack(Some(self.stack))?;
         }
         set_mask(self.mask)?;
@@ -225,22 +268,33 @@ impl Kernel {
     }
 
     /// Close what was not open at the checkpoint; what was must be as it was.
-    fn close_new(&self) -> Result<(), Unfit> {
-        let known = self
-            .descriptors
-            .get(..self.descriptor_count)
-            .unwrap_or_default();
+    fn close_new(&self, care: Care) -> Result<(), Unfit> {
+        let own = self.sources.lowest().cast_unsigned();
         let mut next = 0;
-        for descriptor in known {
-            close_range(next, descriptor.number.cast_unsigned())?;
-            next = descriptor.number.cast_unsigned() + 1;
+        for descriptor in self.known() {
+            let number = descriptor.number.cast_unsigned();
+            if care == Care::Usual && number >= own {
+                break;
+            }
+            close_range(next, number)?;
+            next = number + 1;
             match Descriptor::look(descriptor.number)? {
                 Some(there) if there == *descriptor => {}
                 Some(there) if there.is_same_file(descriptor) => descriptor.put_flags_back()?,
                 Some(_) | None => return Err(Unfit::Descriptor(descriptor.number)),
             }
         }
-        close_range(next, u32::MAX)
+        match care {
+            // No descriptor that a script opens has a number as high: the limit is below.
+            Care::Usual => close_range(next, own),
+            Care::Thorough => close_range(next, u32::MAX),
+        }
+    }
+
+    fn known(&self) -> &[Descriptor] {
+        self.descriptors
+            .get(..self.descriptor_count)
+            .unwrap_or_default()
     }
 }
 
@@ -256,23 +310,25 @@ impl Sources {
                 c"/proc/self/task",
                 libc::O_RDONLY | libc::O_DIRECTORY,
             )?)?,
+            size: raise(open(c"/proc/self/statm", libc::O_RDONLY)?)?,
             // Kernels without CONFIG_CHECKPOINT_RESTORE do not have it.
             timers: timers.and_then(raise).unwrap_or(-1),
         })
+    }
+
+    /// The first one that was opened, and so the one with the lowest number of this crate's.
+    fn lowest(&self) -> libc::c_int {
+        self.directory
     }
 }
 
 impl Descriptor {
     fn look(number: libc::c_int) -> Result<Option<Self>, Unfit> {
         // SAFETY: asks for a number.
-        let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
-        if flags < 0 {
-            return if last() == libc::EBADF {
-                Ok(None)
-            } else {
-                Err(Unfit::Kernel(last()))
-            };
-        }
+        let flags = match check(unsafe { libc::fcntl(number, libc::F_GETFD) }) {
+            Err(Unfit::Kernel(libc::EBADF)) => return Ok(None),
+            flags => flags?,
+        };
         // SAFETY: asks for a number.
         let status = check(unsafe { libc::fcntl(number, libc::F_GETFL) })?;
         let found = status_of(number)?;
@@ -331,6 +387,23 @@ impl Numbers {
         })
     }
 
+    /// What a script can change: umask, and to what cannot be changed back nice value, group and session.
+    fn put_usual_back(&self) -> Result<(), Unfit> {
+        // SAFETY: takes and gives a number.
+        unsafe { libc::umask(self.umask.cast_unsigned()) };
+        // SAFETY: asks for a number.
+        let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+        // SAFETY: asks for a number.
+        let group = check(unsafe { libc::getpgid(0) })?;
+        // SAFETY: asks for a number.
+        let session = check(unsafe { libc::getsid(0) })?;
+        if (nice, group, session) == (self.nice, self.group, self.session) {
+            Ok(())
+        } else {
+            self.put_back()
+        }
+    }
+
     /// Whatever is another number; what the kernel does not let change back ends the process.
     fn put_back(&self) -> Result<(), Unfit> {
         let there = Self::look()?;
@@ -360,5 +433,19 @@ impl Numbers {
 }
 
 const TIMERS: [libc::c_int; 3] = [libc::ITIMER_REAL, libc::ITIMER_VIRTUAL, libc::ITIMER_PROF];
+/// Signals whose actions PHP, a script by PHP, or a library that PHP often has, sets.
+const SIGNALS_OF_PHP: [libc::c_int; 11] = [
+    libc::SIGHUP,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGPIPE,
+    libc::SIGALRM,
+    libc::SIGTERM,
+    libc::SIGCHLD,
+    libc::SIGVTALRM,
+    libc::SIGPROF,
+];
 /// Every signal.
 const ALL: u64 = u64::MAX;

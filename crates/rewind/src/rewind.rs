@@ -8,7 +8,8 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::arena::{Arena, Order};
-use crate::maps::{self, Difference};
+use crate::kernel::Care;
+use crate::maps::{Difference, Which};
 use crate::{Backend, Unfit, calls, kernel, switch, track};
 
 /// A process that can be rewound: there is at most one in it.
@@ -30,9 +31,11 @@ impl Rewind {
     /// userfaultfd) and is not needed again. The descriptors get the highest numbers that a process may have, and its soft limit is lowered
     /// to below them, so that PHP's `php://fd/N`, which asks for that limit, does not reach them.
     ///
+    /// `runs_native_code`: whether what is to be undone may call the kernel as it likes, and not by PHP's functions alone. All that can be looked at is looked at each time then.
+    ///
     /// # Errors
     /// The kernel refused; or there is one already.
-    pub fn new(backend: Backend) -> std::io::Result<Self> {
+    pub fn new(backend: Backend, runs_native_code: bool) -> std::io::Result<Self> {
         if !ARENA.load(Ordering::Relaxed).is_null() {
             return Err(std::io::Error::other("a process has one checkpoint"));
         }
@@ -44,6 +47,7 @@ impl Rewind {
         };
         // SAFETY: just made, and nobody else has it.
         let parts = unsafe { arena.as_mut() };
+        parts.runs_native_code = runs_native_code;
         parts.kernel.sources = sources;
         parts.tracker.backend = Some(backend);
         parts.tracker.set_descriptors(sources.pagemap, userfault);
@@ -124,8 +128,8 @@ extern "C" fn controller() -> ! {
 enum Extent {
     /// Pages that are written in every request.
     Hot,
-    /// Any page, and the list of mappings.
-    Everything,
+    /// Any page, and mappings, of which these were listed.
+    Everything(Which),
 }
 
 impl Arena {
@@ -133,9 +137,8 @@ impl Arena {
         if self.image.is_made() {
             return Err(Unfit::NotAsked);
         }
-        let maps = self.kernel.sources.maps;
         // 1. What there is.
-        self.read_maps(maps, true)?;
+        self.read_maps_before()?;
         self.plan()?;
         // 2. From here on nothing but this stack and the arena is written.
         let (pagemap, entries) = self.tracker.entries();
@@ -144,87 +147,99 @@ impl Arena {
         self.image.close();
         // 3. What the kernel holds, and the list that all later ones are compared with.
         self.kernel.look()?;
-        self.read_maps(maps, true)
+        self.read_maps_before()
     }
 
-    /// The part of a rewind that may fail: it takes nothing away that whoever asks for it needs to end. How much is to be put back.
+    /// The part of a rewind that may fail: it takes nothing away that whoever asks for it needs to end. How much of memory is to be put back.
     fn check(&mut self) -> Result<Extent, Unfit> {
         if !self.image.is_made() {
             return Err(Unfit::NotAsked);
         }
-        self.kernel.quiet()?;
-        self.kernel.put_back()?;
-        if self.kernel.is_without_faults()? && !self.is_thorough() {
-            return Ok(Extent::Hot);
-        }
-        self.read_maps(self.kernel.sources.maps, false)?;
-        let mut unfit = None;
-        maps::compare(self.before.get(), self.now.get(), |difference| {
-            if let Difference::Changed(at) = difference {
-                unfit = Some(Unfit::Mapping(at));
+        let care = self.care();
+        self.kernel.quiet(care)?;
+        self.kernel.put_back(care)?;
+        if care == Care::Usual {
+            if self.kernel.is_untouched()? {
+                return Ok(Extent::Hot);
             }
-            unfit.is_none()
-        });
-        unfit.map_or(Ok(Extent::Everything), Err)
+            let grown = self.look_at(Which::Writable)?;
+            // What cannot be written is as it was, or has another size.
+            if self.kernel.has_grown_by(grown)? {
+                return Ok(Extent::Everything(Which::Writable));
+            }
+        }
+        self.look_at(Which::All)?;
+        Ok(Extent::Everything(Which::All))
     }
 
-    /// Whether this rewind looks at everything though there is no sign that it must.
-    fn is_thorough(&self) -> bool {
-        self.rewinds % THOROUGH_EVERY == 0
+    /// List what is mapped, and see that all that was is among it. How many bytes more there are.
+    fn look_at(&mut self, which: Which) -> Result<usize, Unfit> {
+        self.read_maps_now(which)?;
+        let mut changed = Ok(());
+        let mut grown = 0;
+        self.compare(which, |difference| {
+            match difference {
+                Difference::Changed(at) => changed = Err(Unfit::Mapping(at)),
+                Difference::New(start, end) | Difference::Stack(start, end) => grown += end - start,
+            }
+            changed.is_ok()
+        });
+        changed.map(|()| grown)
+    }
+
+    /// How much this rewind looks at.
+    fn care(&self) -> Care {
+        if self.runs_native_code || self.rewinds % THOROUGH_EVERY == 0 {
+            Care::Thorough
+        } else {
+            Care::Usual
+        }
     }
 
     /// The part that must not: there is no way back.
     fn rewind(&mut self, extent: Extent) {
-        self.rewinds += 1;
+        let care = self.care();
         let done = match extent {
             Extent::Hot => {
                 self.tracker.restore_hot(&self.image);
                 Ok(())
             }
-            Extent::Everything => self.everything_back(),
+            Extent::Everything(which) => self.everything_back(which),
         };
         self.image.put_back_stack();
         let done = done
-            .and_then(|()| self.kernel.signals_back())
-            .and_then(|()| self.kernel.count_faults());
+            .and_then(|()| self.kernel.signals_back(care))
+            .and_then(|()| self.kernel.begin_count());
         if done.is_err() {
             calls::end(c"hostel-rewind: a rewind that was begun cannot be finished\n");
         }
+        self.rewinds += 1;
     }
 
-    fn everything_back(&mut self) -> Result<(), Unfit> {
-        let lowest = self.lowest_of_stack();
-        self.unmap_new()?;
+    fn everything_back(&mut self, which: Which) -> Result<(), Unfit> {
+        let (lowest, grown) = self.growth_of_stack();
+        self.unmap_new(which)?;
+        // None of it is left, or something maps without being asked.
+        if !self.kernel.has_grown_by(grown)? {
+            return Err(Unfit::TooMany);
+        }
         self.tracker.restore(&self.image)?;
         self.image.forget_dead_stack(lowest)
     }
 
     /// Take away what is mapped and was not.
-    fn unmap_new(&mut self) -> Result<(), Unfit> {
+    fn unmap_new(&self, which: Which) -> Result<(), Unfit> {
         self.kernel.shrink()?;
-        let mut unfit = None;
-        let mut has_new = false;
-        maps::compare(self.before.get(), self.now.get(), |difference| {
+        let mut unmapped = Ok(());
+        self.compare(which, |difference| {
             if let Difference::New(start, end) = difference {
-                has_new = true;
-                unfit = calls::unmap(start, end).err();
+                unmapped = calls::unmap(start, end);
             }
-            unfit.is_none()
+            unmapped.is_ok()
         });
-        if let Some(unfit) = unfit {
-            return Err(unfit);
-        }
-        if !has_new {
-            return Ok(());
-        }
-        // None of it is left, or something maps without being asked.
-        self.read_maps(self.kernel.sources.maps, false)?;
-        let is_same = maps::compare(self.before.get(), self.now.get(), |difference| {
-            matches!(difference, Difference::Stack(..))
-        });
-        if is_same { Ok(()) } else { Err(Unfit::TooMany) }
+        unmapped
     }
 }
 
-/// Rewinds of which one looks at everything.
+/// Rewinds of which one looks at everything, whatever the signs say.
 const THOROUGH_EVERY: u64 = 64;

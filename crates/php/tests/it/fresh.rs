@@ -228,7 +228,7 @@ fn cost(fresh: Fresh, script: &str) -> u64 {
     let mut site = start(fresh);
     let mut worker = site.worker();
     let ask = get(script);
-    for _ in 0..50 {
+    for _ in 0..500 {
         worker.front.ask(&ask);
     }
     let mut rounds: Vec<u64> = (0..5)
@@ -240,6 +240,7 @@ fn cost(fresh: Fresh, script: &str) -> u64 {
             (cpu_time(worker.pid) - before) / 100
         })
         .collect();
+    println!("{}", site.stderr());
     rounds.sort_unstable();
     rounds[2]
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use hostel_rewind::{Backend, Rewind, Unfit};
 
-use crate::Case::{self, Ends, Gone, Whole};
+use crate::Case::{self, Ends, Gone, GoneOfNativeCode, Whole};
 
 static COUNT: AtomicU64 = AtomicU64::new(7);
 static mut LARGE: [u8; 1 << 20] = [0; 1 << 20];
@@ -36,10 +36,10 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("umask", Gone(|_| umask(0o077) != 0o022)),
     ("timer", Gone(timer)),
     ("signals", Gone(signals)),
-    ("alternate stack", Gone(alternate_stack)),
-    ("limit", Gone(limit)),
-    ("name", Gone(name)),
-    ("affinity", Gone(affinity)),
+    ("alternate stack", GoneOfNativeCode(alternate_stack)),
+    ("limit", GoneOfNativeCode(limit)),
+    ("name", GoneOfNativeCode(name)),
+    ("affinity", GoneOfNativeCode(affinity)),
     ("child that has ended", Gone(ended_child)),
     ("fork in between", Gone(fork_in_between)),
     ("collections", Whole(collections)),
@@ -224,7 +224,7 @@ fn deep_stack(_: u64) -> bool {
 fn forgotten_pages(backend: Backend) {
     let page = page();
     set(page, 5);
-    let mut rewind = Rewind::new(backend).unwrap();
+    let mut rewind = Rewind::new(backend, true).unwrap();
     let round = rewind.checkpoint(&[]).unwrap();
     assert_eq!(get(page), 5, "round {round}");
     // SAFETY: a page of this process's own.
@@ -402,7 +402,7 @@ fn fork_in_between(_: u64) -> bool {
 fn collections(backend: Backend) {
     let mut map: HashMap<u64, String> = (0..1000).map(|n| (n, format!("value {n}"))).collect();
     let mut output = std::fs::File::create("/dev/null").unwrap();
-    let mut rewind = Rewind::new(backend).unwrap();
+    let mut rewind = Rewind::new(backend, true).unwrap();
     let round = rewind.checkpoint(&[]).unwrap();
     assert_eq!(map.len(), 1000);
     assert!((0..1000).all(|n| map[&n] == format!("value {n}")));
@@ -440,7 +440,7 @@ fn shared() -> *mut u64 {
 
 fn flat(backend: Backend) {
     let notes = shared();
-    let mut rewind = Rewind::new(backend).unwrap();
+    let mut rewind = Rewind::new(backend, true).unwrap();
     let round = rewind.checkpoint(&[]).unwrap();
     let now = statm();
     // SAFETY: two numbers of the page.
@@ -477,7 +477,7 @@ fn flat(backend: Backend) {
 fn spared(backend: Backend) {
     let page = page();
     let start = page as usize;
-    let mut rewind = Rewind::new(backend).unwrap();
+    let mut rewind = Rewind::new(backend, true).unwrap();
     let round = rewind.checkpoint(&[(start, start + 4096)]).unwrap();
     let (inside, before, behind) = (
         get(page),
@@ -494,8 +494,8 @@ fn spared(backend: Backend) {
 }
 
 fn second(backend: Backend) {
-    let mut rewind = Rewind::new(backend).unwrap();
-    assert!(Rewind::new(backend).is_err());
+    let mut rewind = Rewind::new(backend, true).unwrap();
+    assert!(Rewind::new(backend, true).is_err());
     assert_eq!(rewind.rewind(), Unfit::NotAsked);
     assert_eq!(rewind.checkpoint(&[]), Ok(0));
     assert_eq!(rewind.checkpoint(&[]), Err(Unfit::NotAsked));
@@ -503,7 +503,7 @@ fn second(backend: Backend) {
 
 /// The image's mapping is there and cannot be made writable.
 fn sealed(backend: Backend) {
-    let mut rewind = Rewind::new(backend).unwrap();
+    let mut rewind = Rewind::new(backend, true).unwrap();
     rewind.checkpoint(&[]).unwrap();
     let all = maps();
     let images: Vec<_> = all
@@ -534,7 +534,7 @@ fn out_of_reach(backend: Backend) {
             .collect()
     };
     let before = open();
-    let mut rewind = Rewind::new(backend).unwrap();
+    let mut rewind = Rewind::new(backend, true).unwrap();
     rewind.checkpoint(&[]).unwrap();
     let mut limit = std::mem::MaybeUninit::<libc::rlimit>::zeroed();
     // SAFETY: a place to write to.
@@ -553,7 +553,7 @@ fn out_of_reach(backend: Backend) {
 
 fn cost(backend: Backend) {
     let notes = shared();
-    let mut rewind = Rewind::new(backend).unwrap();
+    let mut rewind = Rewind::new(backend, true).unwrap();
     let origin = Instant::now();
     let round = rewind.checkpoint(&[]).unwrap();
     // SAFETY: a number of the page.

@@ -21,6 +21,8 @@ mod cases;
 pub(crate) enum Case {
     /// Do something in each of several rounds; `true` from the second where it is still there.
     Gone(fn(round: u64) -> bool),
+    /// The same, of which only native code is able, and which is not looked for each time where there is none.
+    GoneOfNativeCode(fn(round: u64) -> bool),
     /// Do something that cannot be put back.
     Ends(fn(), fn(Unfit) -> bool),
     /// The whole of it.
@@ -46,7 +48,7 @@ fn main() -> ExitCode {
         if !wanted.is_empty() && !wanted.iter().any(|word| name.contains(word.as_str())) {
             continue;
         }
-        if let Case::Gone(act) = case {
+        if let Case::Gone(act) | Case::GoneOfNativeCode(act) = case {
             // Else the case would prove nothing.
             let status = in_a_child(|| {
                 (0..ROUNDS).for_each(|round| {
@@ -61,12 +63,18 @@ fn main() -> ExitCode {
             failed += u32::from(status != 0);
         }
         for backend in &backends {
-            let status = in_a_child(|| run(case, *backend));
-            println!(
-                "{name}, {backend:?}: {}",
-                if status == 0 { "ok" } else { "FAILED" }
-            );
-            failed += u32::from(status != 0);
+            for native in [true, false] {
+                if !native && !matches!(case, Case::Gone(_)) {
+                    continue;
+                }
+                let status = in_a_child(|| run(case, *backend, native));
+                println!(
+                    "{name}, {backend:?}{}: {}",
+                    if native { "" } else { ", of scripts" },
+                    if status == 0 { "ok" } else { "FAILED" }
+                );
+                failed += u32::from(status != 0);
+            }
         }
     }
     println!("{failed} failed");
@@ -97,10 +105,10 @@ pub(crate) fn in_a_child(work: impl FnOnce()) -> i32 {
     }
 }
 
-fn run(case: &Case, backend: Backend) {
+fn run(case: &Case, backend: Backend, native: bool) {
     match case {
-        Case::Gone(act) => {
-            let mut rewind = Rewind::new(backend).expect("prepared");
+        Case::Gone(act) | Case::GoneOfNativeCode(act) => {
+            let mut rewind = Rewind::new(backend, native).expect("prepared");
             let round = rewind.checkpoint(&[]).expect("a checkpoint");
             assert!(
                 !act(round) || round == 0,
@@ -111,7 +119,7 @@ fn run(case: &Case, backend: Backend) {
             }
         }
         Case::Ends(act, is_right) => {
-            let mut rewind = Rewind::new(backend).expect("prepared");
+            let mut rewind = Rewind::new(backend, native).expect("prepared");
             let round = rewind.checkpoint(&[]).expect("a checkpoint");
             assert_eq!(round, 0, "it was put back");
             act();
