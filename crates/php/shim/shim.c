@@ -550,19 +550,11 @@ void hostel_php_free_memory(uintptr_t *start, uintptr_t *end)
     }
 }
 
-static int has_module(const char *name)
-{
-    return zend_hash_str_exists(&module_registry, name, strlen(name));
-}
-
-/* FFI, where a script may use it or the preloaded files may; and pcntl, which has the kernel's calls as functions. */
+/* FFI, where a script may use it or the preloaded files may. */
 int hostel_php_runs_native_code(void)
 {
     const char *ffi = INI_STR("ffi.enable");
-    if (has_module("pcntl")) {
-        return 1;
-    }
-    if (!has_module("ffi") || !ffi) {
+    if (!zend_hash_str_exists(&module_registry, "ffi", strlen("ffi")) || !ffi) {
         return 0;
     }
     if (strcmp(ffi, "preload") == 0) {

@@ -138,7 +138,7 @@ impl Engine {
         (start, end)
     }
 
-    /// Whether scripts may call what they like of the process and the kernel (FFI), or more of it than PHP otherwise lets them (pcntl).
+    /// Whether scripts may call what they like of the process and the kernel, by FFI.
     pub(crate) fn runs_native_code(&self) -> bool {
         // SAFETY: PHP has started, and no request runs.
         unsafe { ffi::hostel_php_runs_native_code() != 0 }

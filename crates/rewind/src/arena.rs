@@ -161,7 +161,8 @@ impl Arena {
             }
         }
         let length = self.read_text(maps)?;
-        self.before.parse(self.text.get(..length).unwrap_or_default())
+        self.before
+            .parse(self.text.get(..length).unwrap_or_default())
     }
 
     /// List what is mapped at the moment, by questions for one mapping each, or where the kernel answers none (before Linux 6.11) by the
@@ -180,7 +181,9 @@ impl Arena {
         let (before, now) = (self.before.iter(which), self.now.iter(which));
         crate::maps::compare(before, now, |difference| match difference {
             // What can be written now, and was there and could not be, is no new mapping.
-            Difference::New(start, end) if self.before.get().iter().any(|was| was.overlaps(start, end)) => {
+            Difference::New(start, end)
+                if self.before.get().iter().any(|was| was.overlaps(start, end)) =>
+            {
                 tell(Difference::Changed(start))
             }
             other => tell(other),

@@ -67,8 +67,8 @@ pub(crate) struct Part {
 impl Part {
     /// Take the other one in, if it begins where this one ends, in memory and in the image.
     pub(crate) fn join(&mut self, other: &Self) -> bool {
-        let follows = self.start + self.length == other.start
-            && self.offset + self.length == other.offset;
+        let follows =
+            self.start + self.length == other.start && self.offset + self.length == other.offset;
         if follows {
             self.length += other.length;
         }

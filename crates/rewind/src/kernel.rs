@@ -11,8 +11,8 @@
 
 use crate::Unfit;
 use crate::calls::{
-    Action, DESCRIPTORS_OWN, action_of, affinity, alternate_stack, check, close_range, faults, last,
-    limit_of, open, pending, raise, read_at, set_action, set_affinity, set_break, set_limit,
+    Action, DESCRIPTORS_OWN, action_of, affinity, alternate_stack, check, close_range, faults,
+    last, limit_of, open, pending, raise, read_at, set_action, set_affinity, set_break, set_limit,
     set_mask, status_of, stop_timer, timer_is_set,
 };
 
@@ -38,6 +38,8 @@ pub(crate) struct Kernel {
     pub(crate) sources: Sources,
     descriptors: [Descriptor; DESCRIPTORS_MAX],
     descriptor_count: usize,
+    /// What the kernel counts.
+    descriptors_open: libc::off_t,
     break_end: usize,
     numbers: Numbers,
     actions: [Action; SIGNALS],
@@ -61,6 +63,8 @@ pub(crate) struct Sources {
     pub(crate) maps: libc::c_int,
     pub(crate) pagemap: libc::c_int,
     pub(crate) tasks: libc::c_int,
+    /// The directory of descriptors.
+    descriptors: libc::c_int,
     /// The size of the address space.
     size: libc::c_int,
     /// -1 where the kernel does not have it.
@@ -138,6 +142,7 @@ impl Kernel {
             *place.ok_or(Unfit::TooMany)? = descriptor;
             self.descriptor_count += 1;
         }
+        self.descriptors_open = self.open_descriptors()?;
         Ok(())
     }
 
@@ -237,7 +242,9 @@ impl Kernel {
         let pages = text.get(..length).unwrap_or_default();
         let digits = pages.iter().take_while(|byte| byte.is_ascii_digit());
         let number = digits.fold(0_usize, |number, digit| {
-            number.wrapping_mul(10).wrapping_add(usize::from(digit - b'0'))
+            number
+                .wrapping_mul(10)
+                .wrapping_add(usize::from(digit - b'0'))
         });
         Ok(number * crate::image::PAGE)
     }
@@ -270,25 +277,35 @@ impl Kernel {
     /// Close what was not open at the checkpoint; what was must be as it was.
     fn close_new(&self, care: Care) -> Result<(), Unfit> {
         let own = self.sources.lowest().cast_unsigned();
+        let open = self.open_descriptors()?;
+        // To close what is not open takes time for each number.
+        let has_new = open == 0 || open != self.descriptors_open || care == Care::Thorough;
         let mut next = 0;
         for descriptor in self.known() {
             let number = descriptor.number.cast_unsigned();
             if care == Care::Usual && number >= own {
                 break;
             }
-            close_range(next, number)?;
+            if has_new {
+                close_range(next, number)?;
+            }
             next = number + 1;
-            match Descriptor::look(descriptor.number)? {
-                Some(there) if there == *descriptor => {}
-                Some(there) if there.is_same_file(descriptor) => descriptor.put_flags_back()?,
-                Some(_) | None => return Err(Unfit::Descriptor(descriptor.number)),
+            match care {
+                Care::Usual => descriptor.put_mode_back()?,
+                Care::Thorough => descriptor.put_back()?,
             }
         }
         match care {
             // No descriptor that a script opens has a number as high: the limit is below.
-            Care::Usual => close_range(next, own),
+            Care::Usual if has_new => close_range(next, own),
+            Care::Usual => Ok(()),
             Care::Thorough => close_range(next, u32::MAX),
         }
+    }
+
+    /// How many descriptors are open, where the kernel says that (Linux 6.2), else 0.
+    fn open_descriptors(&self) -> Result<libc::off_t, Unfit> {
+        Ok(status_of(self.sources.descriptors)?.st_size)
     }
 
     fn known(&self) -> &[Descriptor] {
@@ -310,6 +327,7 @@ impl Sources {
                 c"/proc/self/task",
                 libc::O_RDONLY | libc::O_DIRECTORY,
             )?)?,
+            descriptors: raise(open(c"/proc/self/fd", libc::O_PATH | libc::O_DIRECTORY)?)?,
             size: raise(open(c"/proc/self/statm", libc::O_RDONLY)?)?,
             // Kernels without CONFIG_CHECKPOINT_RESTORE do not have it.
             timers: timers.and_then(raise).unwrap_or(-1),
@@ -345,6 +363,25 @@ impl Descriptor {
     fn is_same_file(&self, other: &Self) -> bool {
         (self.device, self.inode, self.kind) == (other.device, other.inode, other.kind)
             && self.status & libc::O_ACCMODE == other.status & libc::O_ACCMODE
+    }
+
+    /// What a script can do to it: close it, or change how it waits.
+    fn put_mode_back(&self) -> Result<(), Unfit> {
+        // SAFETY: asks for a number.
+        let status = unsafe { libc::fcntl(self.number, libc::F_GETFL) };
+        if status == self.status {
+            Ok(())
+        } else {
+            self.put_back()
+        }
+    }
+
+    fn put_back(&self) -> Result<(), Unfit> {
+        match Self::look(self.number)? {
+            Some(there) if there == *self => Ok(()),
+            Some(there) if there.is_same_file(self) => self.put_flags_back(),
+            Some(_) | None => Err(Unfit::Descriptor(self.number)),
+        }
     }
 
     fn put_flags_back(&self) -> Result<(), Unfit> {

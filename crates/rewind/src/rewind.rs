@@ -242,4 +242,4 @@ impl Arena {
 }
 
 /// Rewinds of which one looks at everything, whatever the signs say.
-const THOROUGH_EVERY: u64 = 64;
+const THOROUGH_EVERY: u64 = 256;

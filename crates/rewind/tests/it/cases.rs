@@ -31,7 +31,7 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("deep stack", Gone(deep_stack)),
     ("written by the kernel", Gone(written_by_the_kernel)),
     ("descriptors", Gone(descriptors)),
-    ("flags of a descriptor", Gone(descriptor_flags)),
+    ("flags of a descriptor", GoneOfNativeCode(descriptor_flags)),
     ("directory", Gone(directory)),
     ("umask", Gone(|_| umask(0o077) != 0o022)),
     ("timer", Gone(timer)),
