@@ -70,6 +70,10 @@ void hostel_php_disable_functions(const char *list);
 void hostel_php_disable_classes(const char *list);
 /* The memory between these addresses is free: what stands there is nobody's. Both 0 where nothing is, or where that is not known. */
 void hostel_php_free_memory(uintptr_t *start, uintptr_t *end);
+/* From now on PHP's heap grows into memory that stays mapped, if there is some. To be called once. */
+void hostel_php_keep_chunks(void);
+/* The part of it that PHP does not use. Both 0 where there is none. */
+void hostel_php_free_chunks(uintptr_t *start, uintptr_t *end);
 /* Whether scripts may call what they like of the process and the kernel. */
 int hostel_php_runs_native_code(void);
 /* Forget which path led to which file. */

@@ -6,6 +6,7 @@
 
 use std::ffi::{CStr, CString, OsStr};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hint::black_box;
 use std::marker::PhantomData;
 use std::os::unix::fs::MetadataExt;
 
@@ -130,12 +131,33 @@ impl Engine {
         }
     }
 
-    /// Memory that nobody uses between two requests, from and to an address.
-    pub(crate) fn free_memory(&self) -> (usize, usize) {
-        let (mut start, mut end) = (0, 0);
+    /// Have memory ready so that requests map none of their own: more of the C library's heap, and of PHP's. To be called once in a process.
+    pub(crate) fn keep_memory(&mut self) {
+        // What malloc takes or gives back as a mapping of its own, or at the heap's end, a rewind has to undo.
+        for (what, value) in [
+            (libc::M_MMAP_MAX, 0),
+            (libc::M_TRIM_THRESHOLD, libc::c_int::MAX),
+            (libc::M_TOP_PAD, HEAP_MORE_BYTES),
+        ] {
+            // SAFETY: takes numbers.
+            unsafe { libc::mallopt(what, value) };
+        }
+        // A block that does not fit has the heap grow, by so much more.
+        drop(black_box(vec![0_u8; usize::try_from(HEAP_MORE_BYTES).unwrap_or(0)]));
+        // SAFETY: PHP has started, and no request runs.
+        unsafe { ffi::hostel_php_keep_chunks() };
+    }
+
+    /// Memory that nobody uses between two requests, from and to an address, in the order of addresses.
+    pub(crate) fn free_memory(&self) -> [(usize, usize); 2] {
+        let mut parts = [(0, 0); 2];
+        let [(start, end), (chunks_start, chunks_end)] = &mut parts;
         // SAFETY: PHP has started, and no request runs; two places to write to.
-        unsafe { ffi::hostel_php_free_memory(&raw mut start, &raw mut end) };
-        (start, end)
+        unsafe { ffi::hostel_php_free_memory(start, end) };
+        // SAFETY: the same.
+        unsafe { ffi::hostel_php_free_chunks(chunks_start, chunks_end) };
+        parts.sort_unstable();
+        parts
     }
 
     /// Whether scripts may call what they like of the process and the kernel, by FFI.
@@ -213,5 +235,7 @@ fn set_variable(name: &str, value: impl AsRef<OsStr>) {
     unsafe { std::env::set_var(name, value) };
 }
 
+/// What a worker that is put back has of the C library's heap beyond what is used. Pages of it that no request touches cost nothing.
+const HEAP_MORE_BYTES: libc::c_int = 4 << 20;
 /// The file name of the library that the build found, such as `libphp8.2.so`.
 const LIBRARY: &str = env!("HOSTEL_PHP_LIBRARY");

@@ -75,6 +75,8 @@ unsafe extern "C" {
     pub(crate) fn hostel_php_disable_functions(list: *const c_char);
     pub(crate) fn hostel_php_disable_classes(list: *const c_char);
     pub(crate) fn hostel_php_free_memory(start: *mut usize, end: *mut usize);
+    pub(crate) fn hostel_php_keep_chunks();
+    pub(crate) fn hostel_php_free_chunks(start: *mut usize, end: *mut usize);
     pub(crate) fn hostel_php_runs_native_code() -> c_int;
     pub(crate) fn hostel_php_forget_paths();
     pub(crate) fn hostel_php_run(request: *const Request, result: *mut Outcome);

@@ -12,18 +12,20 @@ use crate::engine::Engine;
 use crate::say;
 
 /// Prepare to be put back; `None` where the site does not want it, or where it cannot be done and the worker serves one request.
-pub(crate) fn prepare(engine: &Engine, fresh: Fresh) -> std::io::Result<Option<Rewind>> {
+pub(crate) fn prepare(engine: &mut Engine, fresh: Fresh) -> std::io::Result<Option<Rewind>> {
     match fresh {
         Fresh::Off | Fresh::Fork => return Ok(None),
         Fresh::On => {}
     }
+    engine.keep_memory();
+    let runs_native_code = engine.runs_native_code();
     let prepared = while_dumpable(|| {
         let backend = if kernel_keeps_count() {
             Backend::Written
         } else {
             Backend::Private
         };
-        Rewind::new(backend, engine.runs_native_code())
+        Rewind::new(backend, runs_native_code)
     })?;
     Ok(prepared
         .inspect_err(|error| {

@@ -90,7 +90,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         None => return Err(ZygoteError::NoSettings.into()),
     };
     // 5. PHP, whose shared memory all workers will have in common.
-    let engine = Engine::start(&dropped, &settings)?;
+    let mut engine = Engine::start(&dropped, &settings)?;
     // 6. The zygote's loop; in a worker, the control socket and the signals are closed when it returns.
     match Zygote::new(control)?.run()? {
         Ended::Zygote => Ok(()),
@@ -98,7 +98,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         Ended::Worker(socket) => {
             rustix::thread::set_name(c"hostel-worker")?;
             // 7a. What it takes to be put back after each request.
-            let rewind = match fresh::prepare(&engine, settings.fresh) {
+            let rewind = match fresh::prepare(&mut engine, settings.fresh) {
                 Ok(rewind) => rewind,
                 Err(error) => {
                     say(&format!("worker: {}", causes(&error)));

@@ -90,7 +90,7 @@ impl Worker {
         exchange: &mut Exchange,
         rewind: Option<&mut Rewind>,
     ) -> Option<Unfit> {
-        match rewind?.checkpoint(&[engine.free_memory()]) {
+        match rewind?.checkpoint(&engine.free_memory()) {
             Ok(requests) => {
                 self.requests = u32::try_from(requests).unwrap_or(u32::MAX);
                 exchange.go_on();

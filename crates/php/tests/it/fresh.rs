@@ -250,7 +250,7 @@ fn cost(fresh: Fresh, script: &str) -> u64 {
 
 #[test]
 fn the_cost_of_being_put_back_is_said() {
-    for script in ["/hello.php", "/information.php"] {
+    for script in ["/hello.php", "/information.php", "/large.php"] {
         let (off, on) = (cost(Fresh::Off, script), cost(Fresh::On, script));
         println!("{script}: {off} ns of a processor, fresh {on} ns");
         assert!(on < off + 5_000_000, "{off} {on}");
