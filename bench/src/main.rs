@@ -16,6 +16,7 @@
 mod apache;
 mod applications;
 mod cold;
+mod compared;
 mod cpu;
 mod crowd;
 mod density;

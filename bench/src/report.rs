@@ -10,7 +10,7 @@ use crate::ground::run as run_command;
 use crate::run::{Run, shown};
 use crate::server::Kind;
 use crate::steady::TESTS;
-use crate::{cold, density, flood, fresh, goal, many, plot, zipf};
+use crate::{cold, compared, density, flood, fresh, goal, many, plot, zipf};
 
 /// The tests that are no steady ones, with their titles and what is compared.
 const OTHERS: [(&str, &str, &str); 10] = [
@@ -57,7 +57,7 @@ const OTHERS: [(&str, &str, &str); 10] = [
     ),
     (
         fresh::MEMORY,
-        "memory while 4 workers of a site are busy with WordPress",
+        "memory while 4 visitors keep workers of WordPress's busy",
         fresh::PER_WORKER,
     ),
 ];
@@ -67,7 +67,7 @@ pub(crate) fn summary(run: &Run) -> String {
     let mut text = format!("## Goals\n\n{}\n", goal::table(&run.figures));
     let _ = writeln!(text, "## In short\n\n{}", short_table(&run.figures));
     text.push_str("## Test by test\n\n");
-    text.push_str(&fresh::tables(&run.figures));
+    text.push_str(&compared::tables(&run.figures));
     for test in TESTS {
         rates(&mut text, test.word, test.title, &run.figures);
     }
