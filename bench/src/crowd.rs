@@ -8,7 +8,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::failure::{Failure, Result, Tried};
-use crate::figure::at_share;
 use crate::page::{Ask, Page, is_right};
 use crate::probe::Client;
 
@@ -77,13 +76,6 @@ pub(crate) struct Answered {
     pub times: Vec<f64>,
     /// From the first request to the last answer.
     pub seconds: f64,
-}
-
-impl Answered {
-    /// The time within which this share of the answers came.
-    pub(crate) fn at(&self, share: f64) -> f64 {
-        at_share(&self.times, share).unwrap_or(f64::NAN)
-    }
 }
 
 /// Ask for a page with so many visitors, each again as soon as it has its answer, until this time is over; what was asked for by then is

@@ -1,8 +1,8 @@
 //! What it costs that a request finds nothing of earlier ones: Hostel's three ways beside each other and beside Apache, in turn.
 //!
 //! Every answer is looked at, and every request that was begun is answered before a measurement ends, so processor time for each request
-//! is exact; it is read a moment after the last answer, as a process is put back or ended then. Rounds are short and many rather than
-//! few and long, and what is compared is each round's own ratio: on a machine whose speed changes, neighbours have the same minute.
+//! is exact; it is read a moment after the last answer, as a process is put back or ended then. Within a round the servers take short
+//! turns, and what is compared is each round's own ratio: on a machine whose speed changes, both have had the same seconds.
 
 use std::io::Read;
 use std::os::unix::net::UnixStream;
@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use crate::applications::{self, Applications};
 use crate::cpu::Watch;
-use crate::crowd::{self, Answered};
+use crate::crowd;
 use crate::failure::{Failure, Result, Tried};
-use crate::figure::measure;
+use crate::figure::{at_share, measure};
 use crate::memory;
 use crate::page::{Ask, Page};
 use crate::probe::Client;
@@ -131,24 +131,7 @@ pub(crate) fn run(run: &mut Run) -> Result<()> {
     for round in 1..=run.rounds {
         for test in TESTS {
             println!("round {round} of {}: {}", run.rounds, test.title);
-            for server in &servers {
-                match measure(test, server, &applications, run.quick) {
-                    Ok((answered, cpu, foreign)) => {
-                        let requests = answered.times.len() as f64;
-                        let values = [
-                            (measure::RATE, requests / answered.seconds),
-                            (measure::CPU, cpu.as_secs_f64() * 1e6 / requests),
-                            (measure::MEDIAN, answered.at(0.5)),
-                            (measure::P99, answered.at(0.99)),
-                        ];
-                        run.keep(test.word, server.kind, round, foreign, &values);
-                    }
-                    Err(failure) => run.problem(
-                        &format!("round {round}, {}, {}", test.word, server.kind),
-                        &failure,
-                    ),
-                }
-            }
+            measure(run, round, test, &servers, &applications)?;
         }
         // Each round begins with another server, so that none always follows the same one.
         if !servers.is_empty() {
@@ -203,33 +186,96 @@ fn check_freshness(server: &Server, site: &Site) -> Result<()> {
     )))
 }
 
-/// Warm a server up again, then measure it: what was answered, the server's CPU time, the share of foreign load.
+/// Measure all servers in short turns, several each: what is compared has the same seconds.
 fn measure(
+    run: &mut Run,
+    round: u32,
     test: Test,
-    server: &Server,
+    servers: &[Server],
     applications: &Applications,
-    is_quick: bool,
-) -> Result<(Answered, Duration, f64)> {
+) -> Result<()> {
     let mut ask = Ask::new(test.page, Some(applications))?;
     if !test.is_kept {
         ask.headers.push("Connection: close".to_owned());
     }
-    let duration = match test.page {
-        Page::Hello | Page::Info => Duration::from_millis(600),
-        Page::WikiStart => Duration::from_millis(800),
-        _ => Duration::from_millis(1200),
-    };
-    let load =
-        |duration| crowd::closed_loop(server.port, test.page, &ask, test.connections, duration);
-    load(Duration::from_millis(100))?;
-    thread::sleep(AFTERWARDS);
-    let watch = Watch::begin(&server.group, &[applications.database()])?;
-    let answered = load(if is_quick { duration / 2 } else { duration })?;
-    thread::sleep(AFTERWARDS);
-    let (used, foreign) = watch.end()?;
-    Ok((answered, used, foreign))
+    let mut sums: Vec<Result<Sum>> = servers.iter().map(|_| Ok(Sum::default())).collect();
+    for _ in 0..if run.quick { 1 } else { TURNS } {
+        for (server, sum) in servers.iter().zip(&mut sums) {
+            if let Ok(so_far) = sum
+                && let Err(failure) = so_far.add(test, server, &ask, applications)
+            {
+                *sum = Err(failure);
+            }
+        }
+    }
+    for (server, sum) in servers.iter().zip(sums) {
+        match sum {
+            Ok(sum) => run.keep(
+                test.word,
+                server.kind,
+                round,
+                sum.foreign / f64::from(sum.turns),
+                &sum.values(),
+            ),
+            Err(failure) => {
+                let what = format!("round {round}, {}, {}", test.word, server.kind);
+                run.problem(&what, &failure);
+            }
+        }
+    }
+    Ok(())
 }
 
+/// What a server did in its turns.
+#[derive(Debug, Default)]
+struct Sum {
+    times: Vec<f64>,
+    seconds: f64,
+    used: Duration,
+    foreign: f64,
+    turns: u32,
+}
+
+impl Sum {
+    /// One more turn.
+    fn add(
+        &mut self,
+        test: Test,
+        server: &Server,
+        ask: &Ask,
+        applications: &Applications,
+    ) -> Result<()> {
+        let duration = Duration::from_millis(match test.page {
+            Page::Hello | Page::Info => 150,
+            Page::WikiStart => 250,
+            _ => 400,
+        });
+        let watch = Watch::begin(&server.group, &[applications.database()])?;
+        let answered = crowd::closed_loop(server.port, test.page, ask, test.connections, duration)?;
+        thread::sleep(AFTERWARDS);
+        let (used, foreign) = watch.end()?;
+        self.times.extend(answered.times);
+        self.seconds += answered.seconds;
+        self.used += used;
+        self.foreign += foreign;
+        self.turns += 1;
+        Ok(())
+    }
+
+    fn values(&self) -> [(&'static str, f64); 4] {
+        let requests = self.times.len() as f64;
+        let at = |share| at_share(&self.times, share).unwrap_or(f64::NAN);
+        [
+            (measure::RATE, requests / self.seconds),
+            (measure::CPU, self.used.as_secs_f64() * 1e6 / requests),
+            (measure::MEDIAN, at(0.5)),
+            (measure::P99, at(0.99)),
+        ]
+    }
+}
+
+/// Turns of each server in a round of a test.
+const TURNS: u32 = 3;
 /// What a server does after its last answer belongs to it: workers are put back, processes end and are begun.
 const AFTERWARDS: Duration = Duration::from_millis(50);
 
