@@ -66,9 +66,7 @@ fn text(kind: Kind, spec: &Spec<'_>, directory: &Path, port: u16) -> String {
     let modules = match kind {
         Kind::Itk => vec!["php8.2", "mpm_itk"],
         Kind::Suexec => vec!["cgi", "actions", "suexec"],
-        Kind::Prefork | Kind::NginxFpm | Kind::Ondemand | Kind::Hostel | Kind::HostelOpen => {
-            vec!["php8.2"]
-        }
+        _ => vec!["php8.2"],
     };
     let mut text = format!(
         "ServerRoot /etc/apache2\nServerName {HOST}\nListen 127.0.0.1:{port}\nPidFile {own}/apache2.pid\n\

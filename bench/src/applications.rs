@@ -16,12 +16,10 @@ use crate::ground::{self, look_up, run as run_command};
 use crate::run::Run;
 use crate::site::{self, HELLO, Site, WHO};
 
-/// The domain of WordPress.
-pub(crate) const BLOG: &str = "blog.example";
-/// The domain of DokuWiki.
-pub(crate) const WIKI: &str = "wiki.example";
 /// What the front page of WordPress shows.
 pub(crate) const POST_TITLE: &str = "Seven ways to serve a page";
+/// What the start page of DokuWiki shows.
+pub(crate) const START_TITLE: &str = "The allotments by the canal";
 
 /// Where Debian's PHP looks for the database, and so a place that a site's view has.
 const SOCKET: &str = "/run/mysqld/mysqld.sock";
@@ -82,6 +80,35 @@ $conf['fmode'] = 0666;
 $conf['dmode'] = 0777;
 ";
 
+/// DokuWiki's start page, which Debian's package has none of: as long as such pages are.
+const WIKI_START: &str = "====== The allotments by the canal ======
+
+What one member finds out, all shall be able to read. **Everybody may write here**; who is new looks at the [[wiki:syntax|syntax]] first.
+
+===== This month =====
+
+  * prune the //currants//, see [[fruit:currants]]
+  * sow [[vegetables:beans|broad beans]] and garlic
+    * not in bed four, which is flooded
+  * clean the tools, with <code>linseed oil</code>
+
+===== Who has what =====
+
+^ bed ^ who ^ since ^
+| 1 | the school | 2011 |
+| 2 | free | |
+| 3 | the choir | 2019 |
+
+===== Water =====
+
+The pump is switched on in April. Its switch is in the shed, at the left; read the [[house:pump|page about it]] before. Until then each
+brings his own water, or takes from the butt by the gate, which is full after a week of rain((four weeks in summer)).
+
+  - open the valve
+  - wait until the pump has stopped
+  - close the valve
+";
+
 /// Both applications, and the database while it lives.
 #[derive(Debug)]
 pub(crate) struct Applications {
@@ -91,11 +118,11 @@ pub(crate) struct Applications {
     database: Database,
 }
 
-/// Install both, and start the database.
-pub(crate) fn install(run: &Run) -> Result<Applications> {
+/// Install both in sites whose names begin so, and start the database.
+pub(crate) fn install(run: &Run, prefix: &str) -> Result<Applications> {
     println!("installing WordPress and DokuWiki");
-    let database = Database::start(run, "database")?;
-    let names = ["blog".to_owned(), "wiki".to_owned()];
+    let database = Database::start(run, &format!("{prefix}database"))?;
+    let names = [format!("{prefix}blog"), format!("{prefix}wiki")];
     let sites = site::make(&names, &[HELLO, WHO])?;
     let [blog, wiki] = <[Site; 2]>::try_from(sites)
         .map_err(|_| Failure("two names did not make two sites".into()))?;
@@ -114,6 +141,16 @@ impl Applications {
     /// The sites.
     pub(crate) fn sites(&self) -> [Site; 2] {
         [self.blog.clone(), self.wiki.clone()]
+    }
+
+    /// That of WordPress.
+    pub(crate) fn blog(&self) -> &Site {
+        &self.blog
+    }
+
+    /// That of DokuWiki.
+    pub(crate) fn wiki(&self) -> &Site {
+        &self.wiki
     }
 
     /// The header line of who is logged in to WordPress.
@@ -163,6 +200,8 @@ fn copy_dokuwiki(wiki: &Site) -> Result<()> {
     wiki.copy("/var/lib/dokuwiki/data", "data")?;
     wiki.page("inc/preload.php", "<?php\n")?;
     wiki.page("conf/local.php", WIKI_LOCAL)?;
+    let start = wiki.home.join("data/pages/start.txt");
+    ground::file(&start, WIKI_START, None, 0o644)?;
     wiki.own_all()?;
     let data = wiki.home.join("data");
     run_command("chmod", &["-R", "a+rwX", &data.to_string_lossy()])?;

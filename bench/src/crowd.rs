@@ -1,4 +1,5 @@
-//! Load that wrk and ab cannot make: an open loop, which sends at its own pace whatever the server does, and gentle visitors.
+//! Load that wrk and ab cannot make: an open loop, which sends at its own pace whatever the server does, gentle visitors, and a closed
+//! loop that leaves no request unanswered when it ends.
 //!
 //! A thread for each request under way; there are few enough of them. What is late is measured from when it was due.
 
@@ -7,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::failure::{Failure, Result, Tried};
+use crate::page::{Ask, Page, is_right};
 use crate::probe::Client;
 
 /// What visitors of many sites saw.
@@ -64,6 +66,60 @@ pub(crate) fn visit(
             }
         }
         all
+    })
+}
+
+/// What a closed loop got.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    /// Milliseconds of each answer.
+    pub times: Vec<f64>,
+    /// From the first request to the last answer.
+    pub seconds: f64,
+}
+
+/// Ask for a page with so many visitors, each again as soon as it has its answer, until this time is over; what was asked for by then is
+/// waited for. An answer that is not the page is an error.
+pub(crate) fn closed_loop(
+    port: u16,
+    page: Page,
+    ask: &Ask,
+    visitors: u32,
+    duration: Duration,
+) -> Result<Answered> {
+    let begun = Instant::now();
+    let visitor = || {
+        let mut client = Client::new(port);
+        let mut times = Vec::new();
+        while times.is_empty() || begun.elapsed() < duration {
+            let asked = Instant::now();
+            let answer = client.send(&ask.host, &ask.path, &ask.headers, None)?;
+            times.push(asked.elapsed().as_secs_f64() * 1e3);
+            if !is_right(page, &answer) {
+                return Err(Failure(format!(
+                    "{}{} was answered with status {} and {} bytes that are not the page",
+                    ask.host,
+                    ask.path,
+                    answer.status,
+                    answer.body.len()
+                )));
+            }
+        }
+        Ok(times)
+    };
+    let times: Vec<Result<Vec<f64>>> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..visitors).map(|_| scope.spawn(visitor)).collect();
+        let panicked = |_| Err(Failure("a visitor's thread panicked".into()));
+        let joined = threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(panicked));
+        joined.collect()
+    });
+    let seconds = begun.elapsed().as_secs_f64();
+    let times: Vec<Vec<f64>> = times.into_iter().collect::<Result<_>>()?;
+    Ok(Answered {
+        times: times.concat(),
+        seconds,
     })
 }
 

@@ -74,6 +74,39 @@ impl Figures {
         self.median(test, kind, measure).map(|(value, _)| value)
     }
 
+    /// The median over the rounds of what becomes of a round's own two figures: of this server's and of the base's. Rounds in which one of
+    /// both is marked are left out as in [`Figures::median`].
+    pub(crate) fn paired(
+        &self,
+        test: &str,
+        kind: Kind,
+        base: Kind,
+        measure: &str,
+        compare: fn(f64, f64) -> f64,
+    ) -> Option<(f64, bool)> {
+        let bases: Vec<&Figure> = self
+            .of(test, base)
+            .filter(|figure| figure.measure == measure)
+            .collect();
+        let rounds: Vec<(f64, bool)> = self
+            .of(test, kind)
+            .filter(|figure| figure.measure == measure)
+            .filter_map(|figure| {
+                let base = bases.iter().find(|base| base.round == figure.round)?;
+                let is_marked = figure.is_marked() || base.is_marked();
+                Some((compare(figure.value, base.value), is_marked))
+            })
+            .collect();
+        let unmarked = || rounds.iter().filter(|(_, is_marked)| !is_marked);
+        let disturbed = unmarked().count() < UNMARKED_MIN.min(rounds.len());
+        let values: Vec<f64> = if disturbed {
+            rounds.iter().map(|(value, _)| *value).collect()
+        } else {
+            unmarked().map(|(value, _)| *value).collect()
+        };
+        Some((at_share(&values, 0.5)?, disturbed))
+    }
+
     /// All figures of a server in a test.
     pub(crate) fn of<'a>(
         &'a self,
@@ -146,6 +179,31 @@ mod tests {
         figures.0.remove(0);
         assert_eq!(of(&figures, Kind::Hostel), Some((20.0, true)));
         assert_eq!(of(&figures, Kind::Itk), None);
+    }
+
+    #[test]
+    fn rounds_are_compared_with_themselves_before_the_median() {
+        // The machine is twice as fast in each round as in the one before.
+        let of = |kind, round, value, foreign_share| Figure {
+            kind,
+            ..figure(round, value, foreign_share)
+        };
+        let mut figures = Figures(Vec::new());
+        for (round, speed) in [(1, 1.0), (2, 2.0), (3, 4.0), (4, 8.0)] {
+            figures.0.push(of(Kind::Hostel, round, 3.0 * speed, 0.0));
+            // In the third round something else ran beside the base.
+            let (value, foreign) = if round == 3 { (1.0, 0.5) } else { (speed, 0.0) };
+            figures.0.push(of(Kind::Itk, round, value, foreign));
+        }
+        let ratio = |figures: &Figures| {
+            let divide = |own, base| own / base;
+            figures.paired("hello", Kind::Hostel, Kind::Itk, measure::RATE, divide)
+        };
+        assert_eq!(ratio(&figures), Some((3.0, false)));
+        figures.0.truncate(2);
+        assert_eq!(ratio(&figures), Some((3.0, false)));
+        figures.0.truncate(1);
+        assert_eq!(ratio(&figures), None);
     }
 
     #[test]

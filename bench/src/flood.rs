@@ -204,9 +204,9 @@ struct FrontTime {
 impl FrontTime {
     fn begin(server: &Server) -> Self {
         let name = match server.kind {
-            Kind::Hostel | Kind::HostelOpen => "hostel-front",
+            kind if kind.is_hostel() => "hostel-front",
             Kind::NginxFpm | Kind::Ondemand => "nginx",
-            Kind::Prefork | Kind::Itk | Kind::Suexec => "apache2",
+            _ => "apache2",
         };
         let processes = memory::named(&server.group, name);
         let before = used(&processes);

@@ -3,9 +3,10 @@
 use std::fmt::Write;
 
 use crate::figure::{Figures, measure};
+use crate::page::Page;
 use crate::run::shown;
 use crate::server::Kind;
-use crate::{cold, density, flood, many};
+use crate::{cold, compared, density, flood, many};
 
 /// One goal.
 struct Goal {
@@ -104,7 +105,7 @@ const fn at_most(
 }
 
 #[rustfmt::skip]
-const GOALS: [Goal; 25] = [
+const GOALS: [Goal; 32] = [
     ratio("hello, keep-alive, 4 connections, requests/s against prefork", 1.1, 1.2, |f| rate(f, "hello-keepalive-c4", Kind::Prefork)),
     ratio("the same at 32 connections", 1.3, 1.6, |f| rate(f, "hello-keepalive-c32", Kind::Prefork)),
     ratio("the same against nginx + php-fpm, 32 connections", 1.5, 2.0, |f| rate(f, "hello-keepalive-c32", Kind::NginxFpm)),
@@ -130,6 +131,13 @@ const GOALS: [Goal; 25] = [
     at_most("the same: errors of the others in a round", 0.0, 0.0, "", |f| most_errors(f, flood::SLOW_FLOOD)),
     at_most("the same: the front's CPU time", 70.0, 70.0, " %", |f| f.value(flood::SLOW_FLOOD, Kind::Hostel, flood::FRONT_BUSY)),
     at_most("memory per active WordPress site against php-fpm's ondemand pools", 1.25, 1.0, " x", |f| against(f, density::TEST, Kind::Ondemand, density::PER_SITE)),
+    at_most("fresh requests: CPU per request against pooled, phpinfo, the dearest of its tests", 1.15, 1.15, " x", |f| compared::dearest(f, Page::Info)),
+    at_most("the same, DokuWiki start page", 1.15, 1.15, " x", |f| compared::dearest(f, Page::WikiStart)),
+    at_most("the same, WordPress front page", 1.15, 1.15, " x", |f| compared::dearest(f, Page::BlogFront)),
+    at_most("the same, hello: more than pooled", 60.0, 60.0, " µs", compared::most_on_hello),
+    ratio("fresh requests: phpinfo against prefork, the slowest of its tests", 0.95, 0.95, compared::info_against_prefork),
+    ratio("fresh requests: DokuWiki start page against mpm-itk, a connection each", 1.8, 1.8, |f| compared::against_itk(f, Page::WikiStart)),
+    ratio("fresh requests: WordPress front page against mpm-itk, a connection each", 1.2, 1.2, |f| compared::against_itk(f, Page::BlogFront)),
 ];
 
 fn against(figures: &Figures, test: &str, peer: Kind, measure: &str) -> Option<f64> {

@@ -1,4 +1,4 @@
-//! Hostel with nothing set but where things are.
+//! Hostel with nothing set but where things are, and how fresh a site's requests are where a test is about that.
 
 use std::fs;
 use std::path::Path;
@@ -7,11 +7,12 @@ use std::process::Command;
 use crate::cpu::Group;
 use crate::failure::{Result, Tried};
 use crate::ground::{self, PHP_INI, WEB_USER};
-use crate::server::Spec;
+use crate::server::{Kind, Spec};
 use crate::site::Site;
 
 /// Write the configuration and give the command that starts the server from the directory of its programs.
 pub(crate) fn command(
+    kind: Kind,
     spec: &Spec<'_>,
     directory: &Path,
     port: u16,
@@ -36,7 +37,7 @@ pub(crate) fn command(
     )?;
     fs::create_dir(directory.join("sites.d")).tried("make the directory of Hostel's sites")?;
     for site in spec.sites {
-        add(directory, site, &[])?;
+        add(kind, directory, site, &[])?;
     }
     let mut command = group.command(spec.programs.join("hostel"));
     command.arg("serve").arg("--config").arg(configuration);
@@ -44,7 +45,13 @@ pub(crate) fn command(
 }
 
 /// Write the file of a site, with more domains than its own or none.
-pub(crate) fn add(directory: &Path, site: &Site, more: &[&str]) -> Result<()> {
+pub(crate) fn add(kind: Kind, directory: &Path, site: &Site, more: &[&str]) -> Result<()> {
+    let fresh = match kind {
+        Kind::HostelPooled => "fresh = false\n",
+        Kind::HostelFresh => "fresh = true\n",
+        Kind::HostelForked => "fresh = \"fork\"\n",
+        _ => "",
+    };
     let mut domains = format!("\"{}\"", site.host);
     for domain in more {
         domains.push_str(&format!(", \"{domain}\""));
@@ -54,7 +61,7 @@ pub(crate) fn add(directory: &Path, site: &Site, more: &[&str]) -> Result<()> {
             .join("sites.d")
             .join(format!("{}.toml", site.name)),
         &format!(
-            "domains = [{domains}]\nuser = \"{}\"\nhome = \"{}\"\n",
+            "domains = [{domains}]\nuser = \"{}\"\nhome = \"{}\"\n{fresh}",
             site.user,
             site.home.display()
         ),

@@ -16,12 +16,14 @@
 mod apache;
 mod applications;
 mod cold;
+mod compared;
 mod cpu;
 mod crowd;
 mod density;
 mod failure;
 mod figure;
 mod flood;
+mod fresh;
 mod goal;
 mod ground;
 mod hostel;
@@ -29,6 +31,7 @@ mod load;
 mod many;
 mod memory;
 mod nginx;
+mod page;
 mod plan;
 mod plot;
 mod probe;
@@ -108,6 +111,7 @@ fn scenarios(run: &mut Run, plan: &Plan) {
             "cold" => cold::run(run),
             "flood" => flood::run(run),
             "many" => many::run(run),
+            "fresh" => fresh::run(run),
             _ => density::run(run),
         };
         if let Err(failure) = result {

@@ -159,7 +159,7 @@ fn add(server: &Server, sites: &[Site], added: &Site) -> Result<f64> {
     if server.kind == Kind::Ondemand {
         nginx::configure(server.kind, sites, &server.directory, server.port)?;
     } else {
-        hostel::add(&server.directory, added, &[])?;
+        hostel::add(server.kind, &server.directory, added, &[])?;
     }
     timed(|| {
         signal_reload(server)?;
@@ -182,7 +182,7 @@ fn reload(server: &Server, sites: &[Site], site: &Site) -> Result<f64> {
         }
         nginx::configure(server.kind, &sites, &server.directory, server.port)?;
     } else {
-        hostel::add(&server.directory, site, &[&name])?;
+        hostel::add(server.kind, &server.directory, site, &[&name])?;
     }
     timed(|| {
         signal_reload(server)?;

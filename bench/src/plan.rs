@@ -14,10 +14,11 @@ Usage: hostel-bench [--quick] [--only NAME,...] [--servers WORD,...] [--keep] [-
 
 Measures Hostel beside Apache (prefork, itk, suexec) and nginx with php-fpm. Needs root.
 
-  --only          scenarios: article hello phpinfo static post wordpress dokuwiki zipf cold flood many memory
+  --only          scenarios: article hello phpinfo static post wordpress dokuwiki zipf cold flood many memory fresh
                   or tests as they are named in raw.csv; nothing is kept
   --quick         one short round; nothing is kept
-  --servers       only these of: prefork itk suexec nginx-fpm nginx-fpm-ondemand hostel; nothing is kept
+  --servers       only these of: prefork itk suexec nginx-fpm nginx-fpm-ondemand hostel
+                  hostel-pooled hostel-fresh hostel-fork; nothing is kept
   --rounds        so many instead of 5; nothing is kept
   --keep          keep it nevertheless, beneath bench/runs/
   --soak          instead: mixed load for an hour (--minutes), and whether memory, descriptors, processes stay flat
@@ -26,7 +27,7 @@ Measures Hostel beside Apache (prefork, itk, suexec) and nginx with php-fpm. Nee
 ";
 
 /// The scenarios that are no steady tests.
-pub(crate) const OTHERS: [&str; 5] = ["zipf", "cold", "flood", "many", "memory"];
+pub(crate) const OTHERS: [&str; 6] = ["zipf", "cold", "flood", "many", "memory", "fresh"];
 
 /// What is asked for.
 #[derive(Debug)]

@@ -29,7 +29,7 @@ const LONGEST: f64 = 480.0;
 const BAR: f64 = 15.0;
 const GROUP: f64 = 40.0;
 
-/// Groups of horizontal bars; each bar says its figure and how many times Hostel's it is.
+/// Groups of horizontal bars; each bar says its figure and how many times Hostel's it is, or pooled Hostel's.
 pub(crate) fn bars(title: &str, groups: &[Bars]) -> String {
     let mut body = String::new();
     let mut y = 46.0;
@@ -39,7 +39,9 @@ pub(crate) fn bars(title: &str, groups: &[Bars]) -> String {
             .iter()
             .map(|(_, value)| *value)
             .fold(0.0, f64::max);
-        let own = group.bars.iter().find(|(kind, _)| *kind == Kind::Hostel);
+        // Beside its other ways, Hostel is what is pooled.
+        let of = |own| group.bars.iter().find(|(kind, _)| *kind == own);
+        let own = of(Kind::Hostel).or_else(|| of(Kind::HostelPooled));
         let _ = writeln!(
             body,
             "<text x=\"12\" y=\"{:.0}\" font-weight=\"bold\">{}</text>",
@@ -50,8 +52,8 @@ pub(crate) fn bars(title: &str, groups: &[Bars]) -> String {
         for (kind, value) in &group.bars {
             let length = (LONGEST * value / most.max(f64::MIN_POSITIVE)).max(1.0);
             let ratio = match own {
-                Some((_, own)) if *kind != Kind::Hostel && *own > 0.0 => {
-                    format!("  ({} x Hostel)", shown(value / own))
+                Some((own_kind, own)) if kind != own_kind && *own > 0.0 => {
+                    format!("  ({} x {own_kind})", shown(value / own))
                 }
                 _ => String::new(),
             };
@@ -135,7 +137,9 @@ fn colour(kind: Kind) -> &'static str {
         Kind::Suexec => "#e3bdb0",
         Kind::NginxFpm => "#4a6fb8",
         Kind::Ondemand => "#93a9d6",
-        Kind::HostelOpen => "#84b79d",
+        Kind::HostelPooled => "#2e7d9a",
+        Kind::HostelFresh => "#1b6f4a",
+        Kind::HostelForked | Kind::HostelOpen => "#84b79d",
     }
 }
 

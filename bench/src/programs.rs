@@ -5,7 +5,6 @@ use std::process::Command;
 
 use crate::failure::{Failure, Result, Tried};
 use crate::plan::Plan;
-use crate::server::Kind;
 
 /// What makes a build that can leave layers out.
 const CONTROLS: &str = "hostel-cli/controls,hostel-keeper/controls,hostel-php/controls";
@@ -14,7 +13,7 @@ const CONTROLS: &str = "hostel-cli/controls,hostel-keeper/controls,hostel-php/co
 pub(crate) fn shipped(plan: &Plan, repository: &Path) -> Result<PathBuf> {
     match &plan.programs {
         Some(programs) => Ok(programs.clone()),
-        None if plan.kinds.contains(&Kind::Hostel) => build(repository, false),
+        None if plan.kinds.iter().any(|kind| kind.is_hostel()) => build(repository, false),
         None => Ok(PathBuf::new()),
     }
 }

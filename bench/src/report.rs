@@ -10,10 +10,10 @@ use crate::ground::run as run_command;
 use crate::run::{Run, shown};
 use crate::server::Kind;
 use crate::steady::TESTS;
-use crate::{cold, density, flood, goal, many, plot, zipf};
+use crate::{cold, compared, density, flood, fresh, goal, many, plot, zipf};
 
 /// The tests that are no steady ones, with their titles and what is compared.
-const OTHERS: [(&str, &str, &str); 9] = [
+const OTHERS: [(&str, &str, &str); 10] = [
     (
         zipf::TEST,
         "500 keep-alive clients at 50 sites at once (Zipf), hello",
@@ -55,6 +55,11 @@ const OTHERS: [(&str, &str, &str); 9] = [
         "6 WordPress sites under the same load",
         density::PER_SITE,
     ),
+    (
+        fresh::MEMORY,
+        "memory while 4 visitors keep workers of WordPress's busy",
+        fresh::PER_WORKER,
+    ),
 ];
 
 /// All of it, as Markdown: goals, README's table, then test by test.
@@ -62,6 +67,7 @@ pub(crate) fn summary(run: &Run) -> String {
     let mut text = format!("## Goals\n\n{}\n", goal::table(&run.figures));
     let _ = writeln!(text, "## In short\n\n{}", short_table(&run.figures));
     text.push_str("## Test by test\n\n");
+    text.push_str(&compared::tables(&run.figures));
     for test in TESTS {
         rates(&mut text, test.word, test.title, &run.figures);
     }
@@ -277,6 +283,15 @@ fn charts(figures: &Figures) -> Vec<(&'static str, &'static str, Vec<plot::Bars>
             "files.svg",
             "Files and uploads, requests in a second (longer is better)",
             steady(&["static", "post"]),
+        ),
+        (
+            "fresh.svg",
+            "Fresh requests, processor time for each (shorter is better)",
+            fresh::TESTS
+                .iter()
+                .map(|test| bars_of(figures, test.word, test.title, measure::CPU))
+                .chain(others(&[fresh::MEMORY]))
+                .collect(),
         ),
         (
             "sleepers.svg",

@@ -33,19 +33,28 @@ pub(crate) enum Kind {
     Ondemand,
     /// Hostel.
     Hostel,
+    /// Hostel with sites whose workers are used again as they are, whatever the default is.
+    HostelPooled,
+    /// Hostel with sites whose requests are fresh by the best means of the host.
+    HostelFresh,
+    /// Hostel with sites that get a process for each request.
+    HostelForked,
     /// Hostel, in the build for tests, without its sandbox.
     HostelOpen,
 }
 
 impl Kind {
     /// All, in the order of the tables.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Prefork,
         Self::Itk,
         Self::Suexec,
         Self::NginxFpm,
         Self::Ondemand,
         Self::Hostel,
+        Self::HostelPooled,
+        Self::HostelFresh,
+        Self::HostelForked,
     ];
 
     /// The word for it on the command line, in file names and in raw.csv.
@@ -57,7 +66,22 @@ impl Kind {
             Self::NginxFpm => "nginx-fpm",
             Self::Ondemand => "nginx-fpm-ondemand",
             Self::Hostel => "hostel",
+            Self::HostelPooled => "hostel-pooled",
+            Self::HostelFresh => "hostel-fresh",
+            Self::HostelForked => "hostel-fork",
             Self::HostelOpen => "hostel-open",
+        }
+    }
+
+    /// Whether it is Hostel, with whatever set.
+    pub(crate) fn is_hostel(self) -> bool {
+        match self {
+            Self::Hostel
+            | Self::HostelPooled
+            | Self::HostelFresh
+            | Self::HostelForked
+            | Self::HostelOpen => true,
+            Self::Prefork | Self::Itk | Self::Suexec | Self::NginxFpm | Self::Ondemand => false,
         }
     }
 }
@@ -71,6 +95,9 @@ impl fmt::Display for Kind {
             Self::NginxFpm => "nginx + php-fpm",
             Self::Ondemand => "nginx + php-fpm, ondemand",
             Self::Hostel => "Hostel",
+            Self::HostelPooled => "Hostel, pooled",
+            Self::HostelFresh => "Hostel, fresh",
+            Self::HostelForked => "Hostel, fresh by fork",
             Self::HostelOpen => "Hostel without sandbox",
         })
     }
@@ -129,8 +156,12 @@ impl Server {
             Kind::NginxFpm | Kind::Ondemand => {
                 nginx::commands(kind, spec, &directory, port, &group)?
             }
-            Kind::Hostel | Kind::HostelOpen => {
-                vec![hostel::command(spec, &directory, port, &group)?]
+            Kind::Hostel
+            | Kind::HostelPooled
+            | Kind::HostelFresh
+            | Kind::HostelForked
+            | Kind::HostelOpen => {
+                vec![hostel::command(kind, spec, &directory, port, &group)?]
             }
         };
         let mut server = Self {
@@ -212,12 +243,7 @@ impl Server {
     fn check_identity(&self, site: &Site) -> Result<()> {
         let user = match self.kind {
             Kind::Prefork => look_up(WEB_USER)?.0,
-            Kind::Itk
-            | Kind::Suexec
-            | Kind::NginxFpm
-            | Kind::Ondemand
-            | Kind::Hostel
-            | Kind::HostelOpen => site.owner.0,
+            _ => site.owner.0,
         };
         let said = Client::new(self.port).ask_at(&site.host, "/who.php")?.body;
         if said == format!("{user} 1").as_bytes() {

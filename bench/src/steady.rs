@@ -8,9 +8,9 @@ use crate::applications::{self, Applications};
 use crate::cpu::{Group, Watch};
 use crate::failure::{Failure, Result};
 use crate::figure::measure;
-use crate::ground::letters;
 use crate::load::{self, Amount, Kept, Load, POST_BYTES, Scripts};
-use crate::probe::{Answer, Client, HOST};
+use crate::page::{Ask, Page, is_right};
+use crate::probe::Client;
 use crate::run::Run;
 use crate::server::{Kind, Server};
 
@@ -27,19 +27,6 @@ pub(crate) struct Test {
     page: Page,
     connections: u32,
     way: Way,
-}
-
-/// What is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Page {
-    Hello,
-    Info,
-    Post,
-    SmallFile,
-    LargeFile,
-    BlogFront,
-    BlogInside,
-    Wiki,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +123,7 @@ pub(crate) fn run(run: &mut Run, is_wanted: impl Fn(&Test) -> bool) -> Result<()
     let mut sites = vec![run.ground.site()];
     let needs = |page: &[Page]| tests.iter().any(|test| page.contains(&test.page));
     let applications = if needs(&[Page::BlogFront, Page::BlogInside, Page::Wiki]) {
-        let applications = applications::install(run)?;
+        let applications = applications::install(run, "")?;
         sites.extend(applications.sites());
         Some(applications)
     } else {
@@ -238,60 +225,6 @@ fn measure(test: Test, server: &Server, tools: &Tools<'_>) -> Result<(Load, Dura
     Ok((load, used, foreign))
 }
 
-/// A request for a page.
-struct Ask {
-    host: String,
-    path: String,
-    headers: Vec<String>,
-}
-
-impl Ask {
-    fn new(page: Page, applications: Option<&Applications>) -> Result<Self> {
-        let (path, host) = match page {
-            Page::Hello => ("/hello.php", HOST),
-            Page::Info => ("/info.php", HOST),
-            Page::Post => ("/post.php", HOST),
-            Page::SmallFile => ("/1k.txt", HOST),
-            Page::LargeFile => ("/1m.txt", HOST),
-            Page::BlogFront => ("/", applications::BLOG),
-            Page::BlogInside => ("/wp-admin/edit.php", applications::BLOG),
-            Page::Wiki => ("/doku.php?id=wiki:syntax", applications::WIKI),
-        };
-        let cookie = match (page, applications) {
-            (Page::BlogInside, Some(applications)) => vec![applications.cookie()?],
-            _ => Vec::new(),
-        };
-        Ok(Self {
-            host: host.to_owned(),
-            path: path.to_owned(),
-            headers: cookie,
-        })
-    }
-}
-
-/// Whether an answer is the page.
-fn is_right(page: Page, answer: &Answer) -> bool {
-    let body = &answer.body[..];
-    let text = || String::from_utf8_lossy(body);
-    answer.status == 200
-        && match page {
-            Page::Hello => body == b"Hello, world\n",
-            Page::Info => {
-                body.starts_with(b"<!DOCTYPE html") && body.ends_with(b"</div></body></html>")
-            }
-            Page::Post => body == format!("{POST_BYTES}\n").as_bytes(),
-            Page::SmallFile => body == letters(1024).as_bytes(),
-            Page::LargeFile => body == letters(1 << 20).as_bytes(),
-            Page::BlogFront => {
-                text().contains(applications::POST_TITLE) && text().contains("</html>")
-            }
-            Page::BlogInside => {
-                text().contains(applications::POST_TITLE) && text().contains("wp-admin-bar-logout")
-            }
-            Page::Wiki => text().contains("Formatting Syntax") && text().contains("</html>"),
-        }
-}
-
 /// The mean length of right answers: of the body for ab, of the whole answer for wrk. Asking for them warms the server up.
 fn expected_bytes(test: Test, server: &Server, ask: &Ask) -> Result<f64> {
     // Apache's heads count down the requests that a connection has left, from its limit of 100: one full turn.
@@ -330,9 +263,12 @@ fn check_lengths(test: Test, load: &Load, expected: f64) -> Result<()> {
         Way::Connections => 0.0,
         Way::KeepAlive => match test.page {
             // Times and tokens in the page, and what a head says about the requests that are left.
-            Page::BlogFront | Page::BlogInside | Page::Wiki | Page::LargeFile | Page::Post => {
-                cut + expected * 0.02 + 64.0
-            }
+            Page::BlogFront
+            | Page::BlogInside
+            | Page::Wiki
+            | Page::WikiStart
+            | Page::LargeFile
+            | Page::Post => cut + expected * 0.02 + 64.0,
             Page::Hello | Page::Info | Page::SmallFile => cut,
         },
     };
