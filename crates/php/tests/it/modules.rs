@@ -361,6 +361,7 @@ fn modules_that_cannot_be_undone_are_known_by_name_and_each_request_has_its_proc
                 assert!(last, "{name}: the worker goes on");
                 site.died(worker.id);
             }
+            case.pooled(&mut case.site(Fresh::Off), nowhere);
             let (left, _) = case.ask_any(&mut site.worker(), "left", nowhere);
             assert_eq!(left, "[]", "{name}");
         }

@@ -1,6 +1,6 @@
 <?php
 // load: ice
-// set: opcache.enable = 0
+// keeps: communicator
 // without a server
 function work() {
     set_include_path('/var/lib/hostel-test/php-modules/usr/share/php');

@@ -1,6 +1,5 @@
 <?php
 // load: libowphp
-// keeps: level
 // without a bus
 function work() {
     OW::set_error_level('4');
