@@ -31,7 +31,7 @@ const MODULES: &str = "/usr/lib/php/20220829";
 /// Which of them this host's PHP loads.
 const CONFIGURATION: &str = "/etc/php/8.2/embed/conf.d";
 /// How often each module is asked, in a worker that is put back.
-const REQUESTS: usize = 50;
+const REQUESTS: usize = 60;
 /// Files that are named otherwise than the module within.
 const NAMES: &[(&str, &str)] = &[
     ("libowphp", "ow"),
@@ -215,22 +215,32 @@ impl Random {
     }
 }
 
-/// KiB of address space, mappings, descriptors. The answer goes out before a worker is put back; the one that answers next is.
+/// KiB of address space, mappings, descriptors of a worker that waits. An answer goes out before the worker is put back; then it sleeps.
 fn measured(worker: &mut Worker) -> (u64, usize, usize) {
     worker.front.ask(&get("/hello.php"));
-    std::thread::sleep(Duration::from_millis(50));
     let process = format!("/proc/{}", worker.pid);
-    let status = std::fs::read_to_string(format!("{process}/status")).unwrap();
-    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
-    let size = size
-        .unwrap()
-        .trim()
-        .trim_end_matches(" kB")
-        .parse()
-        .unwrap();
-    let mappings = std::fs::read_to_string(format!("{process}/maps")).unwrap();
-    let open = std::fs::read_dir(format!("{process}/fd")).unwrap();
-    (size, mappings.lines().count(), open.count())
+    let look = || {
+        std::thread::sleep(Duration::from_millis(20));
+        let status = std::fs::read_to_string(format!("{process}/status")).unwrap();
+        let size = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
+        let size = size.unwrap().trim().trim_end_matches(" kB");
+        let mappings = std::fs::read_to_string(format!("{process}/maps")).unwrap();
+        let open = std::fs::read_dir(format!("{process}/fd")).unwrap();
+        let now = (
+            size.parse().unwrap(),
+            mappings.lines().count(),
+            open.count(),
+        );
+        (status.contains("State:\tS"), now)
+    };
+    let mut before = look();
+    loop {
+        let now = look();
+        if now.0 && now == before {
+            return now.1;
+        }
+        before = now;
+    }
 }
 
 /// One worker that is put back, asked by chance for each of these modules: its answers are those of a pooled worker's first request.
