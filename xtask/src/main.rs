@@ -16,6 +16,7 @@ mod deb;
 mod demo;
 mod docs;
 mod e2e;
+mod php_modules;
 mod run;
 mod setup;
 mod tidy;

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use crate::php_modules;
 use crate::run::{self, Failure, Result, Tried, as_root, output, succeeds};
 
 /// To build and to serve.
@@ -88,6 +89,9 @@ pub(crate) fn run(word: &str) -> Result<()> {
     };
     let wanted: Vec<&str> = BUILD.iter().chain(more).copied().collect();
     install(&wanted)?;
+    if word == "test" {
+        php_modules::ensure()?;
+    }
     ensure_user("hostel")?;
     ensure_user("hostel-mail")?;
     ensure_user("hostel-backup")

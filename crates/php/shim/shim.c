@@ -497,6 +497,24 @@ int hostel_php_opcache_is_wanted(void)
     return cfg_get_long("opcache.enable", &enabled) == FAILURE || enabled != 0;
 }
 
+const char *hostel_php_module(size_t index)
+{
+    zend_module_entry *module_there;
+    ZEND_HASH_FOREACH_PTR(&module_registry, module_there) {
+        if (index-- == 0) {
+            return module_there->name;
+        }
+    } ZEND_HASH_FOREACH_END();
+    zend_llist_position position;
+    for (zend_extension *extension = zend_llist_get_first_ex(&zend_extensions, &position); extension;
+         extension = zend_llist_get_next_ex(&zend_extensions, &position)) {
+        if (index-- == 0) {
+            return extension->name;
+        }
+    }
+    return NULL;
+}
+
 int hostel_php_lock_setting(const char *name)
 {
     zend_ini_entry *entry = zend_hash_str_find_ptr(EG(ini_directives), name, strlen(name));

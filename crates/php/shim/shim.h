@@ -63,6 +63,8 @@ int hostel_php_start(const struct hostel_callbacks *callbacks, const char *ini_e
 int hostel_php_opcache_runs(void);
 /* 0 when the ini files switch OPcache off, else 1. */
 int hostel_php_opcache_is_wanted(void);
+/* The name of the module of this number, PHP's own and OPcache's kind counted alike; NULL behind the last. */
+const char *hostel_php_module(size_t index);
 /* Keep scripts and .user.ini from changing a setting. 0, or -1 where PHP does not know it. */
 int hostel_php_lock_setting(const char *name);
 /* Take away functions or classes, a list as disable_functions has it, on top of what php.ini takes away. */

@@ -100,6 +100,18 @@ impl Engine {
         })
     }
 
+    /// The names of all modules that are loaded, such as `Core`, `curl` and `Zend OPcache`.
+    pub(crate) fn modules(&self) -> Vec<String> {
+        let name = |index| {
+            // SAFETY: PHP has started.
+            let name = unsafe { ffi::hostel_php_module(index) };
+            // SAFETY: a module's name is a text of C that lives as long as the module, which nobody unloads.
+            let name = (!name.is_null()).then(|| unsafe { CStr::from_ptr(name) })?;
+            Some(name.to_string_lossy().into_owned())
+        };
+        (0..).map_while(name).collect()
+    }
+
     /// Run one request.
     ///
     /// # Panics

@@ -71,6 +71,7 @@ unsafe extern "C" {
     ) -> c_int;
     pub(crate) fn hostel_php_opcache_runs() -> c_int;
     pub(crate) fn hostel_php_opcache_is_wanted() -> c_int;
+    pub(crate) fn hostel_php_module(index: usize) -> *const c_char;
     pub(crate) fn hostel_php_lock_setting(name: *const c_char) -> c_int;
     pub(crate) fn hostel_php_disable_functions(list: *const c_char);
     pub(crate) fn hostel_php_disable_classes(list: *const c_char);

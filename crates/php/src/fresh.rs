@@ -9,13 +9,43 @@ use hostel_sys::process::while_dumpable;
 use hostel_wire::fresh::Fresh;
 
 use crate::engine::Engine;
+use crate::modules::why_not_rewound;
 use crate::say;
 
-/// Prepare to be put back; `None` where the site does not want it, or where it cannot be done and the worker serves one request.
-pub(crate) fn prepare(engine: &mut Engine, fresh: Fresh) -> std::io::Result<Option<Rewind>> {
+/// What becomes of a worker after a request. Decided once for a site, by its zygote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Means {
+    /// It ends: each request has a copy of the zygote.
+    Fork,
+    /// It goes on as it is.
+    Pool,
+    /// It is put back.
+    Rewind,
+}
+
+/// What the site wants, as far as the modules that are loaded allow. Says why where they do not.
+pub(crate) fn means(fresh: Fresh, engine: &Engine) -> Means {
     match fresh {
-        Fresh::Off | Fresh::Fork => return Ok(None),
+        Fresh::Off => return Means::Pool,
+        Fresh::Fork => return Means::Fork,
         Fresh::On => {}
+    }
+    match why_not_rewound(&engine.modules()) {
+        None => Means::Rewind,
+        Some((module, why)) => {
+            say(&format!(
+                "fresh = true is served by fork, as the module {module} {why}"
+            ));
+            Means::Fork
+        }
+    }
+}
+
+/// Prepare to be put back; `None` where that is not meant, or where it cannot be done and the worker serves one request.
+pub(crate) fn prepare(engine: &mut Engine, means: Means) -> std::io::Result<Option<Rewind>> {
+    match means {
+        Means::Fork | Means::Pool => return Ok(None),
+        Means::Rewind => {}
     }
     engine.keep_memory();
     let runs_native_code = engine.runs_native_code();

@@ -36,6 +36,7 @@ mod ffi;
 mod file_cache;
 mod fresh;
 mod ini;
+mod modules;
 #[allow(unsafe_code, reason = "fork and _exit have no safe wrapper")]
 mod process;
 mod reply;
@@ -91,6 +92,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     };
     // 5. PHP, whose shared memory all workers will have in common.
     let mut engine = Engine::start(&dropped, &settings)?;
+    let means = fresh::means(settings.fresh, &engine);
     // 6. The zygote's loop; in a worker, the control socket and the signals are closed when it returns.
     match Zygote::new(control)?.run()? {
         Ended::Zygote => Ok(()),
@@ -98,7 +100,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         Ended::Worker(socket) => {
             rustix::thread::set_name(c"hostel-worker")?;
             // 7a. What it takes to be put back after each request.
-            let rewind = match fresh::prepare(&mut engine, settings.fresh) {
+            let rewind = match fresh::prepare(&mut engine, means) {
                 Ok(rewind) => rewind,
                 Err(error) => {
                     say(&format!("worker: {}", causes(&error)));
@@ -110,7 +112,7 @@ fn run() -> Result<(), Box<dyn Error>> {
                 say(&format!("worker: {}", causes(&error)));
                 process::end_process(1);
             }
-            let served = serve::run(engine, &settings, socket, rewind);
+            let served = serve::run(engine, &settings, means, socket, rewind);
             if let Err(error) = &served {
                 say(&format!("worker: {error}"));
             }

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use hostel_rewind::{Rewind, Unfit};
 use hostel_wire::codec::Malformed;
-use hostel_wire::fresh::Fresh;
 use hostel_wire::front_worker::{End, RequestHead};
 use hostel_wire::monitor_keeper::SiteSettings;
 
 use crate::channel::{Channel, ChannelError};
 use crate::engine::Engine;
 use crate::exchange::Exchange;
+use crate::fresh::Means;
 use crate::process::end_process;
 use crate::request::{Prepared, Refusal, Rules};
 use crate::say;
@@ -23,6 +23,7 @@ use crate::say;
 pub(crate) fn run(
     mut engine: Engine,
     settings: &SiteSettings,
+    means: Means,
     socket: OwnedFd,
     mut rewind: Option<Rewind>,
 ) -> Result<(), ChannelError> {
@@ -32,9 +33,9 @@ pub(crate) fn run(
     let mut exchange = Exchange::new(channel);
     let mut worker = Worker {
         rules: Rules::new(settings),
-        requests_max: match (settings.fresh, &rewind) {
-            (Fresh::Fork, _) | (Fresh::On, None) => 1,
-            (Fresh::Off, _) | (Fresh::On, Some(_)) => settings.requests_per_worker,
+        requests_max: match (means, &rewind) {
+            (Means::Fork, _) | (Means::Rewind, None) => 1,
+            (Means::Pool, _) | (Means::Rewind, Some(_)) => settings.requests_per_worker,
         },
         requests: 0,
         prepared: Prepared::default(),

@@ -206,3 +206,48 @@ fn the_next_worker_is_forked_while_a_request_runs() {
         == 1));
     assert_ne!(pid(&mut connection, "/pid.php"), slow);
 }
+
+/// A module of PHP under a name that nobody has heard of: Debian's ctype, whose name was written over in its file.
+fn unknown_module() -> Vec<u8> {
+    let mut module =
+        std::fs::read("/usr/lib/php/20220829/ctype.so").expect("Debian's module ctype");
+    let (theirs, ours) = (b"\0ctype\0", b"\0owned\0");
+    let places: Vec<usize> = (0..module.len() - theirs.len())
+        .filter(|at| module[*at..].starts_with(theirs))
+        .collect();
+    for at in places {
+        module[at..at + ours.len()].copy_from_slice(ours);
+    }
+    module
+}
+
+#[test]
+fn a_module_that_nobody_knows_is_served_by_fork_as_status_and_the_log_say() {
+    let instance = Instance::new("fresh");
+    let ini = instance.path("ini");
+    std::fs::create_dir_all(ini.join("conf.d")).expect("a directory");
+    std::fs::write(ini.join("php.ini"), "").expect("a file");
+    // Nothing of PHP's own settings can be run in a sandbox; a home can.
+    let own = instance.home("a").join("own.so");
+    let modules = format!("zend_extension = opcache\nextension = {}\n", own.display());
+    std::fs::write(ini.join("conf.d/10-modules.ini"), modules).expect("a file");
+    let site = Site::new("a", User::One).toml("fresh = true").file(
+        "public/index.php",
+        "<?php echo ctype_digit('1') ? getmypid() : '';",
+    );
+    let instance = instance
+        .settings(&format!("php_ini = {:?}", ini.display().to_string()))
+        .site(site)
+        .start();
+    std::fs::write(own, unknown_module()).expect("a file");
+    let pids: BTreeSet<String> = (0..4).map(|_| instance.get("a.test", "/").text()).collect();
+    assert_eq!(pids.len(), 4, "a process for each: {pids:?}");
+    assert_eq!(status(&instance)["fresh"], "fork");
+    let said = "fresh = true is served by fork, as the module owned is not known to leave nothing";
+    let once = || instance.log("a", "error").matches(said).count() == 1;
+    assert!(
+        wait_until(Duration::from_secs(5), once),
+        "{}",
+        instance.log("a", "error")
+    );
+}

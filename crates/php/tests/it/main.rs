@@ -10,7 +10,9 @@ mod fresh;
 mod front;
 mod leaving;
 mod limits;
+mod modules;
 mod scripts;
+mod servers;
 mod settings;
 #[allow(
     unsafe_code,

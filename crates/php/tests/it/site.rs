@@ -29,6 +29,7 @@ pub(crate) struct Site {
     pub(crate) settings: SiteSettings,
     zygote: Child,
     control: OwnedFd,
+    environment: Vec<(String, String)>,
     next_worker: u32,
 }
 
@@ -44,6 +45,10 @@ pub(crate) struct Wishes<'a> {
     pub(crate) php_ini: Option<&'a str>,
     /// Not even OPcache, where there is a php.ini of the site's own.
     pub(crate) without_modules: bool,
+    /// Lines for a file of their own beside it, which load and set up more modules.
+    pub(crate) module_ini: Option<&'a str>,
+    /// What PHP's environment has more than a path; `%h` as above.
+    pub(crate) environment: Vec<(&'a str, String)>,
 }
 
 impl Site {
@@ -78,18 +83,26 @@ impl Site {
                 std::fs::write(module, "zend_extension=opcache.so\n").unwrap();
             }
         }
+        if let Some(text) = wishes.module_ini {
+            std::fs::write(directory.join("ini/conf.d/90-more.ini"), text).unwrap();
+        }
         give_away(&directory);
         let closed = std::fs::Permissions::from_mode(0o700);
         std::fs::set_permissions(directory.join("cache"), closed).unwrap();
 
         let settings = settings(&directory, wishes);
         let (control, theirs) = fdpass::message_pair(false).unwrap();
-        let zygote = start(&program, &directory, theirs);
+        let home = directory.to_str().unwrap();
+        let in_text =
+            |(name, value): &(&str, String)| ((*name).to_owned(), value.replace("%h", home));
+        let environment: Vec<_> = wishes.environment.iter().map(in_text).collect();
+        let zygote = start(&program, &directory, theirs, &environment);
         let site = Self {
             directory,
             settings,
             zygote,
             control,
+            environment,
             next_worker: 0,
         };
         let message = ToZygote::Settings(Box::new(site.settings.clone()));
@@ -102,7 +115,8 @@ impl Site {
         let (control, theirs) = fdpass::message_pair(false).unwrap();
         self.control = control;
         assert!(self.zygote.wait().unwrap().success());
-        self.zygote = start(&self.directory.join("hostel-php"), &self.directory, theirs);
+        let program = self.directory.join("hostel-php");
+        self.zygote = start(&program, &self.directory, theirs, &self.environment);
         let message = ToZygote::Settings(Box::new(self.settings.clone()));
         self.tell(&message, &[]);
         assert_eq!(self.said(), FromZygote::Ready);
@@ -253,7 +267,12 @@ fn settings(directory: &Path, wishes: &Wishes<'_>) -> SiteSettings {
 }
 
 /// As a keeper starts it: the control socket on descriptor 3, no privilege, no capability.
-fn start(program: &Path, directory: &Path, control: OwnedFd) -> Child {
+fn start(
+    program: &Path,
+    directory: &Path,
+    control: OwnedFd,
+    environment: &[(String, String)],
+) -> Child {
     let mut command = if rustix::process::geteuid().is_root() {
         let mut command = Command::new("setpriv");
         command
@@ -282,6 +301,7 @@ fn start(program: &Path, directory: &Path, control: OwnedFd) -> Child {
         .current_dir("/")
         .env_clear();
     command.env("PATH", "/usr/bin:/bin");
+    command.envs(environment.iter().cloned());
     // SAFETY: what runs in the child is a system call and no more.
     unsafe { command.pre_exec(move || put_at_3(&control)) };
     command.spawn().unwrap()

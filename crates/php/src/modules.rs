@@ -1,0 +1,146 @@
+//! The modules of PHP that a worker may have loaded and still be put back after each request, and those with which it may not.
+//!
+//! Read by the zygote after PHP's start, where a site's `fresh = true` leaves the means to this host. Every module that Debian 12 has for PHP 8.2
+//! stands in one of the two lists, each by the name that it has within PHP, in small letters. All of them were tried (tests/it/modules.rs); docs/fresh-extensions.md is
+//! the same for people. What is in neither list is nobody's that we know, and so counts as one that must not be rewound.
+
+/// Nothing of theirs is left after a rewind.
+pub(crate) const REWIND: &[&str] = &[
+    "amqp",
+    "apcu",
+    "ast",
+    "bcmath",
+    "bz2",
+    "calendar",
+    "cgi-fcgi",
+    "core",
+    "ctype",
+    "curl",
+    "date",
+    "dba",
+    "dom",
+    "ds",
+    "enchant",
+    "exif",
+    "ffi",
+    "fileinfo",
+    "filter",
+    "ftp",
+    "gd",
+    "gearman",
+    "geos",
+    "gettext",
+    "gmp",
+    "gnupg",
+    "hash",
+    "horde_lz4",
+    "http",
+    "iconv",
+    "igbinary",
+    "imagick",
+    "imap",
+    "intl",
+    "json",
+    "ldap",
+    "libxml",
+    "mailparse",
+    "mapscript",
+    "maxminddb",
+    "mbstring",
+    "mcrypt",
+    "memcache",
+    "memcached",
+    "mongodb",
+    "msgpack",
+    "mysqli",
+    "mysqlnd",
+    "oauth",
+    "odbc",
+    "openssl",
+    "pcntl",
+    "pcov",
+    "pcre",
+    "pdo",
+    "pdo_dblib",
+    "pdo_mysql",
+    "pdo_odbc",
+    "pdo_pgsql",
+    "pdo_sqlite",
+    "pgsql",
+    "phar",
+    "pinba",
+    "posix",
+    "ps",
+    "pspell",
+    "psr",
+    "random",
+    "raphf",
+    "readline",
+    "redis",
+    "reflection",
+    "remctl",
+    "session",
+    "shmop",
+    "simplexml",
+    "snmp",
+    "soap",
+    "sockets",
+    "sodium",
+    "solr",
+    "spl",
+    "sqlite3",
+    "ssh2",
+    "standard",
+    "stomp",
+    "sysvmsg",
+    "sysvsem",
+    "sysvshm",
+    "thrift_protocol",
+    "tideways_xhprof",
+    "tidy",
+    "tokenizer",
+    "uopz",
+    "uploadprogress",
+    "uuid",
+    "wikidiff2",
+    "wmerrors",
+    "xdebug",
+    "xml",
+    "xmlreader",
+    "xmlrpc",
+    "xmlwriter",
+    "xsl",
+    "yac",
+    "yaml",
+    "zend opcache",
+    "zip",
+    "zlib",
+];
+
+/// What they do that no rewind undoes: such a worker would end after each request anyway, or after some.
+pub(crate) const FORK: &[(&str, &str)] = &[
+    ("excimer", "starts a thread for its timers"),
+    ("gmagick", "starts threads"),
+    ("guestfs_php", "starts a virtual machine"),
+    ("ice", "starts threads"),
+    ("luasandbox", "starts a thread for its limit of time"),
+    ("ow", "starts a thread before the first script"),
+    ("pdo_firebird", "starts a thread"),
+    ("rrd", "starts threads where it draws"),
+    ("zmq", "starts threads"),
+];
+
+/// Why a PHP with these modules is not rewound, if so: the first of them by which it is not, and what that does.
+pub(crate) fn why_not_rewound(loaded: &[String]) -> Option<(&str, &'static str)> {
+    loaded.iter().find_map(|module| {
+        let name = module.to_ascii_lowercase();
+        if REWIND.contains(&name.as_str()) {
+            return None;
+        }
+        let known = FORK.iter().find(|(known, _)| *known == name);
+        Some((module.as_str(), known.map_or(UNKNOWN, |(_, why)| why)))
+    })
+}
+
+/// Of a module that stands in no list.
+const UNKNOWN: &str = "is not known to leave nothing";
