@@ -9,6 +9,7 @@ use std::process::Command;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-env-changed=PHP_CONFIG");
+    println!("cargo:rerun-if-changed=shim/random.c");
     println!("cargo:rerun-if-changed=shim/shim.c");
     println!("cargo:rerun-if-changed=shim/shim.h");
     let program = std::env::var("PHP_CONFIG").unwrap_or_else(|_| "php-config8.2".to_owned());
@@ -45,6 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         build.flag("-isystem").flag(directory);
     }
     build
+        .file("shim/random.c")
         .file("shim/shim.c")
         .warnings(true)
         .extra_warnings(true)

@@ -74,5 +74,10 @@ void hostel_php_free_memory(uintptr_t *start, uintptr_t *end);
 void hostel_php_forget_paths(void);
 /* Run one request from its start to its shutdown. */
 void hostel_php_run(const struct hostel_request *request, struct hostel_result *result);
+/* Draw from all generators of random numbers that are in this process, between two requests: lines of a name, a space and what it yields,
+ * without a NUL. How many bytes; 0 where PHP cannot run what draws. */
+size_t hostel_php_draw(char *text, size_t room);
+/* Have those generators that can be told to draw their seed from the kernel anew. */
+void hostel_php_renew_generators(void);
 
 #endif

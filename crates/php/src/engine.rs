@@ -138,6 +138,19 @@ impl Engine {
         (start, end)
     }
 
+    /// Draw from all generators of random numbers in this process, and write down what they yield: lines of a name, a space and a number.
+    /// How many bytes, none where PHP cannot run what draws. It is a request of PHP's own.
+    pub(crate) fn draw(&mut self, text: &mut [u8]) -> usize {
+        // SAFETY: PHP has started, and no request runs; a place to write to, and its size. A bailout ends in the shim.
+        unsafe { ffi::hostel_php_draw(text.as_mut_ptr().cast(), text.len()) }
+    }
+
+    /// Have those generators that can be told to draw their seed from the kernel anew.
+    pub(crate) fn renew_generators(&mut self) {
+        // SAFETY: PHP has started, and no request runs: nobody is within one of those libraries.
+        unsafe { ffi::hostel_php_renew_generators() };
+    }
+
     /// Forget which path led to which file.
     pub(crate) fn forget_paths(&mut self) {
         // SAFETY: PHP has started, and no request runs.

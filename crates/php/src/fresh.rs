@@ -9,12 +9,24 @@ use hostel_sys::process::while_dumpable;
 use hostel_wire::fresh::Fresh;
 
 use crate::say;
+use crate::trial::{Record, Verdict};
+
+/// A record of the trial that has to be made before a worker of the site may be rewound, if any may.
+pub(crate) fn record(fresh: Fresh) -> std::io::Result<Option<&'static Record>> {
+    match fresh {
+        Fresh::Off | Fresh::Fork => Ok(None),
+        Fresh::On => Record::create().map(Some),
+    }
+}
 
 /// Prepare to be put back; `None` where the site does not want it, or where it cannot be done and the worker serves one request.
-pub(crate) fn prepare(fresh: Fresh) -> std::io::Result<Option<Rewind>> {
+pub(crate) fn prepare(fresh: Fresh, record: Option<&Record>) -> std::io::Result<Option<Rewind>> {
     match fresh {
         Fresh::Off | Fresh::Fork => return Ok(None),
         Fresh::On => {}
+    }
+    if record.is_some_and(|record| record.verdict() == Verdict::Unsound) {
+        return Ok(None);
     }
     let prepared = while_dumpable(|| {
         let backend = if kernel_keeps_count() {

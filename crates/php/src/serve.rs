@@ -18,6 +18,7 @@ use crate::exchange::Exchange;
 use crate::process::end_process;
 use crate::request::{Prepared, Refusal, Rules};
 use crate::say;
+use crate::trial::{Record, Verdict};
 
 /// Serve requests from this socket; returns when there are no more.
 pub(crate) fn run(
@@ -25,6 +26,7 @@ pub(crate) fn run(
     settings: &SiteSettings,
     socket: OwnedFd,
     mut rewind: Option<Rewind>,
+    record: Option<&Record>,
 ) -> Result<(), ChannelError> {
     let Some(channel) = Channel::adopt(socket)? else {
         return Ok(());
@@ -39,6 +41,7 @@ pub(crate) fn run(
         requests: 0,
         prepared: Prepared::default(),
         root_seen: None,
+        record,
     };
     let mut payload = Vec::new();
     // From here each request goes on where the first one did, if the site wants that: this returns once more after each of them.
@@ -49,6 +52,9 @@ pub(crate) fn run(
         rewind = None;
         worker.requests_max = 1;
     }
+    if worker.requests > 0 && worker.verdict() == Verdict::Renew {
+        engine.renew_generators();
+    }
     while exchange.next_request(&mut payload)? {
         let head = RequestHead::decode(&payload)?;
         if worker.answer(&mut engine, &mut exchange, &head)? == Next::End {
@@ -57,6 +63,10 @@ pub(crate) fn run(
         if let Some(rewind) = &mut rewind {
             // The answer has gone out. What the front counts with must be read before, or it would be read as a next request.
             exchange.discard_body()?;
+            // The first of them to come here wait for the trial. It has said why where they may not go on.
+            if record.is_some_and(|record| record.verdict_awaited() == Verdict::Unsound) {
+                break;
+            }
             let unfit = rewind.rewind();
             say(&format!(
                 "a worker ends, as its last request cannot be undone: {unfit}"
@@ -73,16 +83,18 @@ enum Next {
     End,
 }
 
-struct Worker {
+struct Worker<'a> {
     rules: Rules,
     /// After so many requests it is replaced; 0 for never.
     requests_max: u32,
     requests: u32,
     prepared: Prepared,
     root_seen: Option<Instant>,
+    /// What is known of whether it may be put back.
+    record: Option<&'a Record>,
 }
 
-impl Worker {
+impl Worker<'_> {
     /// Be put to this moment again after each request. Why it cannot be, if so.
     fn be_fresh(
         &mut self,
@@ -98,6 +110,10 @@ impl Worker {
             }
             Err(unfit) => Some(unfit),
         }
+    }
+
+    fn verdict(&self) -> Verdict {
+        self.record.map_or(Verdict::Sound, Record::verdict)
     }
 
     fn answer(
@@ -124,6 +140,7 @@ impl Worker {
         // 4. The end of the answer.
         self.requests = self.requests.saturating_add(1);
         let last = !outcome.started
+            || self.verdict() == Verdict::Unsound
             || self.requests == self.requests_max
             || (self.requests.is_multiple_of(MEMORY_EVERY) && has_grown());
         exchange.end(End {

@@ -16,6 +16,7 @@ use hostel_wire::keeper_zygote::{Death, FromZygote, ToZygote, WorkerId};
 use hostel_wire::limits::{MESSAGE_BYTES_MAX, WORKERS_MAX};
 
 use crate::process::fork;
+use crate::trial::{self, Record};
 
 /// Why the zygote ends other than by the keeper's wish.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,8 @@ pub(crate) enum Ended {
     Zygote,
     /// In a new worker, whose socket to the front this is.
     Worker(OwnedFd),
+    /// In the process that is to show whether workers may be rewound.
+    Trial,
 }
 
 /// The zygote's end of the control socket.
@@ -54,6 +57,21 @@ pub(crate) struct Zygote {
     control: Control,
     signals: Signals,
     workers: Vec<(WorkerId, Pid)>,
+    trial: Option<Trial>,
+}
+
+/// The trial that shows whether workers may be rewound.
+struct Trial {
+    record: &'static Record,
+    state: TrialState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TrialState {
+    /// It is begun beside the first worker: whoever waits for that one does not wait for the trial.
+    Wanted,
+    Runs(Pid),
+    Over,
 }
 
 impl Control {
@@ -101,14 +119,21 @@ impl Control {
 }
 
 impl Zygote {
-    /// Say that PHP has started, and be ready to fork.
-    pub(crate) fn new(control: Control) -> Result<Self, ZygoteError> {
+    /// Say that PHP has started, and be ready to fork. A record is of a trial that is to be made.
+    pub(crate) fn new(
+        control: Control,
+        trial: Option<&'static Record>,
+    ) -> Result<Self, ZygoteError> {
         let signals = Signals::new(&[Signal::CHILD]).map_err(system("take signals as events"))?;
         control.send(FromZygote::Ready)?;
         Ok(Self {
             control,
             signals,
             workers: Vec::new(),
+            trial: trial.map(|record| Trial {
+                record,
+                state: TrialState::Wanted,
+            }),
         })
     }
 
@@ -131,6 +156,9 @@ impl Zygote {
                         if self.fork(worker)? == Side::Worker {
                             return Ok(Ended::Worker(socket));
                         }
+                    }
+                    if self.begin_trial() == Side::Worker {
+                        return Ok(Ended::Trial);
                     }
                 }
                 ToZygote::Kill(worker) => self.kill(worker),
@@ -163,6 +191,25 @@ impl Zygote {
         }
     }
 
+    /// Begin the trial, if it is wanted and has not been begun.
+    fn begin_trial(&mut self) -> Side {
+        let Some(trial) = &mut self.trial else {
+            return Side::Zygote;
+        };
+        if trial.state != TrialState::Wanted {
+            return Side::Zygote;
+        }
+        match fork() {
+            Ok(None) => return Side::Worker,
+            Ok(Some(pid)) => trial.state = TrialState::Runs(pid),
+            Err(_) => {
+                trial.state = TrialState::Over;
+                trial::is_lost(trial.record);
+            }
+        }
+        Side::Zygote
+    }
+
     /// A worker that has not been reaped keeps its process id, so this hits nobody else.
     fn kill(&self, worker: WorkerId) {
         if let Some((_, pid)) = self.workers.iter().find(|(known, _)| *known == worker) {
@@ -175,6 +222,12 @@ impl Zygote {
         let failed = system("learn which worker ended");
         while self.signals.take().map_err(&failed)?.is_some() {}
         while let Reaped::Child(pid, ending) = reap().map_err(&failed)? {
+            if let Some(trial) = &mut self.trial
+                && trial.state == TrialState::Runs(pid)
+            {
+                trial.state = TrialState::Over;
+                trial::is_lost(trial.record);
+            }
             let Some(index) = self.workers.iter().position(|(_, known)| *known == pid) else {
                 continue;
             };

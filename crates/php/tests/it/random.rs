@@ -1,0 +1,191 @@
+//! Random numbers of workers that are put back after each request: none comes again, and where a library's would, no worker is put back.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use hostel_wire::fresh::Fresh;
+
+use crate::front::get;
+use crate::site::{Site, Wishes};
+
+/// Requests of one worker.
+const ROUNDS: usize = 120;
+/// What `draws.php` draws from.
+const GENERATORS: usize = 54;
+/// PHP seeds these from the clock, in any worker, by some 20 bits: in 6,000 requests ten come twice, with or without a rewind.
+const BY_CLOCK: [&str; 3] = ["gmp_random_bits", "gmp_random_range", "lcg_value"];
+/// So many of them may.
+const TWICE_MAX: usize = 3;
+
+fn start(values: &[(&str, &str)]) -> Site {
+    let wishes = Wishes {
+        fresh: Fresh::On,
+        values,
+        admin_values: &[("ffi.enable", "1")],
+        ..Wishes::default()
+    };
+    Site::start("random", &wishes)
+}
+
+/// Ask one worker so many times, who must live on and never yield a number twice.
+fn nothing_comes_again(site: &mut Site, rounds: usize) {
+    let mut worker = site.worker();
+    let mut seen: HashSet<String> = HashSet::new();
+    let mut twice = 0;
+    for round in 0..rounds {
+        let answer = worker.front.ask(&get("/draws.php"));
+        assert_eq!(answer.end.map(|end| end.last), Some(false), "{answer:?}");
+        let text = answer.text();
+        assert_eq!(text.lines().count(), GENERATORS, "{text}");
+        for line in text.lines() {
+            let (name, number) = line.split_once('\t').expect("a name and a number");
+            // Less could come twice by chance.
+            assert!(number.len() >= 12, "{name} yields {number}");
+            let is_new = seen.insert(line.to_owned());
+            twice += usize::from(!is_new);
+            let may_be = BY_CLOCK.contains(&name) && twice <= TWICE_MAX;
+            assert!(
+                is_new || may_be,
+                "{name} yields {number} again in round {round}"
+            );
+        }
+    }
+}
+
+#[test]
+fn nothing_in_php_that_yields_random_numbers_yields_one_again() {
+    nothing_comes_again(&mut start(&[]), ROUNDS);
+}
+
+#[test]
+fn what_a_preloaded_script_has_drawn_with_is_seeded_anew() {
+    let mut site = start(&[("opcache.preload", "%h/public/preload.php")]);
+    nothing_comes_again(&mut site, 30);
+    assert!(!site.stderr().contains("random"), "{}", site.stderr());
+}
+
+/// Build a module of PHP that draws by this expression in each worker, before it is told that it may be put back.
+struct Early(PathBuf);
+
+impl Early {
+    fn build(draw: &str) -> Self {
+        let name = format!("hostel-php-early-{}-{}", std::process::id(), draw.len());
+        let directory = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&directory).unwrap();
+        let includes = Command::new("php-config8.2").arg("--includes").output();
+        let includes = String::from_utf8(includes.unwrap().stdout).unwrap();
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/early.c");
+        let built = Command::new("cc")
+            .args(["-shared", "-fPIC", "-w", &format!("-DDRAW={draw}"), "-o"])
+            .arg(directory.join("early.so"))
+            .arg(source)
+            .args(includes.split_whitespace())
+            .status();
+        assert!(built.unwrap().success(), "the module was not built");
+        Self(directory)
+    }
+
+    /// A site with it, and with the libraries that `library.php` draws from.
+    fn site(&self) -> Site {
+        let early = self.0.join("early.so");
+        let modules = ["ffi", "xml", "dom", "xsl", "curl", early.to_str().unwrap()];
+        let lines = modules.map(|module| format!("extension = {module}\n"));
+        let wishes = Wishes {
+            fresh: Fresh::On,
+            php_ini: Some(&lines.concat()),
+            admin_values: &[("ffi.enable", "1")],
+            ..Wishes::default()
+        };
+        Site::start("random", &wishes)
+    }
+}
+
+impl Drop for Early {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn wait_for(site: &Site, text: &str) {
+    let begun = Instant::now();
+    while !site.stderr().contains(text) {
+        let is_late = begun.elapsed() > Duration::from_secs(10);
+        assert!(!is_late, "no '{text}' in: {}", site.stderr());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn openssl_that_was_seeded_too_early_is_seeded_anew_after_each_request() {
+    is_seeded_anew("RAND_bytes(bytes, 16)", "openssl_random_pseudo_bytes");
+}
+
+#[test]
+fn gnutls_that_was_seeded_too_early_is_seeded_anew_after_each_request() {
+    is_seeded_anew(
+        "gnutls_rnd(0, bytes, 16), gnutls_rnd(2, bytes, 16)",
+        "gnutls_rnd nonce",
+    );
+}
+
+fn is_seeded_anew(draw: &str, told: &str) {
+    let early = Early::build(draw);
+    let mut site = early.site();
+    let mut worker = site.worker();
+    let mut seen = HashSet::new();
+    for round in 0..ROUNDS {
+        let answer = worker.front.ask(&get("/library.php"));
+        assert_eq!(answer.end.map(|end| end.last), Some(false), "{answer:?}");
+        for number in answer.text().split(' ') {
+            let is_new = seen.insert(number.to_owned());
+            assert!(is_new, "{number} again in round {round}: {answer:?}");
+        }
+    }
+    assert_eq!(seen.len(), 5 * ROUNDS);
+    wait_for(&site, &format!("{told} would repeat itself"));
+}
+
+/// Where workers are not put back: each serves one request, and says so; the first ones, that were there before it was known, ended.
+fn each_request_has_a_process(draw: &str, told: &str) {
+    let early = Early::build(draw);
+    let mut site = early.site();
+    let mut seen = HashSet::new();
+    let mut first = site.worker();
+    assert_eq!(first.front.ask(&get("/hello.php")).text(), "hello");
+    assert!(first.front.is_closed());
+    site.died(first.id);
+    wait_for(&site, told);
+    for round in 0..ROUNDS {
+        let mut worker = site.worker();
+        let answer = worker.front.ask(&get("/library.php"));
+        assert_eq!(answer.end.map(|end| end.last), Some(true), "{answer:?}");
+        site.died(worker.id);
+        for number in answer.text().split(' ') {
+            let is_new = seen.insert(number.to_owned());
+            assert!(is_new, "{number} again in round {round}: {answer:?}");
+        }
+    }
+    assert_eq!(seen.len(), 5 * ROUNDS);
+}
+
+#[test]
+fn where_a_library_would_repeat_itself_each_request_has_a_process_of_its_own() {
+    each_request_has_a_process(
+        "gcry_create_nonce(bytes, 16)",
+        "gcry_create_nonce yields the same number again",
+    );
+}
+
+#[test]
+fn a_module_that_draws_nothing_changes_nothing() {
+    let early = Early::build("bytes[0] = 0");
+    let mut site = early.site();
+    let mut worker = site.worker();
+    for _ in 0..5 {
+        let answer = worker.front.ask(&get("/library.php"));
+        assert_eq!(answer.end.map(|end| end.last), Some(false), "{answer:?}");
+    }
+    assert_eq!(site.stderr(), "");
+}
