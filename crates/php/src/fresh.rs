@@ -19,14 +19,17 @@ pub(crate) fn record(fresh: Fresh) -> std::io::Result<Option<&'static Record>> {
     }
 }
 
-/// Prepare to be put back; `None` where the site does not want it, or where it cannot be done and the worker serves one request.
+/// Prepare to be put back; `None` where the site does not want it, or where it cannot be done, or is not known to be sound (yet), and the
+/// worker serves one request.
 pub(crate) fn prepare(fresh: Fresh, record: Option<&Record>) -> std::io::Result<Option<Rewind>> {
     match fresh {
         Fresh::Off | Fresh::Fork => return Ok(None),
         Fresh::On => {}
     }
-    if record.is_some_and(|record| record.verdict() == Verdict::Unsound) {
-        return Ok(None);
+    // Without a record it is the trial itself.
+    match record.map_or(Verdict::Sound, Record::verdict) {
+        Verdict::Pending | Verdict::Unsound => return Ok(None),
+        Verdict::Renew | Verdict::Sound => {}
     }
     let prepared = while_dumpable(|| {
         let backend = if kernel_keeps_count() {

@@ -41,7 +41,6 @@ pub(crate) fn run(
         requests: 0,
         prepared: Prepared::default(),
         root_seen: None,
-        record,
     };
     let mut payload = Vec::new();
     // From here each request goes on where the first one did, if the site wants that: this returns once more after each of them.
@@ -52,7 +51,7 @@ pub(crate) fn run(
         rewind = None;
         worker.requests_max = 1;
     }
-    if worker.requests > 0 && worker.verdict() == Verdict::Renew {
+    if worker.requests > 0 && record.is_some_and(|record| record.verdict() == Verdict::Renew) {
         engine.renew_generators();
     }
     while exchange.next_request(&mut payload)? {
@@ -63,10 +62,6 @@ pub(crate) fn run(
         if let Some(rewind) = &mut rewind {
             // The answer has gone out. What the front counts with must be read before, or it would be read as a next request.
             exchange.discard_body()?;
-            // The first of them to come here wait for the trial. It has said why where they may not go on.
-            if record.is_some_and(|record| record.verdict_awaited() == Verdict::Unsound) {
-                break;
-            }
             let unfit = rewind.rewind();
             say(&format!(
                 "a worker ends, as its last request cannot be undone: {unfit}"
@@ -83,18 +78,16 @@ enum Next {
     End,
 }
 
-struct Worker<'a> {
+struct Worker {
     rules: Rules,
     /// After so many requests it is replaced; 0 for never.
     requests_max: u32,
     requests: u32,
     prepared: Prepared,
     root_seen: Option<Instant>,
-    /// What is known of whether it may be put back.
-    record: Option<&'a Record>,
 }
 
-impl Worker<'_> {
+impl Worker {
     /// Be put to this moment again after each request. Why it cannot be, if so.
     fn be_fresh(
         &mut self,
@@ -110,10 +103,6 @@ impl Worker<'_> {
             }
             Err(unfit) => Some(unfit),
         }
-    }
-
-    fn verdict(&self) -> Verdict {
-        self.record.map_or(Verdict::Sound, Record::verdict)
     }
 
     fn answer(
@@ -140,7 +129,6 @@ impl Worker<'_> {
         // 4. The end of the answer.
         self.requests = self.requests.saturating_add(1);
         let last = !outcome.started
-            || self.verdict() == Verdict::Unsound
             || self.requests == self.requests_max
             || (self.requests.is_multiple_of(MEMORY_EVERY) && has_grown());
         exchange.end(End {

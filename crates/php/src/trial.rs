@@ -1,16 +1,16 @@
 //! The trial that a site's workers may be rewound at all: no generator of random numbers may yield a number again that it has yielded before.
 //!
 //! What a library has seeded before the checkpoint is seeded the same after each rewind, and what it yields is repeated. None of those known
-//! is seeded by then; which modules a host has is not known. So a child of the zygote, begun as a worker is, beside the first of them, takes a checkpoint, draws
-//! from all generators that it finds, is rewound, draws again, several times; where a number comes twice, it has the generators seeded anew
-//! after each rewind and goes on; where that does not help, no worker of the site is rewound, and each serves one request.
+//! is seeded by then; which modules a host has is not known. So a child of the zygote, begun as a worker is, takes a checkpoint, draws from
+//! all generators that it finds, is rewound, draws again, several times; where a number comes twice, it has the generators seeded anew after
+//! each rewind and goes on; where that does not help, no worker of the site is rewound.
 //!
-//! Its verdict is in memory that zygote, child and workers share. No visitor waits for it: a worker needs it after its first answer. Native
-//! code of a site can write it and so harm its own site.
+//! Its verdict is in memory that zygote, child and workers share. No visitor waits for it: it begins once the first worker has ended or a second one is there
+//! (`Zygote::begin_trial`), and workers that are begun before it is known serve one request each. Native code of a site can write it and so
+//! harm its own site.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
 
 use hostel_rewind::Rewind;
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
@@ -64,18 +64,6 @@ impl Record {
             2 => Verdict::Renew,
             _ => Verdict::Unsound,
         }
-    }
-
-    /// The verdict, waiting for it. A trial that takes so long fails.
-    pub(crate) fn verdict_awaited(&self) -> Verdict {
-        for _ in 0..PATIENCE.as_micros() / PAUSE.as_micros() {
-            match self.verdict() {
-                Verdict::Pending => std::thread::sleep(PAUSE),
-                verdict => return verdict,
-            }
-        }
-        self.conclude(Verdict::Unsound);
-        self.verdict()
     }
 
     /// Say how it went, if nobody has. Whether this counts.
@@ -196,9 +184,6 @@ const ROUNDS: u32 = 4;
 const DRAWS_BYTES: usize = 16 * 1024;
 /// Numbers of all rounds.
 const SEEN_MAX: usize = 500;
-/// How long a worker that has answered its first request waits for the verdict. It takes some hundredths of a second.
-const PATIENCE: Duration = Duration::from_secs(2);
-const PAUSE: Duration = Duration::from_micros(200);
 
 #[cfg(test)]
 mod tests {
@@ -231,6 +216,6 @@ mod tests {
         assert_eq!(record.verdict(), Verdict::Pending);
         assert!(record.conclude(Verdict::Renew));
         assert!(!record.conclude(Verdict::Unsound));
-        assert_eq!(record.verdict_awaited(), Verdict::Renew);
+        assert_eq!(record.verdict(), Verdict::Renew);
     }
 }

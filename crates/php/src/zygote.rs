@@ -68,8 +68,10 @@ struct Trial {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TrialState {
-    /// It is begun beside the first worker: whoever waits for that one does not wait for the trial.
+    /// Not yet, so that it is not in the way of whom the first worker was forked for.
     Wanted,
+    /// That one has ended, or is not the only one any more.
+    Due,
     Runs(Pid),
     Over,
 }
@@ -144,27 +146,35 @@ impl Zygote {
             if ready.first() == Some(&true) {
                 self.reap()?;
             }
-            if ready.get(1) != Some(&true) {
-                continue;
+            if ready.get(1) == Some(&true)
+                && let Some(ended) = self.obey()?
+            {
+                return Ok(ended);
             }
-            let Some((message, descriptors)) = self.control.receive()? else {
-                return Ok(Ended::Zygote);
-            };
-            match message {
-                ToZygote::Fork(worker) => {
-                    for socket in descriptors {
-                        if self.fork(worker)? == Side::Worker {
-                            return Ok(Ended::Worker(socket));
-                        }
-                    }
-                    if self.begin_trial() == Side::Worker {
-                        return Ok(Ended::Trial);
-                    }
-                }
-                ToZygote::Kill(worker) => self.kill(worker),
-                ToZygote::Settings(_) => return Err(Malformed::Value("second settings").into()),
+            // After what somebody may be waiting for.
+            if self.begin_trial() == Side::Worker {
+                return Ok(Ended::Trial);
             }
         }
+    }
+
+    /// Do what the keeper says.
+    fn obey(&mut self) -> Result<Option<Ended>, ZygoteError> {
+        let Some((message, descriptors)) = self.control.receive()? else {
+            return Ok(Some(Ended::Zygote));
+        };
+        match message {
+            ToZygote::Fork(worker) => {
+                for socket in descriptors {
+                    if self.fork(worker)? == Side::Worker {
+                        return Ok(Some(Ended::Worker(socket)));
+                    }
+                }
+            }
+            ToZygote::Kill(worker) => self.kill(worker),
+            ToZygote::Settings(_) => return Err(Malformed::Value("second settings").into()),
+        }
+        Ok(None)
     }
 
     fn fork(&mut self, worker: WorkerId) -> Result<Side, ZygoteError> {
@@ -179,6 +189,9 @@ impl Zygote {
             Ok(None) => Ok(Side::Worker),
             Ok(Some(pid)) => {
                 self.workers.push((worker, pid));
+                if self.workers.len() > 1 {
+                    self.make_trial_due();
+                }
                 let number = pid.as_raw_nonzero().get().cast_unsigned();
                 self.control.send(FromZygote::Forked(worker, number))?;
                 Ok(Side::Zygote)
@@ -191,12 +204,20 @@ impl Zygote {
         }
     }
 
-    /// Begin the trial, if it is wanted and has not been begun.
+    fn make_trial_due(&mut self) {
+        if let Some(trial) = &mut self.trial
+            && trial.state == TrialState::Wanted
+        {
+            trial.state = TrialState::Due;
+        }
+    }
+
+    /// Begin the trial, if it is its time.
     fn begin_trial(&mut self) -> Side {
         let Some(trial) = &mut self.trial else {
             return Side::Zygote;
         };
-        if trial.state != TrialState::Wanted {
+        if trial.state != TrialState::Due {
             return Side::Zygote;
         }
         match fork() {
@@ -232,6 +253,7 @@ impl Zygote {
                 continue;
             };
             let (worker, _) = self.workers.swap_remove(index);
+            self.make_trial_due();
             let death = match ending {
                 Ending::Exited(status) => Death::Exited(status),
                 Ending::Signalled(signal) => Death::Signalled(signal),
