@@ -92,6 +92,9 @@ fn nothing_survives(fresh: &str) -> Instance {
     let mut connection = instance.connect();
     let at_first = found(&mut connection, "a.test");
     assert_eq!(at_first, BTreeSet::new(), "a first request");
+    if fresh == "true" {
+        is_put_back(&instance, &mut connection);
+    }
     // Twice: the first time its script is read from a file that is open meanwhile.
     measured(&mut connection, "a.test");
     let first = measured(&mut connection, "a.test");
@@ -116,6 +119,15 @@ fn nothing_survives(fresh: &str) -> Instance {
     assert!(!log.contains("was ended by signal"), "{log}");
     assert!(!log.contains("ended with status"), "{log}");
     instance
+}
+
+/// Ask until workers are put back: until it is known that they may be, each serves one request.
+fn is_put_back(instance: &Instance, connection: &mut Connection) {
+    let put_back = wait_until(Duration::from_secs(10), || {
+        found(connection, "a.test");
+        status(instance)["fresh"] == "rewind"
+    });
+    assert!(put_back, "{}", instance.log("a", "error"));
 }
 
 /// What `hostel status` says of the site.

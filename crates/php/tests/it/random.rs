@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hostel_wire::fresh::Fresh;
-use hostel_wire::keeper_zygote::FromZygote;
+use hostel_wire::keeper_zygote::{FromZygote, ToZygote};
 
 use crate::front::get;
 use crate::site::{Site, Wishes};
@@ -232,4 +232,42 @@ fn no_visitor_waits_for_the_trial() {
     println!("{rounds:.1?}");
     // Everything else on this machine counts too.
     assert!(with < without * 2.0 + 5.0, "{with} {without}");
+}
+
+#[test]
+fn the_cost_of_the_trial_is_said() {
+    let wishes = Wishes {
+        fresh: Fresh::On,
+        ..Wishes::default()
+    };
+    let mut site = Site::prepare("random", &wishes);
+    assert_eq!(site.said(), FromZygote::Ready);
+    let first = site.worker();
+    site.tell(&ToZygote::Kill(first.id), &[]);
+    site.died(first.id);
+    let zygote = site.zygote_pid();
+    let path = format!("/proc/{zygote}/task/{zygote}/children");
+    let begun = Instant::now();
+    let mut used = 0;
+    loop {
+        let children = std::fs::read_to_string(&path).unwrap();
+        match children.trim().parse() {
+            Ok(trial) => used = processor_time(trial).unwrap_or(used),
+            Err(_) if used > 0 => break,
+            Err(_) => {}
+        }
+        std::thread::sleep(Duration::from_micros(50));
+        assert!(since(begun) < 20_000.0, "there is no trial");
+    }
+    println!(
+        "a trial takes {:.1} ms, {:.1} of a processor",
+        since(begun),
+        used as f64 / 1e6
+    );
+}
+
+/// Nanoseconds, of a process that may have ended.
+fn processor_time(pid: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
+    text.split(' ').next()?.parse().ok()
 }
