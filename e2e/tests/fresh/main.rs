@@ -11,6 +11,7 @@ use hostel_e2e::http::Connection;
 use hostel_e2e::process::wait_until;
 use hostel_e2e::{Instance, Request, Site, User};
 
+mod random;
 mod scripts;
 
 use scripts::{COMMON, SCRIPTS};
