@@ -67,6 +67,7 @@ static void take(struct draws *draws, const char *name, const unsigned char *num
     draws->bytes[draws->length++] = '\n';
 }
 
+/* Without draws it is a request in which nothing happens. */
 static int draw_from_php(struct draws *draws)
 {
     volatile int is_done = 0;
@@ -75,7 +76,7 @@ static int draw_from_php(struct draws *draws)
         zend_string *name = zend_string_init(ZEND_STRL("session.auto_start"), 0);
         zend_alter_ini_entry_chars(name, "0", 1, ZEND_INI_SYSTEM, ZEND_INI_STAGE_RUNTIME);
         zend_string_release(name);
-        if (php_request_startup() == SUCCESS) {
+        if (php_request_startup() == SUCCESS && draws) {
             zval text;
             ZVAL_UNDEF(&text);
             if (zend_eval_stringl(draws_of_php, sizeof draws_of_php - 1, &text, "hostel-php") == SUCCESS && Z_TYPE(text) == IS_STRING
@@ -157,6 +158,10 @@ static void draw_from_libraries(struct draws *draws)
 
 size_t hostel_php_draw(char *text, size_t room)
 {
+    if (!text) {
+        draw_from_php(NULL);
+        return 0;
+    }
     struct draws draws = {text, 0, room};
     if (!draw_from_php(&draws)) {
         return 0;

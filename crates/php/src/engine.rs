@@ -145,6 +145,12 @@ impl Engine {
         unsafe { ffi::hostel_php_draw(text.as_mut_ptr().cast(), text.len()) }
     }
 
+    /// Have PHP begin and end a request in which nothing happens.
+    pub(crate) fn pass(&mut self) {
+        // SAFETY: PHP has started, and no request runs. A bailout ends in the shim.
+        unsafe { ffi::hostel_php_draw(std::ptr::null_mut(), 0) };
+    }
+
     /// Have those generators that can be told to draw their seed from the kernel anew.
     pub(crate) fn renew_generators(&mut self) {
         // SAFETY: PHP has started, and no request runs: nobody is within one of those libraries.

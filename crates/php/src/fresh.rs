@@ -15,7 +15,7 @@ use crate::trial::{Record, Verdict};
 pub(crate) fn record(fresh: Fresh) -> std::io::Result<Option<&'static Record>> {
     match fresh {
         Fresh::Off | Fresh::Fork => Ok(None),
-        Fresh::On => Record::create().map(Some),
+        Fresh::On | Fresh::Paranoid => Record::create().map(Some),
     }
 }
 
@@ -24,7 +24,7 @@ pub(crate) fn record(fresh: Fresh) -> std::io::Result<Option<&'static Record>> {
 pub(crate) fn prepare(fresh: Fresh, record: Option<&Record>) -> std::io::Result<Option<Rewind>> {
     match fresh {
         Fresh::Off | Fresh::Fork => return Ok(None),
-        Fresh::On => {}
+        Fresh::On | Fresh::Paranoid => {}
     }
     // Without a record it is the trial itself.
     match record.map_or(Verdict::Sound, Record::verdict) {

@@ -144,6 +144,8 @@ fn fail(record: &Record, why: &str) {
 }
 
 fn rounds(engine: &mut Engine, rewind: &mut Rewind, record: &Record) -> Result<Verdict, Failure> {
+    // What modules seed when a request begins counts as seeded.
+    engine.pass();
     // This returns again after each rewind.
     rewind.checkpoint(&[engine.free_memory()])?;
     let is_renewing = record.is_renewing.load(Ordering::Relaxed);

@@ -7,7 +7,6 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use hostel_wire::fresh::Fresh;
 use hostel_wire::keeper_zygote::WorkerId;
 
 use super::{Inner, Parted, Pool};
@@ -69,7 +68,7 @@ impl Shown {
 impl Pool {
     /// A worker has answered. Where the site leaves the means to them, its first answer tells: whether it ends or goes on.
     pub(crate) fn learn_means(&self, site: &Site, worker: &Worker, ends: bool) {
-        if site.entry.fresh != Fresh::On || worker.answered.get() != 1 {
+        if !site.entry.fresh.is_by_best_means() || worker.answered.get() != 1 {
             return;
         }
         let mut inner = self.inner.borrow_mut();

@@ -1,4 +1,4 @@
-/* A module of PHP that has a worker draw random numbers as soon as it is forked, before the moment that it is put back to after each
+/* A module of PHP, under the name of one that is known, that has a worker draw random numbers as soon as it is forked, before the moment that it is put back to after each
  * request: so whatever DRAW draws from is seeded by then. Built by random.rs. */
 #include "php.h"
 #include <pthread.h>
@@ -20,7 +20,7 @@ static PHP_MINIT_FUNCTION(early)
 }
 
 static zend_module_entry early_module_entry = {
-    STANDARD_MODULE_HEADER, "early", NULL, PHP_MINIT(early), NULL, NULL, NULL, NULL, "1", STANDARD_MODULE_PROPERTIES,
+    STANDARD_MODULE_HEADER, "psr", NULL, PHP_MINIT(early), NULL, NULL, NULL, NULL, "1", STANDARD_MODULE_PROPERTIES,
 };
 
 ZEND_GET_MODULE(early)

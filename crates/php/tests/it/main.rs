@@ -10,6 +10,7 @@ mod fresh;
 mod front;
 mod leaving;
 mod limits;
+mod paranoid;
 mod random;
 mod scripts;
 mod settings;

@@ -52,7 +52,7 @@ impl Site {
         let mut site = Self::prepare(case, wishes);
         assert_eq!(site.said(), FromZygote::Ready);
         site.next_worker = 1;
-        if wishes.fresh == Fresh::On {
+        if wishes.fresh.is_by_best_means() {
             site.await_trial();
         }
         site
