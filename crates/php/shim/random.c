@@ -15,36 +15,32 @@
 
 #include "shim.h"
 
-/* Two draws of everything that PHP and its modules have, a line each. What this PHP has not, or a site has switched off, is left out. What
- * takes long and draws from one of these all the same (salts of passwords, keys) is left to the tests. */
+/* Two draws of everything that PHP and its modules have, by name. What this PHP has not, or a site has switched off, throws and is left out:
+ * no other function is called. What takes long and draws from one of these all the same (salts of passwords, keys) is left to the tests. */
 static const char draws_of_php[] =
     "(static function () {\n"
-    "    $text = '';\n"
-    "    $take = static function ($name, $draw) use (&$text) {\n"
+    "    $draws = [];\n"
+    "    $take = static function ($name, $draw) use (&$draws) {\n"
     "        try {\n"
-    "            $text .= $name . ' ' . bin2hex($draw() . ' ' . $draw()) . \"\\n\";\n"
+    "            $draws[$name] = $draw() . ' ' . $draw();\n"
     "        } catch (Throwable) {\n"
     "        }\n"
     "    };\n"
     "    $functions = [\n"
-    "        ['gmp_random_bits', 64], ['lcg_value'], ['mcrypt_create_iv', 16], ['mt_rand'],\n"
-    "        ['openssl_random_pseudo_bytes', 16], ['rand'], ['random_bytes', 16], ['random_int', 0, PHP_INT_MAX], ['session_create_id'], ['sodium_crypto_secretbox_keygen'],\n"
-    "        ['str_shuffle', 'abcdefghijklmnopqrstuvwxyz0123456789'], ['uniqid', '', true], ['uuid_create', 1], ['uuid_create', 4],\n"
+    "        'gmp_random_bits' => [64], 'lcg_value' => [], 'mcrypt_create_iv' => [16], 'mt_rand' => [],\n"
+    "        'openssl_random_pseudo_bytes' => [16], 'rand' => [], 'random_bytes' => [16], 'random_int' => [0, PHP_INT_MAX],\n"
+    "        'session_create_id' => [], 'sodium_crypto_secretbox_keygen' => [],\n"
+    "        'str_shuffle' => ['abcdefghijklmnopqrstuvwxyz0123456789'], 'uniqid' => ['', true], 'uuid_create' => [4],\n"
     "    ];\n"
-    "    foreach ($functions as $arguments) {\n"
-    "        $function = array_shift($arguments);\n"
-    "        if (function_exists($function)) {\n"
-    "            $take($function, static fn () => (string) @$function(...$arguments));\n"
-    "        }\n"
+    "    foreach ($functions as $function => $arguments) {\n"
+    "        $take($function, static fn () => (string) $function(...$arguments));\n"
     "    }\n"
     "    foreach (['Mt19937', 'PcgOneseq128XslRr64', 'Secure', 'Xoshiro256StarStar'] as $engine) {\n"
     "        $class = \"Random\\\\Engine\\\\$engine\";\n"
     "        $take($class, static fn () => (new $class)->generate() . (new $class)->generate());\n"
     "    }\n"
-    "    if (class_exists('MongoDB\\\\BSON\\\\ObjectId', false)) {\n"
-    "        $take('MongoDB\\\\BSON\\\\ObjectId', static fn () => (string) new MongoDB\\BSON\\ObjectId);\n"
-    "    }\n"
-    "    return $text;\n"
+    "    $take('MongoDB\\\\BSON\\\\ObjectId', static fn () => (string) new MongoDB\\BSON\\ObjectId);\n"
+    "    return $draws;\n"
     "})()";
 
 /* Lines of a name and a number. */
@@ -67,33 +63,58 @@ static void take(struct draws *draws, const char *name, const unsigned char *num
     draws->bytes[draws->length++] = '\n';
 }
 
-/* Without draws it is a request in which nothing happens. */
-static int draw_from_php(struct draws *draws)
+static int (*activate)(void);
+
+/* Called by php_request_startup in the place of what it calls for a site's requests: what would begin a session, call a function of the
+ * site's or say something. */
+static int activate_quietly(void)
 {
-    volatile int is_done = 0;
-    zend_first_try {
-        /* No request of anybody's: a module that begins something with each of them is to leave that be. */
-        zend_string *name = zend_string_init(ZEND_STRL("session.auto_start"), 0);
-        zend_alter_ini_entry_chars(name, "0", 1, ZEND_INI_SYSTEM, ZEND_INI_STAGE_RUNTIME);
+    static const char *const settings[][2] = {
+        {"session.auto_start", "0"}, {"output_buffering", "0"},       {"output_handler", ""},
+        {"error_reporting", "0"},    {"zlib.output_compression", "0"}, {"zlib.output_handler", ""},
+    };
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        zend_string *name = zend_string_init(settings[i][0], strlen(settings[i][0]), 0);
+        zend_string *value = zend_string_init(settings[i][1], strlen(settings[i][1]), 0);
+        /* By force: some are for .user.ini alone, and an administrator may have locked any. */
+        zend_alter_ini_entry_ex(name, value, ZEND_INI_SYSTEM, ZEND_INI_STAGE_HTACCESS, 1);
+        zend_string_release(value);
         zend_string_release(name);
+    }
+    return activate();
+}
+
+/* How many generators PHP has. Without draws it is a request in which nothing happens. */
+static size_t draw_from_php(struct draws *draws)
+{
+    volatile size_t count = 0;
+    activate = sapi_module.activate;
+    sapi_module.activate = activate_quietly;
+    zend_first_try {
         if (php_request_startup() == SUCCESS && draws) {
-            zval text;
-            ZVAL_UNDEF(&text);
-            if (zend_eval_stringl(draws_of_php, sizeof draws_of_php - 1, &text, "hostel-php") == SUCCESS && Z_TYPE(text) == IS_STRING
-                && Z_STRLEN(text) > 0 && Z_STRLEN(text) < draws->room - draws->length) {
-                memcpy(draws->bytes + draws->length, Z_STRVAL(text), Z_STRLEN(text));
-                draws->length += Z_STRLEN(text);
-                is_done = 1;
+            zval numbers;
+            ZVAL_UNDEF(&numbers);
+            if (zend_eval_stringl(draws_of_php, sizeof draws_of_php - 1, &numbers, "hostel-php") == SUCCESS
+                && Z_TYPE(numbers) == IS_ARRAY) {
+                zend_string *name;
+                zval *number;
+                ZEND_HASH_FOREACH_STR_KEY_VAL(Z_ARR(numbers), name, number) {
+                    if (name && Z_TYPE_P(number) == IS_STRING) {
+                        take(draws, ZSTR_VAL(name), (const unsigned char *)Z_STRVAL_P(number), Z_STRLEN_P(number));
+                        count++;
+                    }
+                } ZEND_HASH_FOREACH_END();
             }
-            zval_ptr_dtor(&text);
+            zval_ptr_dtor(&numbers);
         }
     } zend_catch {
-        is_done = 0;
+        count = 0;
     } zend_end_try();
     zend_try {
         php_request_shutdown(NULL);
     } zend_end_try();
-    return is_done;
+    sapi_module.activate = activate;
+    return count;
 }
 
 /* A function of whichever library has it; NULL where none is loaded. */
@@ -163,7 +184,7 @@ size_t hostel_php_draw(char *text, size_t room)
         return 0;
     }
     struct draws draws = {text, 0, room};
-    if (!draw_from_php(&draws)) {
+    if (draw_from_php(&draws) == 0) {
         return 0;
     }
     draw_from_libraries(&draws);

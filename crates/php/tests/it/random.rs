@@ -67,6 +67,33 @@ fn what_a_preloaded_script_has_drawn_with_is_seeded_anew() {
     assert!(!site.stderr().contains("random"), "{}", site.stderr());
 }
 
+#[test]
+fn the_trial_begins_no_session_and_says_nothing() {
+    let values = [
+        ("session.auto_start", "1"),
+        ("output_buffering", "4096"),
+        ("error_reporting", "-1"),
+    ];
+    let site = start(&values);
+    let sessions = std::fs::read_dir(site.directory.join("sessions")).unwrap();
+    assert_eq!(sessions.count(), 0);
+    assert_eq!(site.stderr(), "");
+}
+
+#[test]
+fn functions_that_a_site_may_not_call_are_left_out_of_the_trial() {
+    let list = "random_bytes,mt_rand,openssl_random_pseudo_bytes,session_create_id,function_exists,bin2hex";
+    let wishes = Wishes {
+        fresh: Fresh::On,
+        admin_values: &[("disable_functions", list)],
+        ..Wishes::default()
+    };
+    let mut site = Site::start("random", &wishes);
+    let answer = site.worker().front.ask(&get("/hello.php"));
+    assert_eq!(answer.end.map(|end| end.last), Some(false), "{answer:?}");
+    assert_eq!(site.stderr(), "");
+}
+
 /// Build a module of PHP that draws by this expression in each worker, before it is told that it may be put back.
 struct Early(PathBuf);
 
