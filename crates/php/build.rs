@@ -44,6 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         build.flag("-isystem").flag(directory);
     }
     build
+        .file("shim/random.c")
         .file("shim/shim.c")
         .file("shim/chunks.c")
         .warnings(true)

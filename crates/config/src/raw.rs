@@ -183,8 +183,9 @@ keys! {
     /// requests, and after an hour.
     requests_per_worker: i64 = "10000";
     /// Whether every request finds PHP as the first one did: no variable, class, setting, locale, open file, memory or process state of
-    /// an earlier request. `true`: by the best means that this host has; `"fork"`: a process of its own for each request; `false`: what PHP
-    /// itself leaves of an earlier request stays, as with php-fpm. See fresh.md.
+    /// an earlier request. `true`: by the best means that this host has; `"paranoid"`: the same, and memory that PHP has freed
+    /// is wiped too; `"fork"`: a process of its own for each request; `false`: what PHP itself leaves of an earlier request stays, as with
+    /// php-fpm. See fresh.md.
     fresh: RawSwitch = "false";
     /// The most memory of all processes of the site together, at least 64M: a number of bytes, or a string with K, M or G. What
     /// its files hold in the page cache counts, but is given back first. Beyond it the kernel ends the site's largest

@@ -66,8 +66,9 @@ pub(crate) fn fresh(given: Option<&At<RawSwitch>>, report: &mut Report) -> Fresh
         RawSwitch::Whether(false) => Ok(Fresh::Off),
         RawSwitch::Whether(true) => Ok(Fresh::On),
         RawSwitch::Word(word) if word == "fork" => Ok(Fresh::Fork),
+        RawSwitch::Word(word) if word == "paranoid" => Ok(Fresh::Paranoid),
         RawSwitch::Word(word) => Err(Fault::new(format!(
-            "'fresh' must be true, false or \"fork\", but is '{}'",
+            "'fresh' must be true, false, \"fork\" or \"paranoid\", but is '{}'",
             word.escape_debug()
         ))),
     };

@@ -32,6 +32,7 @@ mod spare;
 
 pub use census::Census;
 pub use spare::Means;
+use spare::Shown;
 
 /// The workers of one site.
 pub struct Pool {
@@ -51,7 +52,7 @@ pub struct Pool {
 struct Inner {
     /// Whether a worker serves one request and ends.
     is_once: bool,
-    means: Means,
+    shown: Shown,
     /// All that are not known to be dead.
     workers: HashMap<WorkerId, Rc<Worker>>,
     /// Those without a job, the most recently used one last.

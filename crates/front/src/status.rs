@@ -109,9 +109,9 @@ fn describe(site: &Site) -> Value {
 fn fresh_word(fresh: Fresh, means: Means) -> Option<&'static str> {
     match (fresh, means) {
         (Fresh::Off, _) => None,
-        (Fresh::Fork, _) | (Fresh::On, Means::Fork) => Some("fork"),
-        (Fresh::On, Means::Rewind) => Some("rewind"),
-        (Fresh::On, Means::Unknown) => Some("yes"),
+        (Fresh::Fork, _) | (Fresh::On | Fresh::Paranoid, Means::Fork) => Some("fork"),
+        (Fresh::On | Fresh::Paranoid, Means::Rewind) => Some("rewind"),
+        (Fresh::On | Fresh::Paranoid, Means::Unknown) => Some("yes"),
     }
 }
 

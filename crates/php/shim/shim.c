@@ -557,10 +557,24 @@ void hostel_php_disable_classes(const char *list)
     append_to_setting("disable_classes", list);
 }
 
+/* PHP's start ends with a working directory in the heap, which the end of a request takes away. Before the first request that is all there is. */
+static void forget_start(void)
+{
+    if (zend_memory_usage(0) != 0) {
+        virtual_cwd_deactivate();
+        if (zend_memory_usage(0) == 0) {
+            shutdown_memory_manager(1, 0);
+        }
+    }
+}
+
 /* PHP's heap begins with one chunk, whose first page describes it. Where nothing is allocated, no other page of it is used. */
 void hostel_php_free_memory(uintptr_t *start, uintptr_t *end)
 {
     *start = *end = 0;
+    if (is_zend_mm()) {
+        forget_start();
+    }
     if (is_zend_mm() && zend_memory_usage(0) == 0) {
         uintptr_t chunk = (uintptr_t)zend_mm_get_heap() & ~((uintptr_t)ZEND_MM_CHUNK_SIZE - 1);
         *start = chunk + ZEND_MM_FIRST_PAGE * ZEND_MM_PAGE_SIZE;

@@ -82,5 +82,10 @@ int hostel_php_runs_native_code(void);
 void hostel_php_forget_paths(void);
 /* Run one request from its start to its shutdown. */
 void hostel_php_run(const struct hostel_request *request, struct hostel_result *result);
+/* Draw from all generators of random numbers that are in this process, between two requests: lines of a name, a space and what it yields,
+ * without a NUL. How many bytes; 0 where PHP cannot run what draws. Where `text` is NULL, PHP begins and ends a request and draws nothing. */
+size_t hostel_php_draw(char *text, size_t room);
+/* Have those generators that can be told to draw their seed from the kernel anew. */
+void hostel_php_renew_generators(void);
 
 #endif

@@ -155,7 +155,10 @@ impl Engine {
             unsafe { libc::mallopt(what, value) };
         }
         // A block that does not fit has the heap grow, by so much more.
-        drop(black_box(vec![0_u8; usize::try_from(HEAP_MORE_BYTES).unwrap_or(0)]));
+        drop(black_box(vec![
+            0_u8;
+            usize::try_from(HEAP_MORE_BYTES).unwrap_or(0)
+        ]));
         // SAFETY: PHP has started, and no request runs.
         unsafe { ffi::hostel_php_keep_chunks() };
     }
@@ -176,6 +179,25 @@ impl Engine {
     pub(crate) fn runs_native_code(&self) -> bool {
         // SAFETY: PHP has started, and no request runs.
         unsafe { ffi::hostel_php_runs_native_code() != 0 }
+    }
+
+    /// Draw from all generators of random numbers in this process, and write down what they yield: lines of a name, a space and a number.
+    /// How many bytes, none where PHP cannot run what draws. It is a request of PHP's own.
+    pub(crate) fn draw(&mut self, text: &mut [u8]) -> usize {
+        // SAFETY: PHP has started, and no request runs; a place to write to, and its size. A bailout ends in the shim.
+        unsafe { ffi::hostel_php_draw(text.as_mut_ptr().cast(), text.len()) }
+    }
+
+    /// Have PHP begin and end a request in which nothing happens.
+    pub(crate) fn pass(&mut self) {
+        // SAFETY: PHP has started, and no request runs. A bailout ends in the shim.
+        unsafe { ffi::hostel_php_draw(std::ptr::null_mut(), 0) };
+    }
+
+    /// Have those generators that can be told to draw their seed from the kernel anew.
+    pub(crate) fn renew_generators(&mut self) {
+        // SAFETY: PHP has started, and no request runs: nobody is within one of those libraries.
+        unsafe { ffi::hostel_php_renew_generators() };
     }
 
     /// Forget which path led to which file.

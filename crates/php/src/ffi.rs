@@ -81,4 +81,6 @@ unsafe extern "C" {
     pub(crate) fn hostel_php_runs_native_code() -> c_int;
     pub(crate) fn hostel_php_forget_paths();
     pub(crate) fn hostel_php_run(request: *const Request, result: *mut Outcome);
+    pub(crate) fn hostel_php_draw(text: *mut c_char, room: usize) -> usize;
+    pub(crate) fn hostel_php_renew_generators();
 }

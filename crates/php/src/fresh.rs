@@ -11,6 +11,7 @@ use hostel_wire::fresh::Fresh;
 use crate::engine::Engine;
 use crate::modules::why_not_rewound;
 use crate::say;
+use crate::trial::{Record, Verdict};
 
 /// What becomes of a worker after a request. Decided once for a site, by its zygote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +29,7 @@ pub(crate) fn means(fresh: Fresh, engine: &Engine) -> Means {
     match fresh {
         Fresh::Off => return Means::Pool,
         Fresh::Fork => return Means::Fork,
-        Fresh::On => {}
+        Fresh::On | Fresh::Paranoid => {}
     }
     match why_not_rewound(&engine.modules()) {
         None => Means::Rewind,
@@ -41,11 +42,29 @@ pub(crate) fn means(fresh: Fresh, engine: &Engine) -> Means {
     }
 }
 
-/// Prepare to be put back; `None` where that is not meant, or where it cannot be done and the worker serves one request.
-pub(crate) fn prepare(engine: &mut Engine, means: Means) -> std::io::Result<Option<Rewind>> {
+/// A record of the trial that has to be made before a worker of the site may be rewound, if any may.
+pub(crate) fn record(means: Means) -> std::io::Result<Option<&'static Record>> {
+    match means {
+        Means::Fork | Means::Pool => Ok(None),
+        Means::Rewind => Record::create().map(Some),
+    }
+}
+
+/// Prepare to be put back; `None` where that is not meant, or where it cannot be done, or is not known to be sound (yet), and the
+/// worker serves one request.
+pub(crate) fn prepare(
+    engine: &mut Engine,
+    means: Means,
+    record: Option<&Record>,
+) -> std::io::Result<Option<Rewind>> {
     match means {
         Means::Fork | Means::Pool => return Ok(None),
         Means::Rewind => {}
+    }
+    // Without a record it is the trial itself.
+    match record.map_or(Verdict::Sound, Record::verdict) {
+        Verdict::Pending | Verdict::Unsound => return Ok(None),
+        Verdict::Renew | Verdict::Sound => {}
     }
     engine.keep_memory();
     let runs_native_code = engine.runs_native_code();

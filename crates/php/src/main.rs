@@ -11,8 +11,9 @@ use std::error::Error;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use hostel_rewind::Rewind;
 use hostel_sys::child::inherited_descriptor;
-use hostel_sys::cred::prove_dropped;
+use hostel_sys::cred::{Dropped, prove_dropped};
 use hostel_sys::process::{close_all_but, end_with_parent, parent, set_non_dumpable};
 use hostel_sys::sandbox::restrict_scripts;
 use hostel_wire::codec::Malformed;
@@ -22,6 +23,8 @@ use rustix::fs::Mode;
 use rustix::process::umask;
 
 use crate::engine::Engine;
+use crate::fresh::Means;
+use crate::trial::Record;
 use crate::zygote::{Control, Ended, Zygote, ZygoteError};
 
 mod basic_auth;
@@ -42,6 +45,8 @@ mod process;
 mod reply;
 mod request;
 mod serve;
+#[allow(unsafe_code, reason = "memory that processes share")]
+mod trial;
 mod variables;
 mod zygote;
 
@@ -93,26 +98,25 @@ fn run() -> Result<(), Box<dyn Error>> {
     // 5. PHP, whose shared memory all workers will have in common.
     let mut engine = Engine::start(&dropped, &settings)?;
     let means = fresh::means(settings.fresh, &engine);
+    let record = fresh::record(means)?;
     // 6. The zygote's loop; in a worker, the control socket and the signals are closed when it returns.
-    match Zygote::new(control)?.run()? {
+    match Zygote::new(control, record)?.run()? {
         Ended::Zygote => Ok(()),
+        // 6a. As a worker up to the checkpoint, but in nobody's way.
+        Ended::Trial => {
+            rustix::thread::set_name(c"hostel-trial")?;
+            rustix::process::nice(19)?;
+            let rewind = worker_begins(&mut engine, &dropped, means, None);
+            if let Some(record) = record {
+                trial::conduct(&mut engine, rewind, record);
+            }
+            process::end_process(0)
+        }
         // 7. A worker.
         Ended::Worker(socket) => {
             rustix::thread::set_name(c"hostel-worker")?;
-            // 7a. What it takes to be put back after each request.
-            let rewind = match fresh::prepare(&mut engine, means) {
-                Ok(rewind) => rewind,
-                Err(error) => {
-                    say(&format!("worker: {}", causes(&error)));
-                    process::end_process(1);
-                }
-            };
-            // 7b. From here on it reaches no other process of the site, and neither does what its scripts start.
-            if let Err(error) = restrict_scripts(&dropped) {
-                say(&format!("worker: {}", causes(&error)));
-                process::end_process(1);
-            }
-            let served = serve::run(engine, &settings, means, socket, rewind);
+            let rewind = worker_begins(&mut engine, &dropped, means, record);
+            let served = serve::run(engine, &settings, means, socket, rewind, record);
             if let Err(error) = &served {
                 say(&format!("worker: {error}"));
             }
@@ -120,4 +124,27 @@ fn run() -> Result<(), Box<dyn Error>> {
             process::end_process(i32::from(served.is_err()))
         }
     }
+}
+
+/// What a new process does before it may serve. It ends where that fails.
+fn worker_begins(
+    engine: &mut Engine,
+    dropped: &Dropped,
+    means: Means,
+    record: Option<&Record>,
+) -> Option<Rewind> {
+    // 7a. What it takes to be put back after each request.
+    let rewind = match fresh::prepare(engine, means, record) {
+        Ok(rewind) => rewind,
+        Err(error) => {
+            say(&format!("worker: {}", causes(&error)));
+            process::end_process(1);
+        }
+    };
+    // 7b. From here on it reaches no other process of the site, and neither does what its scripts start.
+    if let Err(error) = restrict_scripts(dropped) {
+        say(&format!("worker: {}", causes(&error)));
+        process::end_process(1);
+    }
+    rewind
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use hostel_rewind::{Rewind, Unfit};
 use hostel_wire::codec::Malformed;
+use hostel_wire::fresh::Fresh;
 use hostel_wire::front_worker::{End, RequestHead};
 use hostel_wire::monitor_keeper::SiteSettings;
 
@@ -18,6 +19,7 @@ use crate::fresh::Means;
 use crate::process::end_process;
 use crate::request::{Prepared, Refusal, Rules};
 use crate::say;
+use crate::trial::{Record, Verdict};
 
 /// Serve requests from this socket; returns when there are no more.
 pub(crate) fn run(
@@ -26,6 +28,7 @@ pub(crate) fn run(
     means: Means,
     socket: OwnedFd,
     mut rewind: Option<Rewind>,
+    record: Option<&Record>,
 ) -> Result<(), ChannelError> {
     let Some(channel) = Channel::adopt(socket)? else {
         return Ok(());
@@ -43,12 +46,16 @@ pub(crate) fn run(
     };
     let mut payload = Vec::new();
     // From here each request goes on where the first one did, if the site wants that: this returns once more after each of them.
-    if let Some(unfit) = worker.be_fresh(&mut engine, &mut exchange, rewind.as_mut()) {
+    let wipes = settings.fresh == Fresh::Paranoid;
+    if let Some(unfit) = worker.be_fresh(&mut engine, &mut exchange, rewind.as_mut(), wipes) {
         say(&format!(
             "a worker serves one request, as it cannot be rewound: {unfit}"
         ));
         rewind = None;
         worker.requests_max = 1;
+    }
+    if worker.requests > 0 && record.is_some_and(|record| record.verdict() == Verdict::Renew) {
+        engine.renew_generators();
     }
     while exchange.next_request(&mut payload)? {
         let head = RequestHead::decode(&payload)?;
@@ -84,15 +91,22 @@ struct Worker {
 }
 
 impl Worker {
-    /// Be put to this moment again after each request. Why it cannot be, if so.
+    /// Be put to this moment again after each request. Why it cannot be, if so. Whoever wipes has PHP's free memory put back like any other,
+    /// and nothing of the dead stack left.
     fn be_fresh(
         &mut self,
         engine: &mut Engine,
         exchange: &mut Exchange,
         rewind: Option<&mut Rewind>,
+        wipes: bool,
     ) -> Option<Unfit> {
-        match rewind?.checkpoint(&engine.free_memory()) {
+        let free = engine.free_memory();
+        let spared = if wipes { &[][..] } else { &free };
+        match rewind?.checkpoint(spared) {
             Ok(requests) => {
+                if wipes && requests > 0 {
+                    wipe_stack();
+                }
                 self.requests = u32::try_from(requests).unwrap_or(u32::MAX);
                 exchange.go_on();
                 None
@@ -150,6 +164,13 @@ impl Worker {
     }
 }
 
+/// Write zeros over what earlier calls have left on the stack, as deep as a rewind leaves it mapped.
+#[inline(never)]
+fn wipe_stack() {
+    let mut room = [0_u8; DEAD_STACK_BYTES];
+    std::hint::black_box(&mut room);
+}
+
 /// What becomes a string of C must not be cut there: the front lets no NUL through.
 fn check(head: &RequestHead<'_>) -> Result<(), ChannelError> {
     let fields = [
@@ -198,3 +219,5 @@ const ROOT_EVERY: Duration = Duration::from_secs(1);
 const MEMORY_EVERY: u32 = 50;
 /// Memory of its own that a worker may keep between requests. A worker that served WordPress has some 30 MB.
 const MEMORY_BYTES: usize = 256 * 1024 * 1024;
+/// What of the dead stack a rewind leaves mapped, and a little more for the functions in between.
+const DEAD_STACK_BYTES: usize = (256 + 16) * 1024;

@@ -16,6 +16,7 @@ use hostel_wire::keeper_zygote::{Death, FromZygote, ToZygote, WorkerId};
 use hostel_wire::limits::{MESSAGE_BYTES_MAX, WORKERS_MAX};
 
 use crate::process::fork;
+use crate::trial::{self, Record};
 
 /// Why the zygote ends other than by the keeper's wish.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,8 @@ pub(crate) enum Ended {
     Zygote,
     /// In a new worker, whose socket to the front this is.
     Worker(OwnedFd),
+    /// In the process that is to show whether workers may be rewound.
+    Trial,
 }
 
 /// The zygote's end of the control socket.
@@ -54,6 +57,23 @@ pub(crate) struct Zygote {
     control: Control,
     signals: Signals,
     workers: Vec<(WorkerId, Pid)>,
+    trial: Option<Trial>,
+}
+
+/// The trial that shows whether workers may be rewound.
+struct Trial {
+    record: &'static Record,
+    state: TrialState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TrialState {
+    /// Not yet, so that it is not in the way of whom the first worker was forked for.
+    Wanted,
+    /// That one has ended, or is not the only one any more.
+    Due,
+    Runs(Pid),
+    Over,
 }
 
 impl Control {
@@ -101,14 +121,21 @@ impl Control {
 }
 
 impl Zygote {
-    /// Say that PHP has started, and be ready to fork.
-    pub(crate) fn new(control: Control) -> Result<Self, ZygoteError> {
+    /// Say that PHP has started, and be ready to fork. A record is of a trial that is to be made.
+    pub(crate) fn new(
+        control: Control,
+        trial: Option<&'static Record>,
+    ) -> Result<Self, ZygoteError> {
         let signals = Signals::new(&[Signal::CHILD]).map_err(system("take signals as events"))?;
         control.send(FromZygote::Ready)?;
         Ok(Self {
             control,
             signals,
             workers: Vec::new(),
+            trial: trial.map(|record| Trial {
+                record,
+                state: TrialState::Wanted,
+            }),
         })
     }
 
@@ -119,24 +146,35 @@ impl Zygote {
             if ready.first() == Some(&true) {
                 self.reap()?;
             }
-            if ready.get(1) != Some(&true) {
-                continue;
+            if ready.get(1) == Some(&true)
+                && let Some(ended) = self.obey()?
+            {
+                return Ok(ended);
             }
-            let Some((message, descriptors)) = self.control.receive()? else {
-                return Ok(Ended::Zygote);
-            };
-            match message {
-                ToZygote::Fork(worker) => {
-                    for socket in descriptors {
-                        if self.fork(worker)? == Side::Worker {
-                            return Ok(Ended::Worker(socket));
-                        }
-                    }
-                }
-                ToZygote::Kill(worker) => self.kill(worker),
-                ToZygote::Settings(_) => return Err(Malformed::Value("second settings").into()),
+            // After what somebody may be waiting for.
+            if self.begin_trial() == Side::Worker {
+                return Ok(Ended::Trial);
             }
         }
+    }
+
+    /// Do what the keeper says.
+    fn obey(&mut self) -> Result<Option<Ended>, ZygoteError> {
+        let Some((message, descriptors)) = self.control.receive()? else {
+            return Ok(Some(Ended::Zygote));
+        };
+        match message {
+            ToZygote::Fork(worker) => {
+                for socket in descriptors {
+                    if self.fork(worker)? == Side::Worker {
+                        return Ok(Some(Ended::Worker(socket)));
+                    }
+                }
+            }
+            ToZygote::Kill(worker) => self.kill(worker),
+            ToZygote::Settings(_) => return Err(Malformed::Value("second settings").into()),
+        }
+        Ok(None)
     }
 
     fn fork(&mut self, worker: WorkerId) -> Result<Side, ZygoteError> {
@@ -151,6 +189,9 @@ impl Zygote {
             Ok(None) => Ok(Side::Worker),
             Ok(Some(pid)) => {
                 self.workers.push((worker, pid));
+                if self.workers.len() > 1 {
+                    self.make_trial_due();
+                }
                 let number = pid.as_raw_nonzero().get().cast_unsigned();
                 self.control.send(FromZygote::Forked(worker, number))?;
                 Ok(Side::Zygote)
@@ -161,6 +202,33 @@ impl Zygote {
                 Ok(Side::Zygote)
             }
         }
+    }
+
+    fn make_trial_due(&mut self) {
+        if let Some(trial) = &mut self.trial
+            && trial.state == TrialState::Wanted
+        {
+            trial.state = TrialState::Due;
+        }
+    }
+
+    /// Begin the trial, if it is its time.
+    fn begin_trial(&mut self) -> Side {
+        let Some(trial) = &mut self.trial else {
+            return Side::Zygote;
+        };
+        if trial.state != TrialState::Due {
+            return Side::Zygote;
+        }
+        match fork() {
+            Ok(None) => return Side::Worker,
+            Ok(Some(pid)) => trial.state = TrialState::Runs(pid),
+            Err(_) => {
+                trial.state = TrialState::Over;
+                trial::is_lost(trial.record);
+            }
+        }
+        Side::Zygote
     }
 
     /// A worker that has not been reaped keeps its process id, so this hits nobody else.
@@ -175,10 +243,17 @@ impl Zygote {
         let failed = system("learn which worker ended");
         while self.signals.take().map_err(&failed)?.is_some() {}
         while let Reaped::Child(pid, ending) = reap().map_err(&failed)? {
+            if let Some(trial) = &mut self.trial
+                && trial.state == TrialState::Runs(pid)
+            {
+                trial.state = TrialState::Over;
+                trial::is_lost(trial.record);
+            }
             let Some(index) = self.workers.iter().position(|(_, known)| *known == pid) else {
                 continue;
             };
             let (worker, _) = self.workers.swap_remove(index);
+            self.make_trial_due();
             let death = match ending {
                 Ending::Exited(status) => Death::Exited(status),
                 Ending::Signalled(signal) => Death::Signalled(signal),

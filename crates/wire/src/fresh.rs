@@ -14,14 +14,24 @@ pub enum Fresh {
     On,
     /// Nothing stays: each request has a process of its own.
     Fork,
+    /// As `On`, and memory that PHP has freed is wiped: not even bytes that nobody reads stay.
+    Paranoid,
 }
 
 impl Fresh {
     /// Whether a worker surely serves one request and ends.
     pub fn is_by_fork(self) -> bool {
         match self {
-            Self::Off | Self::On => false,
+            Self::Off | Self::On | Self::Paranoid => false,
             Self::Fork => true,
+        }
+    }
+
+    /// Whether workers find out by which means nothing stays.
+    pub fn is_by_best_means(self) -> bool {
+        match self {
+            Self::Off | Self::Fork => false,
+            Self::On | Self::Paranoid => true,
         }
     }
 
@@ -30,6 +40,7 @@ impl Fresh {
             Self::Off => 0,
             Self::On => 1,
             Self::Fork => 2,
+            Self::Paranoid => 3,
         });
     }
 
@@ -38,6 +49,7 @@ impl Fresh {
             0 => Ok(Self::Off),
             1 => Ok(Self::On),
             2 => Ok(Self::Fork),
+            3 => Ok(Self::Paranoid),
             _ => Err(Malformed::Value("fresh")),
         }
     }
@@ -49,11 +61,11 @@ mod tests {
 
     #[test]
     fn what_is_said_of_state_survives_the_wire_and_nothing_else_does() {
-        for fresh in [Fresh::Off, Fresh::On, Fresh::Fork] {
+        for fresh in [Fresh::Off, Fresh::On, Fresh::Fork, Fresh::Paranoid] {
             let mut w = Writer::new();
             fresh.encode(&mut w);
             assert_eq!(Fresh::decode(&mut Reader::new(&w.finish())), Ok(fresh));
         }
-        assert!(Fresh::decode(&mut Reader::new(&[3])).is_err());
+        assert!(Fresh::decode(&mut Reader::new(&[4])).is_err());
     }
 }

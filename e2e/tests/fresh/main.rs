@@ -11,6 +11,7 @@ use hostel_e2e::http::Connection;
 use hostel_e2e::process::wait_until;
 use hostel_e2e::{Instance, Request, Site, User};
 
+mod random;
 mod scripts;
 
 use scripts::{COMMON, SCRIPTS};
@@ -92,6 +93,9 @@ fn nothing_survives(fresh: &str) -> Instance {
     let mut connection = instance.connect();
     let at_first = found(&mut connection, "a.test");
     assert_eq!(at_first, BTreeSet::new(), "a first request");
+    if fresh == "true" {
+        is_put_back(&instance, &mut connection);
+    }
     // Twice: the first time its script is read from a file that is open meanwhile.
     measured(&mut connection, "a.test");
     let first = measured(&mut connection, "a.test");
@@ -116,6 +120,15 @@ fn nothing_survives(fresh: &str) -> Instance {
     assert!(!log.contains("was ended by signal"), "{log}");
     assert!(!log.contains("ended with status"), "{log}");
     instance
+}
+
+/// Ask until workers are put back: until it is known that they may be, each serves one request.
+fn is_put_back(instance: &Instance, connection: &mut Connection) {
+    let put_back = wait_until(Duration::from_secs(10), || {
+        found(connection, "a.test");
+        status(instance)["fresh"] == "rewind"
+    });
+    assert!(put_back, "{}", instance.log("a", "error"));
 }
 
 /// What `hostel status` says of the site.

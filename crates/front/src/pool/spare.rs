@@ -7,7 +7,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use hostel_wire::fresh::Fresh;
+use hostel_wire::keeper_zygote::WorkerId;
 
 use super::{Inner, Parted, Pool};
 use crate::sites::Site;
@@ -44,15 +44,35 @@ pub enum Means {
     Fork,
 }
 
+/// What the workers of a site that leaves the means to them have shown.
+#[derive(Debug, Default)]
+pub(super) struct Shown {
+    means: Means,
+    /// The youngest worker that has answered.
+    youngest: u32,
+}
+
+impl Shown {
+    /// The first answer of a worker tells. One that was forked earlier may be used after its successors, and knows less than they do: until it is
+    /// known whether workers may be put back, each serves one request. Whether this counts.
+    fn learn(&mut self, worker: WorkerId, ends: bool) -> bool {
+        let counts = worker.0 >= self.youngest;
+        if counts {
+            self.youngest = worker.0;
+            self.means = if ends { Means::Fork } else { Means::Rewind };
+        }
+        counts
+    }
+}
+
 impl Pool {
     /// A worker has answered. Where the site leaves the means to them, its first answer tells: whether it ends or goes on.
     pub(crate) fn learn_means(&self, site: &Site, worker: &Worker, ends: bool) {
-        if site.entry.fresh != Fresh::On || worker.answered.get() != 1 {
+        if !site.entry.fresh.is_by_best_means() || worker.answered.get() != 1 {
             return;
         }
         let mut inner = self.inner.borrow_mut();
-        inner.means = if ends { Means::Fork } else { Means::Rewind };
-        if inner.is_once != ends {
+        if inner.shown.learn(worker.id, ends) && inner.is_once != ends {
             inner.is_once = ends;
             self.dispatch.scheduler().set_once(self.slot, ends);
         }
@@ -60,7 +80,7 @@ impl Pool {
 
     /// By which means requests of a site that leaves it to its workers are fresh.
     pub fn means(&self) -> Means {
-        self.inner.borrow().means
+        self.inner.borrow().shown.means
     }
 }
 
@@ -92,5 +112,22 @@ impl Inner {
             false => 0,
         };
         self.workers.len() - gone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_was_forked_earlier_does_not_know_better() {
+        let mut shown = Shown::default();
+        assert!(shown.learn(WorkerId(1), true));
+        assert_eq!(shown.means, Means::Fork);
+        assert!(shown.learn(WorkerId(3), false));
+        assert!(!shown.learn(WorkerId(2), true));
+        assert_eq!(shown.means, Means::Rewind);
+        assert!(shown.learn(WorkerId(4), true));
+        assert_eq!(shown.means, Means::Fork);
     }
 }

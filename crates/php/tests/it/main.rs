@@ -11,6 +11,8 @@ mod front;
 mod leaving;
 mod limits;
 mod modules;
+mod paranoid;
+mod random;
 mod scripts;
 mod servers;
 mod settings;

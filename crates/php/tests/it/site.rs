@@ -57,7 +57,28 @@ impl Site {
         let mut site = Self::prepare(case, wishes);
         assert_eq!(site.said(), FromZygote::Ready);
         site.next_worker = 1;
+        if wishes.fresh.is_by_best_means() {
+            site.await_trial();
+        }
         site
+    }
+
+    /// Have a first worker end, upon which it is tried whether workers may be put back, and wait until that is known.
+    pub(crate) fn await_trial(&mut self) {
+        let first = self.worker();
+        self.tell(&ToZygote::Kill(first.id), &[]);
+        self.died(first.id);
+        let zygote = self.zygote_pid();
+        let children = format!("/proc/{zygote}/task/{zygote}/children");
+        // The zygote has begun it before it looks at what else it is told.
+        let second = self.worker();
+        let deadline = Instant::now() + PATIENCE;
+        while std::fs::read_to_string(&children).unwrap().trim() != second.pid.to_string() {
+            assert!(Instant::now() < deadline, "the trial does not end");
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        self.tell(&ToZygote::Kill(second.id), &[]);
+        self.died(second.id);
     }
 
     /// The same, without waiting for PHP.
