@@ -150,6 +150,12 @@ impl Image {
         self.start != 0
     }
 
+    /// There is none from here on. Where the one before is mapped, which regions may still be mappings of.
+    pub(crate) fn begin_anew(&mut self) -> Option<(usize, usize)> {
+        let start = std::mem::take(&mut self.start);
+        (start != 0).then(|| (start, start + self.file_bytes()))
+    }
+
     /// Its mapping is all that is needed of it, once those who map it privately have done so.
     pub(crate) fn close(&mut self) {
         calls::close(self.file);
@@ -160,8 +166,14 @@ impl Image {
         self.bytes + self.stack.length()
     }
 
-    /// Write down what the memory holds. Pages that were never touched are left out: they are zeros in the file, too.
-    pub(crate) fn fill(&mut self, pagemap: libc::c_int, entries: &mut [u64]) -> Result<(), Unfit> {
+    /// Write down what the memory holds. Pages that were never touched are left out: they are zeros in the file, too. `has_zeros`: pages
+    /// of files may be such, as regions are mappings of an image before this one.
+    pub(crate) fn fill(
+        &mut self,
+        pagemap: libc::c_int,
+        entries: &mut [u64],
+        has_zeros: bool,
+    ) -> Result<(), Unfit> {
         self.create()?;
         for region in self.regions() {
             let mut at = region.start;
@@ -169,17 +181,29 @@ impl Image {
                 let pages = ((region.end - at) / PAGE).min(entries.len());
                 let part = entries.get_mut(..pages).unwrap_or_default();
                 calls::read_pagemap(pagemap, at / PAGE, part)?;
+                let has_content = |page: usize, entry: &u64| {
+                    entry >> 62 != 0
+                        || region.is_of_file && !(has_zeros && is_zero(at + page * PAGE))
+                };
+                // Neighbours by one call.
+                let mut from = at;
                 for (page, entry) in part.iter().enumerate() {
                     let start = at + page * PAGE;
-                    if region.is_of_file || entry >> 62 != 0 {
-                        self.write(start, PAGE, region.offset + (start - region.start))?;
+                    if !has_content(page, entry) {
+                        self.write_of(region, from, start)?;
+                        from = start + PAGE;
                     }
                 }
                 at += pages * PAGE;
+                self.write_of(region, from, at)?;
             }
         }
         self.write(self.stack.start, self.stack.length(), self.stack.offset)?;
         self.map()
+    }
+
+    fn write_of(&self, region: &Region, start: usize, end: usize) -> Result<(), Unfit> {
+        self.write(start, end - start, region.offset + (start - region.start))
     }
 
     fn write(&self, start: usize, length: usize, offset: usize) -> Result<(), Unfit> {
@@ -213,6 +237,13 @@ impl Image {
         }
         Ok(())
     }
+}
+
+/// Whether this page of a region has nothing but zeros.
+fn is_zero(page: usize) -> bool {
+    // SAFETY: of a region, which is mapped and readable, and which nobody writes meanwhile: the only other stack stands still.
+    let words = unsafe { std::slice::from_raw_parts(page as *const u64, PAGE / size_of::<u64>()) };
+    words.iter().all(|word| *word == 0)
 }
 
 /// Bytes below its stack pointer that a function may use.

@@ -66,10 +66,15 @@ impl Heat {
     fn cool(&mut self, bytes: usize) {
         self.rewinds += 1;
         if self.rewinds >= COOL_EVERY {
-            self.rewinds = 0;
-            let used = bytes.div_ceil(PAGE).min(self.pages.len());
-            self.pages.get_mut(..used).unwrap_or_default().fill(0);
+            self.forget(bytes);
         }
+    }
+
+    /// Of an image of so many bytes.
+    fn forget(&mut self, bytes: usize) {
+        self.rewinds = 0;
+        let used = bytes.div_ceil(PAGE).min(self.pages.len());
+        self.pages.get_mut(..used).unwrap_or_default().fill(0);
     }
 }
 
@@ -95,6 +100,11 @@ impl Tracker {
 
     pub(crate) fn arm(&mut self, image: &Image) -> Result<(), Unfit> {
         self.way()?.0.arm(image)
+    }
+
+    /// Forget who is hot in an image of so many bytes: each page's place in it is another's.
+    pub(crate) fn forget(&mut self, bytes: usize) {
+        self.heat.forget(bytes);
     }
 
     /// Put every region back.
