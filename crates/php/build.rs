@@ -9,8 +9,7 @@ use std::process::Command;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-env-changed=PHP_CONFIG");
-    println!("cargo:rerun-if-changed=shim/shim.c");
-    println!("cargo:rerun-if-changed=shim/shim.h");
+    println!("cargo:rerun-if-changed=shim");
     let program = std::env::var("PHP_CONFIG").unwrap_or_else(|_| "php-config8.2".to_owned());
 
     let version = ask(&program, "--version")?;
@@ -46,6 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     build
         .file("shim/shim.c")
+        .file("shim/warm.c")
         .warnings(true)
         .extra_warnings(true)
         .try_compile("hostel_shim")?;

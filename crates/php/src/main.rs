@@ -36,12 +36,15 @@ mod ffi;
 mod file_cache;
 mod fresh;
 mod ini;
+#[allow(unsafe_code, reason = "memory that outlives a rewind")]
+mod keys;
 #[allow(unsafe_code, reason = "fork and _exit have no safe wrapper")]
 mod process;
 mod reply;
 mod request;
 mod serve;
 mod variables;
+mod warm;
 mod zygote;
 
 fn main() -> ExitCode {

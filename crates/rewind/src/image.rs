@@ -166,13 +166,13 @@ impl Image {
         self.bytes + self.stack.length()
     }
 
-    /// Write down what the memory holds. Pages that were never touched are left out: they are zeros in the file, too. `has_zeros`: pages
-    /// of files may be such, as regions are mappings of an image before this one.
+    /// Write down what the memory holds. Pages of zeros are left out: they are zeros in the file, too. `is_again`: there was an image before
+    /// this one, so that all pages can be read, and those that were never touched may look as if they had been.
     pub(crate) fn fill(
         &mut self,
         pagemap: libc::c_int,
         entries: &mut [u64],
-        has_zeros: bool,
+        is_again: bool,
     ) -> Result<(), Unfit> {
         self.create()?;
         for region in self.regions() {
@@ -182,8 +182,9 @@ impl Image {
                 let part = entries.get_mut(..pages).unwrap_or_default();
                 calls::read_pagemap(pagemap, at / PAGE, part)?;
                 let has_content = |page: usize, entry: &u64| {
-                    entry >> 62 != 0
-                        || region.is_of_file && !(has_zeros && is_zero(at + page * PAGE))
+                    let may_have = entry >> 62 != 0 || region.is_of_file;
+                    let is_readable = is_again || !region.is_of_file;
+                    may_have && !(is_readable && is_zero(at + page * PAGE))
                 };
                 // Neighbours by one call.
                 let mut from = at;
@@ -241,7 +242,8 @@ impl Image {
 
 /// Whether this page of a region has nothing but zeros.
 fn is_zero(page: usize) -> bool {
-    // SAFETY: of a region, which is mapped and readable, and which nobody writes meanwhile: the only other stack stands still.
+    // SAFETY: of a region, which is mapped and readable, and which nobody writes meanwhile: the only other stack stands still. Where it is
+    // of a file, it is not behind its end, as an image before this one has read it.
     let words = unsafe { std::slice::from_raw_parts(page as *const u64, PAGE / size_of::<u64>()) };
     words.iter().all(|word| *word == 0)
 }

@@ -17,3 +17,4 @@ mod settings;
     reason = "the control socket must stand on descriptor 3 of the child"
 )]
 mod site;
+mod warm;
