@@ -8,6 +8,7 @@ use hostel_rewind::{Backend, Rewind, kernel_keeps_count};
 use hostel_sys::process::while_dumpable;
 use hostel_wire::fresh::Fresh;
 
+use crate::process::keep_heap;
 use crate::say;
 
 /// Prepare to be put back; `None` where the site does not want it, or where it cannot be done and the worker serves one request.
@@ -16,6 +17,7 @@ pub(crate) fn prepare(fresh: Fresh) -> std::io::Result<Option<Rewind>> {
         Fresh::Off | Fresh::Fork => return Ok(None),
         Fresh::On => {}
     }
+    keep_heap();
     let prepared = while_dumpable(|| {
         let backend = if kernel_keeps_count() {
             Backend::Written

@@ -68,6 +68,18 @@ pub(crate) fn is_forked_child() -> bool {
     FORKED_CHILD.load(Ordering::Relaxed)
 }
 
+/// From here on the C library takes memory from the end of the heap alone, and gives none of it back: what was mapped at a checkpoint must
+/// be so at each rewind, which sets the end of the heap back by itself.
+pub(crate) fn keep_heap() {
+    for (what, value) in [
+        (libc::M_TRIM_THRESHOLD, libc::c_int::MAX),
+        (libc::M_MMAP_MAX, 0),
+    ] {
+        // SAFETY: takes numbers. Where it does not take one, a worker ends that could have gone on.
+        unsafe { libc::mallopt(what, value) };
+    }
+}
+
 /// End at once, without what the C library and PHP's modules do at an exit: they would do it for the worker too.
 pub(crate) fn end_process(status: i32) -> ! {
     // SAFETY: ends the process; needs nothing.
