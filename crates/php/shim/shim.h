@@ -1,7 +1,7 @@
 /*
  * Everything that Hostel asks of libphp, and everything that libphp asks of Hostel.
  *
- * Every Zend macro and every zend_try is in shim.c: a PHP bailout is a longjmp and must not cross a Rust frame. So the
+ * Every Zend macro and every zend_try is in shim.c and warm.c: a PHP bailout is a longjmp and must not cross a Rust frame. So the
  * callbacks below are leaves: they never call PHP, and what they answer is acted on here, after their frame is gone.
  * Plain C types only. src/ffi.rs repeats these declarations for Rust.
  */
