@@ -165,3 +165,91 @@ const PATTERN_BYTES_MAX: usize = 32 * 1024;
 const PATH_BYTES_MAX: usize = 4095;
 /// Kind and length.
 const HEAD_BYTES: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(keys: &mut Keys) -> Vec<(Kind, Vec<u8>)> {
+        let copied = keys.with(|kept| kept.copy());
+        copied
+            .iter()
+            .map(|(kind, key)| (kind, key.to_vec()))
+            .collect()
+    }
+
+    #[test]
+    fn keys_of_any_content_are_kept_as_they_are() {
+        let mut keys = Keys::new().unwrap();
+        let all: [(Kind, &[u8]); 4] = [
+            (Kind::Pattern, b"/a\0b/\xff"),
+            (Kind::Path, b"/srv/x"),
+            (Kind::Pattern, b""),
+            (Kind::Path, b"/"),
+        ];
+        keys.with(|kept| assert!(all.iter().all(|(kind, key)| kept.add(*kind, key))));
+        let expected: Vec<_> = all.map(|(kind, key)| (kind, key.to_vec())).into();
+        assert_eq!(list(&mut keys), expected);
+        let copied = keys.with(|kept| kept.copy());
+        assert_eq!(copied.texts(Kind::Path).len(), 2);
+        keys.with(Kept::forget_paths);
+        let patterns = expected
+            .into_iter()
+            .filter(|(kind, _)| *kind == Kind::Pattern);
+        assert_eq!(list(&mut keys), patterns.collect::<Vec<_>>());
+        keys.with(Kept::clear);
+        assert_eq!(list(&mut keys), []);
+    }
+
+    #[test]
+    fn what_is_over_a_bound_is_not_taken_and_what_is_below_still_is() {
+        let mut keys = Keys::new().unwrap();
+        keys.with(|kept| {
+            for (kind, key) in [
+                (Kind::Path, "relative".as_bytes()),
+                (Kind::Path, b"/a\0b"),
+                (Kind::Path, b""),
+                (Kind::Path, &[b'/'; PATH_BYTES_MAX + 1]),
+                (Kind::Pattern, &[b'a'; PATTERN_BYTES_MAX + 1]),
+                (Kind::Pattern, &[b'a'; 70_000]),
+            ] {
+                assert!(!kept.add(kind, key), "{kind:?} of {} bytes", key.len());
+            }
+            for number in 0..3000 {
+                let is_taken = kept.add(Kind::Pattern, format!("/{number}/").as_bytes());
+                assert_eq!(is_taken, number < COUNT_MAX, "{number}");
+            }
+            let mut large = 0;
+            while kept.add(Kind::Path, &[b'/'; PATH_BYTES_MAX]) {
+                large += 1;
+            }
+            assert!(
+                (100..=BYTES_MAX / PATH_BYTES_MAX).contains(&large),
+                "{large}"
+            );
+            assert!(kept.add(Kind::Path, b"/small"));
+        });
+    }
+
+    #[test]
+    fn memory_that_others_wrote_is_a_list_all_the_same() {
+        let mut keys = Keys::new().unwrap();
+        for byte in [0, 1, 7, 0xff] {
+            keys.with(|kept| {
+                kept.bytes.fill(byte);
+                for used in [0, 1, 1000, BYTES_MAX, BYTES_MAX + 1, usize::MAX] {
+                    kept.used = used;
+                    kept.counts = [usize::MAX, 0];
+                    let copied = kept.copy();
+                    assert!(
+                        copied
+                            .iter()
+                            .all(|(_, key)| key.len() <= usize::from(u16::MAX))
+                    );
+                    assert!(!kept.add(Kind::Pattern, b"x"));
+                }
+                kept.forget_paths();
+            });
+        }
+    }
+}
