@@ -47,6 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .file("shim/random.c")
         .file("shim/shim.c")
         .file("shim/chunks.c")
+        .file("shim/warm.c")
         .warnings(true)
         .extra_warnings(true)
         .try_compile("hostel_shim")?;

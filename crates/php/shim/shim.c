@@ -22,6 +22,7 @@
 #include <strings.h>
 
 #include "shim.h"
+#include "warm.h"
 
 static struct hostel_callbacks callbacks;
 static size_t memory_peak_bytes;
@@ -256,6 +257,9 @@ static void activate_user_settings(const struct hostel_request *request)
 static int sapi_hostel_activate(void)
 {
     const struct hostel_request *request = current_request();
+    if (hostel_is_warming) {
+        hostel_quieten_request();
+    }
     if (!request) {
         return SUCCESS;
     }
@@ -624,18 +628,18 @@ static void describe_request(const struct hostel_request *request)
  * that necessary for the next one. */
 static zend_signal_entry_t handlers_before[NSIG];
 
-static void remember_signal_handlers(void)
+void hostel_remember_signal_handlers(void)
 {
     memcpy(handlers_before, SIGG(handlers), sizeof handlers_before);
 }
 
-static void compare_signal_handlers(void)
+void hostel_compare_signal_handlers(void)
 {
     SIGG(reset) = memcmp(handlers_before, SIGG(handlers), sizeof handlers_before) != 0;
 }
 #else
-static void remember_signal_handlers(void) {}
-static void compare_signal_handlers(void) {}
+void hostel_remember_signal_handlers(void) {}
+void hostel_compare_signal_handlers(void) {}
 #endif
 
 static void execute(const char *script_file)
@@ -659,13 +663,15 @@ static void execute(const char *script_file)
 void hostel_php_run(const struct hostel_request *request, struct hostel_result *result)
 {
     result->started = 0;
+    result->path_bytes_at_start = 0;
     memory_peak_bytes = 0;
     EG(exit_status) = 0;
     zend_first_try {
         describe_request(request);
         if (php_request_startup() == SUCCESS) {
             result->started = 1;
-            remember_signal_handlers();
+            result->path_bytes_at_start = (size_t)realpath_cache_size();
+            hostel_remember_signal_handlers();
             execute(value_of("SCRIPT_FILENAME"));
         }
     } zend_end_try();
@@ -674,7 +680,7 @@ void hostel_php_run(const struct hostel_request *request, struct hostel_result *
         zend_try {
             php_request_shutdown(NULL);
         } zend_end_try();
-        compare_signal_handlers();
+        hostel_compare_signal_handlers();
     }
     SG(server_context) = NULL;
     result->exit_status = EG(exit_status);

@@ -1,7 +1,7 @@
 /*
  * Everything that Hostel asks of libphp, and everything that libphp asks of Hostel.
  *
- * Every Zend macro and every zend_try is in shim.c: a PHP bailout is a longjmp and must not cross a Rust frame. So the
+ * Every Zend macro and every zend_try is in shim.c and warm.c: a PHP bailout is a longjmp and must not cross a Rust frame. So the
  * callbacks below are leaves: they never call PHP, and what they answer is acted on here, after their frame is gone.
  * Plain C types only. src/ffi.rs repeats these declarations for Rust.
  */
@@ -40,6 +40,7 @@ struct hostel_result {
     int started;                  /* 0: PHP could not start the request; the process is of no more use */
     int exit_status;              /* what the script gave to exit(), 255 after a fatal error */
     size_t memory_peak_bytes;
+    size_t path_bytes_at_start;   /* of the cache of paths, before the script ran */
 };
 
 /* What PHP asks of Rust. Those that answer an int answer 0, or -1 when nobody takes the answer any more. */
@@ -55,6 +56,19 @@ struct hostel_callbacks {
     /* They are to be forgotten. */
     void (*forget_files)(void);
 };
+
+/* How much PHP keeps from one request to the next. */
+struct hostel_caches {
+    size_t patterns;              /* compiled ones */
+    size_t path_bytes;            /* of where paths lead */
+    int64_t path_seconds;         /* for how long that is believed; 0 for ever */
+};
+
+#define HOSTEL_KEY_PATTERN 0
+#define HOSTEL_KEY_PATH 1
+
+/* Takes a key; a leaf, as the callbacks are. */
+typedef void (*hostel_tell_key)(void *context, int kind, const char *bytes, size_t length);
 
 /* Start PHP with the lines of `ini_entries` (static, as php.ini would have them) above php.ini's. `generation_rest` is another
  * number where something else differs that compiled scripts depend on. 0, or -1. */
@@ -80,6 +94,14 @@ void hostel_php_free_chunks(uintptr_t *start, uintptr_t *end);
 int hostel_php_runs_native_code(void);
 /* Forget which path led to which file. */
 void hostel_php_forget_paths(void);
+/* What PHP keeps at the moment. No request runs. */
+void hostel_php_look_at_caches(struct hostel_caches *caches);
+/* Tell the keys of all that it keeps. No request runs. */
+void hostel_php_each_key(void *context, hostel_tell_key tell);
+/* Work out what these keys stand for, as far as this time allows, in a request that begins and ends and runs nothing of the site's. 0, or
+ * -1 when the process is of no more use. */
+int hostel_php_warm(const struct hostel_text *patterns, size_t pattern_count, const struct hostel_text *paths,
+                    size_t path_count, uint64_t nanoseconds_max);
 /* Run one request from its start to its shutdown. */
 void hostel_php_run(const struct hostel_request *request, struct hostel_result *result);
 /* Draw from all generators of random numbers that are in this process, between two requests: lines of a name, a space and what it yields,

@@ -7,8 +7,9 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::exchange::Exchange;
-use crate::ffi::{Callbacks, Text};
+use crate::ffi::{Callbacks, KEY_PATH, Text};
 use crate::file_cache;
+use crate::keys::Kind;
 use crate::reply::ScriptHead;
 
 /// The table that the shim is given.
@@ -137,6 +138,31 @@ unsafe extern "C" fn file_cache(generation: u64) -> *const c_char {
 unsafe extern "C" fn forget_files() {
     // A panic has been told on standard error, and the script goes on.
     drop(catch_unwind(file_cache::forget_all));
+}
+
+/// Takes keys of PHP's caches, one after the other.
+pub(crate) type TakeKey<'a> = &'a mut dyn FnMut(Kind, &[u8]);
+
+/// A key of one of PHP's caches.
+///
+/// # Safety
+/// `context` is the pointer to a [`TakeKey`] that `engine` handed over, and nobody else uses that meanwhile.
+pub(crate) unsafe extern "C" fn key(
+    context: *mut c_void,
+    kind: c_int,
+    bytes: *const c_char,
+    length: usize,
+) {
+    // SAFETY: the caller's promise.
+    let take = unsafe { &mut *context.cast::<TakeKey<'_>>() };
+    // SAFETY: the shim passes a key that does not change until the callback returns.
+    let bytes = unsafe { bytes_of(bytes, length) };
+    let kind = match kind {
+        KEY_PATH => Kind::Path,
+        _ => Kind::Pattern,
+    };
+    // A key that is not taken is one that is not warm.
+    drop(catch_unwind(AssertUnwindSafe(|| take(kind, bytes))));
 }
 
 fn taken(taken: bool) -> c_int {

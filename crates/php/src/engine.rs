@@ -9,6 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::hint::black_box;
 use std::marker::PhantomData;
 use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
 use hostel_sys::cred::Dropped;
 use hostel_wire::monitor_keeper::SiteSettings;
@@ -18,6 +19,8 @@ use crate::exchange::Exchange;
 use crate::ffi;
 use crate::file_cache;
 use crate::ini::{Ini, IniError};
+use crate::keys::{Copied, Kind};
+use crate::process::HEAP_MORE_BYTES;
 use crate::request::Prepared;
 
 /// Why PHP did not start.
@@ -58,6 +61,8 @@ pub(crate) struct Outcome {
     pub(crate) exit_status: i32,
     /// The most memory that PHP held for it.
     pub(crate) memory_peak_bytes: usize,
+    /// Of the cache of paths, before the script ran.
+    pub(crate) path_bytes_at_start: usize,
 }
 
 impl Engine {
@@ -140,20 +145,12 @@ impl Engine {
             started: result.started != 0,
             exit_status: result.exit_status,
             memory_peak_bytes: result.memory_peak_bytes,
+            path_bytes_at_start: result.path_bytes_at_start,
         }
     }
 
     /// Have memory ready so that requests map none of their own: more of the C library's heap, and of PHP's. To be called once in a process.
     pub(crate) fn keep_memory(&mut self) {
-        // What malloc takes or gives back as a mapping of its own, or at the heap's end, a rewind has to undo.
-        for (what, value) in [
-            (libc::M_MMAP_MAX, 0),
-            (libc::M_TRIM_THRESHOLD, libc::c_int::MAX),
-            (libc::M_TOP_PAD, HEAP_MORE_BYTES),
-        ] {
-            // SAFETY: takes numbers.
-            unsafe { libc::mallopt(what, value) };
-        }
         // A block that does not fit has the heap grow, by so much more.
         drop(black_box(vec![
             0_u8;
@@ -204,6 +201,39 @@ impl Engine {
     pub(crate) fn forget_paths(&mut self) {
         // SAFETY: PHP has started, and no request runs.
         unsafe { ffi::hostel_php_forget_paths() };
+    }
+
+    /// How much PHP keeps from one request to the next.
+    pub(crate) fn caches(&self) -> ffi::Caches {
+        let mut caches = ffi::Caches::default();
+        // SAFETY: PHP has started, and no request runs; a place to write to.
+        unsafe { ffi::hostel_php_look_at_caches(&raw mut caches) };
+        caches
+    }
+
+    /// Tell the keys of all that it keeps.
+    pub(crate) fn each_key(&self, mut take: callbacks::TakeKey<'_>) {
+        let context = (&raw mut take).cast();
+        // SAFETY: PHP has started, and no request runs; what the callback is handed lives until this returns, and it is the one for it.
+        unsafe { ffi::hostel_php_each_key(context, callbacks::key) };
+    }
+
+    /// Work out what these keys stand for, within this time or a little more. `false` when this process is of no more use.
+    pub(crate) fn warm(&mut self, keys: &Copied, most: Duration) -> bool {
+        let (patterns, paths) = (keys.texts(Kind::Pattern), keys.texts(Kind::Path));
+        let most = u64::try_from(most.as_nanos()).unwrap_or(u64::MAX);
+        // SAFETY: PHP has started, and no request runs. The texts live until this returns, each with its NUL. A bailout of PHP ends in the
+        // shim and does not cross this frame.
+        let done = unsafe {
+            ffi::hostel_php_warm(
+                patterns.as_ptr(),
+                patterns.len(),
+                paths.as_ptr(),
+                paths.len(),
+                most,
+            )
+        };
+        done == 0
     }
 }
 
@@ -269,7 +299,5 @@ fn set_variable(name: &str, value: impl AsRef<OsStr>) {
     unsafe { std::env::set_var(name, value) };
 }
 
-/// What a worker that is put back has of the C library's heap beyond what is used. Pages of it that no request touches cost nothing.
-const HEAP_MORE_BYTES: libc::c_int = 4 << 20;
 /// The file name of the library that the build found, such as `libphp8.2.so`.
 const LIBRARY: &str = env!("HOSTEL_PHP_LIBRARY");

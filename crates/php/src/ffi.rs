@@ -39,7 +39,24 @@ pub(crate) struct Outcome {
     pub(crate) started: c_int,
     pub(crate) exit_status: c_int,
     pub(crate) memory_peak_bytes: usize,
+    pub(crate) path_bytes_at_start: usize,
 }
+
+/// `struct hostel_caches`.
+#[repr(C)]
+#[derive(Default)]
+pub(crate) struct Caches {
+    pub(crate) patterns: usize,
+    pub(crate) path_bytes: usize,
+    pub(crate) path_seconds: i64,
+}
+
+/// `hostel_tell_key`.
+pub(crate) type TellKey =
+    unsafe extern "C" fn(context: *mut c_void, kind: c_int, bytes: *const c_char, length: usize);
+
+/// `HOSTEL_KEY_PATH`; the other kind is a pattern.
+pub(crate) const KEY_PATH: c_int = 1;
 
 /// `struct hostel_callbacks`.
 #[repr(C)]
@@ -80,6 +97,15 @@ unsafe extern "C" {
     pub(crate) fn hostel_php_free_chunks(start: *mut usize, end: *mut usize);
     pub(crate) fn hostel_php_runs_native_code() -> c_int;
     pub(crate) fn hostel_php_forget_paths();
+    pub(crate) fn hostel_php_look_at_caches(caches: *mut Caches);
+    pub(crate) fn hostel_php_each_key(context: *mut c_void, tell: TellKey);
+    pub(crate) fn hostel_php_warm(
+        patterns: *const Text,
+        pattern_count: usize,
+        paths: *const Text,
+        path_count: usize,
+        nanoseconds_max: u64,
+    ) -> c_int;
     pub(crate) fn hostel_php_run(request: *const Request, result: *mut Outcome);
     pub(crate) fn hostel_php_draw(text: *mut c_char, room: usize) -> usize;
     pub(crate) fn hostel_php_renew_generators();

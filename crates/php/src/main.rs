@@ -17,6 +17,7 @@ use hostel_sys::cred::{Dropped, prove_dropped};
 use hostel_sys::process::{close_all_but, end_with_parent, parent, set_non_dumpable};
 use hostel_sys::sandbox::restrict_scripts;
 use hostel_wire::codec::Malformed;
+use hostel_wire::fresh::Fresh;
 use hostel_wire::keeper_zygote::ToZygote;
 use hostel_wire::view::CONTROL_DESCRIPTOR;
 use rustix::fs::Mode;
@@ -39,6 +40,8 @@ mod ffi;
 mod file_cache;
 mod fresh;
 mod ini;
+#[allow(unsafe_code, reason = "memory that outlives a rewind")]
+mod keys;
 mod modules;
 #[allow(unsafe_code, reason = "fork and _exit have no safe wrapper")]
 mod process;
@@ -48,6 +51,7 @@ mod serve;
 #[allow(unsafe_code, reason = "memory that processes share")]
 mod trial;
 mod variables;
+mod warm;
 mod zygote;
 
 fn main() -> ExitCode {
@@ -95,6 +99,10 @@ fn run() -> Result<(), Box<dyn Error>> {
         }
         None => return Err(ZygoteError::NoSettings.into()),
     };
+    match settings.fresh {
+        Fresh::On | Fresh::Paranoid => process::keep_heap(),
+        Fresh::Off | Fresh::Fork => {}
+    }
     // 5. PHP, whose shared memory all workers will have in common.
     let mut engine = Engine::start(&dropped, &settings)?;
     let means = fresh::means(settings.fresh, &engine);

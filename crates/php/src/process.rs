@@ -68,6 +68,23 @@ pub(crate) fn is_forked_child() -> bool {
     FORKED_CHILD.load(Ordering::Relaxed)
 }
 
+/// From here on the C library takes memory from the end of the heap alone, much at a time, and gives none of it back: what was mapped at a
+/// checkpoint must be so at each rewind, and what was not has to be undone. To be called before anything large is taken, which would be a mapping of its own
+/// and move when it grows.
+pub(crate) fn keep_heap() {
+    for (what, value) in [
+        (libc::M_TRIM_THRESHOLD, libc::c_int::MAX),
+        (libc::M_MMAP_MAX, 0),
+        (libc::M_TOP_PAD, HEAP_MORE_BYTES),
+    ] {
+        // SAFETY: takes numbers. Where it does not take one, a worker ends that could have gone on.
+        unsafe { libc::mallopt(what, value) };
+    }
+}
+
+/// What there is of the heap beyond what is used. Pages of it that nobody touches cost nothing.
+pub(crate) const HEAP_MORE_BYTES: libc::c_int = 4 << 20;
+
 /// End at once, without what the C library and PHP's modules do at an exit: they would do it for the worker too.
 pub(crate) fn end_process(status: i32) -> ! {
     // SAFETY: ends the process; needs nothing.

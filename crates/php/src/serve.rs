@@ -3,10 +3,11 @@
 //! Run by a worker, as the site's user. It trusts the front's frames no further than `hostel-wire` checks them, and ends on the first that
 //! does not fit. A child that a script forked may come back here after its script; it ends without a word.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use hostel_rewind::{Rewind, Unfit};
+use hostel_rewind::Rewind;
 use hostel_wire::codec::Malformed;
 use hostel_wire::fresh::Fresh;
 use hostel_wire::front_worker::{End, RequestHead};
@@ -20,6 +21,7 @@ use crate::process::end_process;
 use crate::request::{Prepared, Refusal, Rules};
 use crate::say;
 use crate::trial::{Record, Verdict};
+use crate::warm::{Due, Seen, Warm};
 
 /// Serve requests from this socket; returns when there are no more.
 pub(crate) fn run(
@@ -27,7 +29,7 @@ pub(crate) fn run(
     settings: &SiteSettings,
     means: Means,
     socket: OwnedFd,
-    mut rewind: Option<Rewind>,
+    rewind: Option<Rewind>,
     record: Option<&Record>,
 ) -> Result<(), ChannelError> {
     let Some(channel) = Channel::adopt(socket)? else {
@@ -43,17 +45,17 @@ pub(crate) fn run(
         requests: 0,
         prepared: Prepared::default(),
         root_seen: None,
+        seen: None,
     };
     let mut payload = Vec::new();
     // From here each request goes on where the first one did, if the site wants that: this returns once more after each of them.
-    let wipes = settings.fresh == Fresh::Paranoid;
-    if let Some(unfit) = worker.be_fresh(&mut engine, &mut exchange, rewind.as_mut(), wipes) {
-        say(&format!(
-            "a worker serves one request, as it cannot be rewound: {unfit}"
-        ));
-        rewind = None;
-        worker.requests_max = 1;
-    }
+    let mut fresh = match rewind {
+        Some(rewind) => {
+            let wipes = settings.fresh == Fresh::Paranoid;
+            worker.be_fresh(&mut engine, &mut exchange, rewind, wipes)
+        }
+        None => None,
+    };
     if worker.requests > 0 && record.is_some_and(|record| record.verdict() == Verdict::Renew) {
         engine.renew_generators();
     }
@@ -62,9 +64,12 @@ pub(crate) fn run(
         if worker.answer(&mut engine, &mut exchange, &head)? == Next::End {
             break;
         }
-        if let Some(rewind) = &mut rewind {
+        if let Some((rewind, warm)) = &mut fresh {
             // The answer has gone out. What the front counts with must be read before, or it would be read as a next request.
             exchange.discard_body()?;
+            if let Some(seen) = worker.seen {
+                warm.note(&engine, seen, worker.requests.into());
+            }
             let unfit = rewind.rewind();
             say(&format!(
                 "a worker ends, as its last request cannot be undone: {unfit}"
@@ -88,30 +93,57 @@ struct Worker {
     requests: u32,
     prepared: Prepared,
     root_seen: Option<Instant>,
+    /// What the last request saw, where it was put to PHP.
+    seen: Option<Seen>,
 }
 
 impl Worker {
-    /// Be put to this moment again after each request. Why it cannot be, if so. Whoever wipes has PHP's free memory put back like any other,
-    /// and nothing of the dead stack left.
+    /// Be put to this moment again after each request, or to a later one at which PHP's caches are warm. `None` where it cannot be, and this
+    /// worker serves one request. Whoever wipes has PHP's free memory put back like any other, and nothing of the dead stack left.
     fn be_fresh(
         &mut self,
         engine: &mut Engine,
         exchange: &mut Exchange,
-        rewind: Option<&mut Rewind>,
+        mut rewind: Rewind,
         wipes: bool,
-    ) -> Option<Unfit> {
-        let free = engine.free_memory();
-        let spared = if wipes { &[][..] } else { &free };
-        match rewind?.checkpoint(spared) {
-            Ok(requests) => {
-                if wipes && requests > 0 {
-                    wipe_stack();
+    ) -> Option<(Rewind, Warm)> {
+        let unfit = match Warm::new(engine) {
+            Ok(mut warm) => loop {
+                let free = engine.free_memory();
+                let spared = if wipes { &[][..] } else { &free };
+                match rewind.checkpoint(spared) {
+                    Ok(requests) => {
+                        if wipes && requests > 0 {
+                            wipe_stack();
+                        }
+                        self.requests = u32::try_from(requests).unwrap_or(u32::MAX);
+                        exchange.go_on();
+                    }
+                    Err(unfit) => break io::Error::from(unfit),
                 }
-                self.requests = u32::try_from(requests).unwrap_or(u32::MAX);
-                exchange.go_on();
-                None
-            }
-            Err(unfit) => Some(unfit),
+                let due = warm.begin();
+                if due == Due::Not {
+                    return Some((rewind, warm));
+                }
+                self.renew(engine, &mut warm, due);
+            },
+            Err(error) => error,
+        };
+        say(&format!(
+            "a worker serves one request, as it cannot be rewound: {unfit}"
+        ));
+        (self.requests, self.requests_max) = (0, 1);
+        None
+    }
+
+    /// Nobody waits for this but the next request.
+    fn renew(&mut self, engine: &mut Engine, warm: &mut Warm, due: Due) {
+        // Where the root leads must be known before where paths lead that go through it.
+        let has_moved = self.rules.root_has_moved();
+        let due = if has_moved { Due::Moved } else { due };
+        if !warm.renew(engine, due) {
+            say("a worker ends, as PHP could not begin a request of its own");
+            end_process(1);
         }
     }
 
@@ -124,7 +156,8 @@ impl Worker {
         check(head)?;
         // 1. The script, as the site's own user sees it.
         exchange.begin(head.body_bytes);
-        self.watch_root(engine);
+        let root_has_moved = self.watch_root(engine);
+        self.seen = None;
         if let Err(refusal) = self.rules.check(head.script) {
             exchange.missing(refusal == Refusal::Forbidden)?;
             return Ok(Next::Request);
@@ -132,6 +165,10 @@ impl Worker {
         // 2. PHP.
         self.prepared.fill(&self.rules, head);
         let outcome = engine.run(&self.prepared, exchange);
+        self.seen = Some(Seen {
+            root_has_moved,
+            path_bytes_at_start: outcome.path_bytes_at_start,
+        });
         // 3. A forked child of the script has nothing to say to the front.
         if !exchange.is_ours() {
             end_process(outcome.exit_status);
@@ -149,7 +186,8 @@ impl Worker {
     }
 
     /// PHP remembers for minutes where a link led; a deploy that switches the document root's counts within a second.
-    fn watch_root(&mut self, engine: &mut Engine) {
+    /// `true` when it has.
+    fn watch_root(&mut self, engine: &mut Engine) -> bool {
         let now = Instant::now();
         let is_due = self
             .root_seen
@@ -159,8 +197,10 @@ impl Worker {
             self.rules.forget_directories();
             if self.rules.root_has_moved() {
                 engine.forget_paths();
+                return true;
             }
         }
+        false
     }
 }
 

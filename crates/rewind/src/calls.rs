@@ -153,9 +153,9 @@ pub(crate) fn forget_pages(start: usize, length: usize) -> Result<(), Unfit> {
     Ok(())
 }
 
-/// Take a mapping away that was not there at the checkpoint.
+/// Take a mapping away that was not there at the checkpoint, or an image's that has been replaced.
 pub(crate) fn unmap(start: usize, end: usize) -> Result<(), Unfit> {
-    // SAFETY: the request that is over has mapped it, and no code runs that knows of it.
+    // SAFETY: the request that is over has mapped it, or it is an image that no region is put back from; no code runs that knows of it.
     check(unsafe { libc::munmap(start as *mut c_void, end - start) })?;
     Ok(())
 }

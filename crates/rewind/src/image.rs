@@ -185,6 +185,12 @@ impl Image {
         self.start != 0
     }
 
+    /// There is none from here on. Where the one before is mapped, which regions may still be mappings of.
+    pub(crate) fn begin_anew(&mut self) -> Option<(usize, usize)> {
+        let start = std::mem::take(&mut self.start);
+        (start != 0).then(|| (start, start + self.file_bytes()))
+    }
+
     /// Its mapping is all that is needed of it, once those who map it privately have done so.
     pub(crate) fn close(&mut self) {
         calls::close(self.file);
@@ -195,8 +201,14 @@ impl Image {
         self.bytes + self.stack.length()
     }
 
-    /// Write down what the memory holds. Pages that were never touched are left out: they are zeros in the file, too.
-    pub(crate) fn fill(&mut self, pagemap: libc::c_int, entries: &mut [u64]) -> Result<(), Unfit> {
+    /// Write down what the memory holds. Pages of zeros are left out: they are zeros in the file, too. `is_again`: there was an image before
+    /// this one, so that all pages can be read, and those that were never touched may look as if they had been.
+    pub(crate) fn fill(
+        &mut self,
+        pagemap: libc::c_int,
+        entries: &mut [u64],
+        is_again: bool,
+    ) -> Result<(), Unfit> {
         self.create()?;
         for region in self.regions() {
             let mut at = region.start;
@@ -204,17 +216,30 @@ impl Image {
                 let pages = ((region.end - at) / PAGE).min(entries.len());
                 let part = entries.get_mut(..pages).unwrap_or_default();
                 calls::read_pagemap(pagemap, at / PAGE, part)?;
+                let has_content = |page: usize, entry: &u64| {
+                    let may_have = entry >> 62 != 0 || region.is_of_file;
+                    let is_readable = is_again || !region.is_of_file;
+                    may_have && !(is_readable && is_zero(at + page * PAGE))
+                };
+                // Neighbours by one call.
+                let mut from = at;
                 for (page, entry) in part.iter().enumerate() {
                     let start = at + page * PAGE;
-                    if region.is_of_file || entry >> 62 != 0 {
-                        self.write(start, PAGE, region.offset + (start - region.start))?;
+                    if !has_content(page, entry) {
+                        self.write_of(region, from, start)?;
+                        from = start + PAGE;
                     }
                 }
                 at += pages * PAGE;
+                self.write_of(region, from, at)?;
             }
         }
         self.write(self.stack.start, self.stack.length(), self.stack.offset)?;
         self.map()
+    }
+
+    fn write_of(&self, region: &Region, start: usize, end: usize) -> Result<(), Unfit> {
+        self.write(start, end - start, region.offset + (start - region.start))
     }
 
     fn write(&self, start: usize, length: usize, offset: usize) -> Result<(), Unfit> {
@@ -248,6 +273,14 @@ impl Image {
         }
         Ok(())
     }
+}
+
+/// Whether this page of a region has nothing but zeros.
+fn is_zero(page: usize) -> bool {
+    // SAFETY: of a region, which is mapped and readable, and which nobody writes meanwhile: the only other stack stands still. Where it is
+    // of a file, it is not behind its end, as an image before this one has read it.
+    let words = unsafe { std::slice::from_raw_parts(page as *const u64, PAGE / size_of::<u64>()) };
+    words.iter().all(|word| *word == 0)
 }
 
 /// Bytes below its stack pointer that a function may use.

@@ -58,6 +58,8 @@ impl Rewind {
 
     /// From here on each rewind goes on. Returns once, and after each rewind again; with the number of rewinds so far.
     ///
+    /// It may be called again, which replaces the checkpoint of before. Where that fails, there is none any more.
+    ///
     /// `spared`: parts of memory, from and to an address, page by page, that are nobody's state at this moment, in the order of addresses.
     ///
     /// # Errors
@@ -101,6 +103,9 @@ extern "C" fn controller() -> ! {
         let next = match parts.order.take() {
             Some(Order::Snapshot) => {
                 parts.outcome = parts.snapshot().err();
+                if parts.outcome.is_some() {
+                    parts.image.begin_anew();
+                }
                 parts.checkpoint
             }
             Some(Order::Rewind) => match parts.check() {
@@ -134,17 +139,20 @@ enum Extent {
 
 impl Arena {
     fn snapshot(&mut self) -> Result<(), Unfit> {
-        if self.image.is_made() {
-            return Err(Unfit::NotAsked);
-        }
-        // 1. What there is.
+        // 1. What there is. An image of before is none any more, whether this succeeds or not.
+        let old_bytes = self.image.bytes();
+        let old = self.image.begin_anew();
         self.read_maps_before()?;
         self.plan()?;
         // 2. From here on nothing but this stack and the arena is written.
         let (pagemap, entries) = self.tracker.entries();
-        self.image.fill(pagemap, entries)?;
+        self.image.fill(pagemap, entries, old.is_some())?;
         self.tracker.arm(&self.image)?;
+        self.tracker.forget(old_bytes.max(self.image.bytes()));
         self.image.close();
+        if let Some((start, end)) = old {
+            calls::unmap(start, end)?;
+        }
         // 3. What the kernel holds, and the list that all later ones are compared with.
         self.kernel.look()?;
         self.read_maps_before()

@@ -69,8 +69,9 @@ impl Heat {
             .is_some_and(|heat| *heat >= HOT)
     }
 
-    /// Who was hot a while ago need not be any more.
+    /// Nobody is hot any more in an image of so many bytes.
     fn cool(&mut self, bytes: usize) {
+        self.rewinds = 0;
         let used = bytes.div_ceil(PAGE).min(self.pages.len());
         self.pages.get_mut(..used).unwrap_or_default().fill(0);
     }
@@ -135,8 +136,6 @@ impl Tracker {
     }
 
     pub(crate) fn arm(&mut self, image: &Image) -> Result<(), Unfit> {
-        self.heat.cool(image.bytes());
-        self.hot.count = 0;
         self.way()?.0.arm(image)
     }
 
@@ -148,10 +147,16 @@ impl Tracker {
     }
 
     /// Put back whatever was written.
+    /// Forget who is hot in an image of so many bytes: each page's place in it is another's.
+    pub(crate) fn forget(&mut self, bytes: usize) {
+        self.heat.cool(bytes);
+        self.hot.count = 0;
+    }
+
     pub(crate) fn restore(&mut self, image: &Image) -> Result<(), Unfit> {
         self.heat.rewinds += 1;
         if self.heat.rewinds >= COOL_EVERY {
-            self.heat.rewinds = 0;
+            // Who was hot a while ago need not be any more.
             self.heat.cool(image.bytes());
         }
         let (way, heat) = self.way()?;

@@ -32,6 +32,16 @@ fn number_of(pid: u32, name: &str) -> u64 {
         .unwrap()
 }
 
+/// What a worker does after its answer, it does without waiting for anything.
+fn until_it_waits(pid: u32) {
+    let is_waiting = || {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        text.split(") ").nth(1).unwrap().starts_with('S')
+    };
+    while !(is_waiting() && is_waiting()) {}
+}
+
 fn leave(worker: &mut Worker, query: &str) -> String {
     let answer = worker.front.ask(&get(&format!("/leave.php{query}")));
     assert_eq!(answer.end.map(|end| end.last), Some(false), "{answer:?}");
@@ -93,7 +103,7 @@ fn memory_mappings_and_descriptors_stay_what_they_are() {
         if round % 20 == 19 {
             // The answer goes out before the worker is put back: what answers next is.
             worker.front.ask(&get("/hello.php"));
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            until_it_waits(worker.pid);
             let now = measure(&worker);
             assert_eq!(*first.get_or_insert(now), now, "round {round}");
             if resident == 0 {

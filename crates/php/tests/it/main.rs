@@ -21,3 +21,4 @@ mod settings;
     reason = "the control socket must stand on descriptor 3 of the child"
 )]
 mod site;
+mod warm;

@@ -54,12 +54,18 @@ pub(crate) struct Wishes<'a> {
 impl Site {
     /// A site whose document root is this folder of `tests/cases`, with PHP started.
     pub(crate) fn start(case: &str, wishes: &Wishes<'_>) -> Self {
-        let mut site = Self::prepare(case, wishes);
-        assert_eq!(site.said(), FromZygote::Ready);
-        site.next_worker = 1;
+        let mut site = Self::start_untried(case, wishes);
         if wishes.fresh.is_by_best_means() {
             site.await_trial();
         }
+        site
+    }
+
+    /// The same, before it is known whether workers may be put back.
+    pub(crate) fn start_untried(case: &str, wishes: &Wishes<'_>) -> Self {
+        let mut site = Self::prepare(case, wishes);
+        assert_eq!(site.said(), FromZygote::Ready);
+        site.next_worker = 1;
         site
     }
 

@@ -46,7 +46,6 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("pages that were let go", Whole(forgotten_pages)),
     ("memory stays flat", Whole(flat)),
     ("spared memory", Whole(spared)),
-    ("second checkpoint", Whole(second)),
     ("image cannot be written", Whole(sealed)),
     ("descriptors out of reach", Whole(out_of_reach)),
     ("what it costs", Whole(cost)),
@@ -99,18 +98,18 @@ pub(crate) const CASES: &[(&str, Case)] = &[
 ];
 
 /// A page of this process's own static memory.
-fn page() -> *mut u8 {
+pub(crate) fn page() -> *mut u8 {
     let start = &raw mut LARGE;
     // SAFETY: within the array, which has many pages.
     unsafe { start.cast::<u8>().add(65536 - (start as usize % 4096)) }
 }
 
-fn get(at: *const u8) -> u8 {
+pub(crate) fn get(at: *const u8) -> u8 {
     // SAFETY: of `page`, or of a mapping that the case has made.
     unsafe { at.read_volatile() }
 }
 
-fn set(at: *mut u8, value: u8) {
+pub(crate) fn set(at: *mut u8, value: u8) {
     // SAFETY: as in `get`.
     unsafe { at.write_volatile(value) };
 }
@@ -163,7 +162,7 @@ fn growing_heap(_: u64) -> bool {
     before > 3 << 20
 }
 
-fn map(bytes: usize) -> *mut u8 {
+pub(crate) fn map(bytes: usize) -> *mut u8 {
     let (protection, flags) = (
         libc::PROT_READ | libc::PROT_WRITE,
         libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
@@ -172,7 +171,7 @@ fn map(bytes: usize) -> *mut u8 {
     unsafe { libc::mmap(std::ptr::null_mut(), bytes, protection, flags, -1, 0) }.cast()
 }
 
-fn maps() -> Vec<String> {
+pub(crate) fn maps() -> Vec<String> {
     let text = std::fs::read_to_string("/proc/self/maps").unwrap();
     text.lines()
         .filter(|line| !line.ends_with("[stack]"))
@@ -421,7 +420,7 @@ fn collections(backend: Backend) {
     assert_eq!(round, 5000);
 }
 
-fn statm() -> Vec<u64> {
+pub(crate) fn statm() -> Vec<u64> {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap();
     text.split_whitespace()
         .map(|word| word.parse().unwrap())
@@ -429,7 +428,7 @@ fn statm() -> Vec<u64> {
 }
 
 /// Shared with itself across rewinds.
-fn shared() -> *mut u64 {
+pub(crate) fn shared() -> *mut u64 {
     let (protection, flags) = (
         libc::PROT_READ | libc::PROT_WRITE,
         libc::MAP_SHARED | libc::MAP_ANONYMOUS,
@@ -491,14 +490,6 @@ fn spared(backend: Backend) {
     if round < 5 {
         panic!("{}", rewind.rewind());
     }
-}
-
-fn second(backend: Backend) {
-    let mut rewind = Rewind::new(backend, true).unwrap();
-    assert!(Rewind::new(backend, true).is_err());
-    assert_eq!(rewind.rewind(), Unfit::NotAsked);
-    assert_eq!(rewind.checkpoint(&[]), Ok(0));
-    assert_eq!(rewind.checkpoint(&[]), Err(Unfit::NotAsked));
 }
 
 /// The image's mapping is there and cannot be made writable.

@@ -5,7 +5,7 @@ function work() {
     set_error_handler(fn () => true);
     gc_disable();
     $cycles = [];
-    for ($i = 0; $i < 14000; $i++) { $a = new stdClass; $a->self = $a; }
+    for ($i = 0; $i < 20000; $i++) { $a = new stdClass; $a->self = $a; }
     return [seen(), gc_enabled(), gc_collect_cycles() > 10000, error_reporting(0) > 0];
 }
 function left() {

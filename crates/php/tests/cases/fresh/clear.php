@@ -1,0 +1,3 @@
+<?php
+clearstatcache(true);
+echo 'cleared';
