@@ -30,6 +30,9 @@ pub(crate) enum ChannelError {
     /// The kernel refused, or the memory is not what the front shares.
     #[error("cannot use what is shared with the front")]
     System(#[from] io::Error),
+    /// The kernel has no memory.
+    #[error("cannot have memory for what was looked at lately")]
+    Memory(#[source] io::Error),
 }
 
 /// The worker's end, with the part of a frame that was read ahead.

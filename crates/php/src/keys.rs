@@ -6,11 +6,9 @@
 
 use std::collections::HashSet;
 use std::ffi::c_char;
-use std::ptr::NonNull;
-
-use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
 
 use crate::ffi::Text;
+use crate::outliving::{AnyBytes, Outliving};
 
 /// Of which cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,29 +26,11 @@ pub(crate) struct Kept {
     bytes: [u8; BYTES_MAX],
 }
 
+// SAFETY: numbers alone.
+unsafe impl AnyBytes for Kept {}
+
 /// Where it stands.
-pub(crate) struct Keys {
-    kept: NonNull<Kept>,
-}
-
-impl Keys {
-    pub(crate) fn new() -> std::io::Result<Self> {
-        let protection = ProtFlags::READ | ProtFlags::WRITE;
-        let hint = std::ptr::null_mut();
-        // SAFETY: a new mapping where the kernel chooses, so it lies over nothing else.
-        let start =
-            unsafe { mmap_anonymous(hint, size_of::<Kept>(), protection, MapFlags::SHARED) }?;
-        let kept = NonNull::new(start.cast()).ok_or(std::io::ErrorKind::OutOfMemory)?;
-        Ok(Self { kept })
-    }
-
-    /// Use it. Not across a rewind.
-    pub(crate) fn with<T>(&mut self, work: impl FnOnce(&mut Kept) -> T) -> T {
-        // SAFETY: the mapping is as large, aligned to a page, lives for ever, and any bytes are a value. This process has one thread, and
-        // `self` is borrowed, so nobody else has a reference.
-        work(unsafe { self.kept.as_mut() })
-    }
-}
+pub(crate) type Keys = Outliving<Kept>;
 
 impl Kept {
     /// Forget all keys.

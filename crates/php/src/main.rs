@@ -40,9 +40,13 @@ mod ffi;
 mod file_cache;
 mod fresh;
 mod ini;
-#[allow(unsafe_code, reason = "memory that outlives a rewind")]
+#[allow(unsafe_code, reason = "says of what any bytes are a value")]
 mod keys;
+#[allow(unsafe_code, reason = "says of what any bytes are a value")]
+mod looks;
 mod modules;
+#[allow(unsafe_code, reason = "memory that outlives a rewind")]
+mod outliving;
 #[allow(unsafe_code, reason = "fork and _exit have no safe wrapper")]
 mod process;
 mod reply;

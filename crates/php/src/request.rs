@@ -4,7 +4,6 @@
 //! whether it may run. PHP opens the path once more by itself. Who could exchange the file between check and run is the site's
 //! own user, who may run any file of his by including it; so that window harms nobody else.
 
-use std::collections::HashMap;
 use std::ffi::{OsStr, c_char};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::ffi::OsStrExt;
@@ -18,6 +17,7 @@ use hostel_wire::front_worker::RequestHead;
 use hostel_wire::monitor_keeper::SiteSettings;
 
 use crate::ffi::{Text, Variable};
+use crate::looks::{Looks, SCRIPT_NUMBERS};
 use crate::variables::{self, Facts};
 
 /// Why a script does not run.
@@ -37,16 +37,16 @@ pub(crate) struct Rules {
     /// Devices of file systems whose files never are scripts.
     refused_devices: Vec<u64>,
     ways: Option<Ways>,
-    /// Directories of scripts and whether PHP runs what is in them, each looked at within the last second.
-    directories: HashMap<Vec<u8>, Verdict>,
-    /// Scripts that were opened and may run, each within the last second, and what they were.
-    scripts: HashMap<Vec<u8>, Identity>,
+    /// Of directories of scripts whether PHP runs what is in them; of scripts that were opened and may run what they were.
+    looks: Looks,
     /// The document root as it was found last: device and inode.
     root_identity: Option<(u64, u64)>,
 }
 
 impl Rules {
-    pub(crate) fn new(settings: &SiteSettings) -> Self {
+    /// # Errors
+    /// No memory.
+    pub(crate) fn new(settings: &SiteSettings) -> std::io::Result<Self> {
         let owner = Owner {
             user: Uid::effective(),
             group: Gid::effective(),
@@ -54,7 +54,7 @@ impl Rules {
             trusts_all: settings.foreign_owners,
         };
         let device = |path: &str| stat(path).map(|found| found.st_dev).ok();
-        Self {
+        Ok(Self {
             document_root: settings.root.trim_end_matches('/').as_bytes().to_vec(),
             extensions: settings
                 .script_extensions
@@ -68,33 +68,23 @@ impl Rules {
                 .filter_map(device)
                 .collect(),
             ways: Ways::new(settings.home.as_bytes(), owner).ok(),
-            directories: HashMap::new(),
-            scripts: HashMap::new(),
+            looks: Looks::new()?,
             root_identity: None,
-        }
-    }
-
-    /// Look at directories and scripts anew from now on.
-    pub(crate) fn forget_directories(&mut self) {
-        self.directories.clear();
-        self.scripts.clear();
+        })
     }
 
     /// Whether a script in this directory, beneath the root, may run as the site's user: not where somebody else can put one, or
     /// a `.user.ini`. What the file belongs to does not tell, for who can write a directory can rename in it.
     fn judge(&mut self, directory: &[u8]) -> Verdict {
-        if let Some(verdict) = self.directories.get(directory) {
-            return *verdict;
+        if let Some(verdict) = self.looks.directory(directory) {
+            return Verdict::of(verdict);
         }
         let verdict = match &self.ways {
             Some(ways) => self.judge_now(ways, directory),
             // There is no home, so there is no script.
             None => Verdict::Fine,
         };
-        if self.directories.len() >= DIRECTORIES_MAX {
-            self.directories.clear();
-        }
-        self.directories.insert(directory.to_vec(), verdict);
+        self.looks.keep_directory(directory, verdict as u64);
         verdict
     }
 
@@ -161,14 +151,11 @@ impl Rules {
         let path = [self.document_root.as_slice(), script].concat();
         // One look tells that nothing has changed; opening costs three times as much, in a sandbox above all.
         let looked = stat(OsStr::from_bytes(&path)).map(|found| identity(&found));
-        if looked.is_ok_and(|looked| self.scripts.get(script) == Some(&looked)) {
+        if looked.is_ok_and(|looked| self.looks.script(script) == Some(looked)) {
             return Ok(());
         }
         let identity = self.open(&path)?;
-        if self.scripts.len() >= SCRIPTS_MAX {
-            self.scripts.clear();
-        }
-        self.scripts.insert(script.to_vec(), identity);
+        self.looks.keep_script(script, identity);
         Ok(())
     }
 
@@ -210,33 +197,39 @@ impl Rules {
 }
 
 /// What a file is: device, inode, mode, owner, and when any of that or its content last changed.
-type Identity = (u64, u64, u32, u32, i64, u64);
+type Identity = [u64; SCRIPT_NUMBERS];
 
 fn identity(found: &Stat) -> Identity {
-    (
+    [
         found.st_dev,
         found.st_ino,
-        found.st_mode,
-        found.st_uid,
-        found.st_ctime,
+        found.st_mode.into(),
+        found.st_uid.into(),
+        found.st_ctime.cast_unsigned(),
         found.st_ctime_nsec,
-    )
+    ]
 }
 
 /// What is to be done with scripts in a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
-    Fine,
+    Fine = 0,
     /// Others can write the document root, or what leads there.
-    RootForeign,
+    RootForeign = 1,
     /// Others can write the directory, or one between the root and it.
-    Foreign,
+    Foreign = 2,
 }
 
-/// Scripts that are remembered for a second.
-const SCRIPTS_MAX: usize = 1024;
-/// Verdicts that are kept for a second.
-const DIRECTORIES_MAX: usize = 256;
+impl Verdict {
+    /// The one with this number.
+    fn of(number: u64) -> Self {
+        match number {
+            0 => Self::Fine,
+            1 => Self::RootForeign,
+            _ => Self::Foreign,
+        }
+    }
+}
 
 /// The variables of a request in one piece of memory, used again for the next.
 #[derive(Default)]

@@ -37,7 +37,7 @@ pub(crate) fn run(
     };
     let mut exchange = Exchange::new(channel);
     let mut worker = Worker {
-        rules: Rules::new(settings),
+        rules: Rules::new(settings).map_err(ChannelError::Memory)?,
         requests_max: match (means, &rewind) {
             (Means::Fork, _) | (Means::Rewind, None) => 1,
             (Means::Pool, _) | (Means::Rewind, Some(_)) => settings.requests_per_worker,
@@ -194,7 +194,6 @@ impl Worker {
             .is_none_or(|seen| now.duration_since(seen) >= ROOT_EVERY);
         if is_due {
             self.root_seen = Some(now);
-            self.rules.forget_directories();
             if self.rules.root_has_moved() {
                 engine.forget_paths();
                 return true;

@@ -197,7 +197,7 @@ impl Arena {
 
     /// How much this rewind looks at.
     fn care(&self) -> Care {
-        if self.runs_native_code || self.rewinds % THOROUGH_EVERY == 0 {
+        if self.runs_native_code || self.rewinds.is_multiple_of(THOROUGH_EVERY) {
             Care::Thorough
         } else {
             Care::Usual
