@@ -3,8 +3,7 @@
 //! Whatever cannot be put back is a reason to end ([`Unfit`]). The order of a rewind: [`Kernel::quiet`] first, so that no handler of the
 //! request's runs any more and nothing else of it does; then [`Kernel::put_back`], which may fail; then memory; the signals last.
 //!
-//! Not looked at, because nothing but native code that calls the kernel directly can change it, and it harms who does: added filters of
-//! system calls and Landlock layers, memory locks, memory policies, protections that were changed and changed back.
+//! What native code alone can change besides is in [`Native`].
 
 use crate::Unfit;
 use crate::calls::{
@@ -12,6 +11,7 @@ use crate::calls::{
     limit_of, open, pending, raise, read_at, set_action, set_affinity, set_break, set_limit,
     set_mask, status_of, stop_timer, timer_is_set,
 };
+use crate::native::Native;
 
 /// Descriptors that are open at the checkpoint.
 const DESCRIPTORS_MAX: usize = 64;
@@ -33,6 +33,7 @@ pub(crate) struct Kernel {
     stack: [usize; 3],
     limits: [[u64; 2]; LIMITS],
     affinity: [u8; AFFINITY_BYTES],
+    native: Native,
 }
 
 /// Where to look. They are opened once, see `Rewind::new`.
@@ -45,6 +46,8 @@ pub(crate) struct Sources {
     pub(crate) tasks: libc::c_int,
     /// -1 where the kernel does not have it.
     pub(crate) timers: libc::c_int,
+    /// What the kernel tells of the process in words.
+    status: libc::c_int,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -102,6 +105,7 @@ impl Kernel {
             *limit = limit_of(resource)?;
         }
         affinity(&mut self.affinity)?;
+        self.native = Native::look(self.sources.status)?;
         set_mask(self.mask)?;
         Ok(())
     }
@@ -185,6 +189,7 @@ impl Kernel {
         if there != self.affinity {
             set_affinity(&self.affinity)?;
         }
+        self.native.check(self.sources.status)?;
         self.numbers.put_back()
     }
 
@@ -244,6 +249,7 @@ impl Sources {
             )?)?,
             // Kernels without CONFIG_CHECKPOINT_RESTORE do not have it.
             timers: timers.and_then(raise).unwrap_or(-1),
+            status: raise(open(c"/proc/self/status", libc::O_RDONLY)?)?,
         })
     }
 }
