@@ -648,10 +648,8 @@ fn filter() {
         filter: &raw mut allow,
     };
     // SAFETY: takes numbers.
-    assert_eq!(
-        unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) },
-        0
-    );
+    let made = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    assert_eq!(made, 0);
     // SAFETY: a program of that length.
     let made = unsafe { libc::syscall(libc::SYS_seccomp, 1, 0, &raw const program) };
     assert_eq!(made, 0);
@@ -666,15 +664,14 @@ fn scheduling() {
 
 fn io_priority() {
     // SAFETY: takes numbers.
-    assert_eq!(
-        unsafe { libc::syscall(libc::SYS_ioprio_set, 1, 0, 3 << 13) },
-        0
-    );
+    let made = unsafe { libc::syscall(libc::SYS_ioprio_set, 1, 0, 3 << 13) };
+    assert_eq!(made, 0);
 }
 
 fn reaper() {
     // SAFETY: takes a number.
-    assert_eq!(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) }, 0);
+    let made = unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
+    assert_eq!(made, 0);
 }
 
 fn session() {
