@@ -153,10 +153,10 @@ function process($name) { return preg_match("/^$name:\\s*(.*)$/m", file_get_cont
 function deep($n) { return $n ? preg_replace_callback('/./', fn ($m) => deep($n - 1), 'a') : 'b'; }
 "#;
 
-/// KiB of address space, mappings, descriptors, threads of the worker that answers.
+/// KiB of address space, mappings, descriptors, threads of the worker that answers, and which one it is.
 pub(crate) const MEASURE: &str = r#"<?php
 require 'common.php';
-echo json_encode([(int) process('VmSize'), count(file('/proc/self/maps')), count(scandir('/proc/self/fd')) - 3, (int) process('Threads')]);
+echo json_encode([(int) process('VmSize'), count(file('/proc/self/maps')), count(scandir('/proc/self/fd')) - 3, (int) process('Threads'), getmypid()]);
 "#;
 
 /// Looks for what all of them leave; puts the names of what it has found into `$found`.
@@ -223,7 +223,7 @@ const SCRIPTS: &[Script] = &[
     goes(
         "superglobal",
         "$_SERVER['LEAKED'] = $_ENV['LEAKED'] = $_GET['LEAKED'] = 1;",
-        "isset($_SERVER['LEAKED']) || isset($_ENV['LEAKED']) || $_GET",
+        "isset($_SERVER['LEAKED']) || isset($_ENV['LEAKED']) || isset($_GET['LEAKED'])",
     ),
     // Settings.
     goes(
@@ -381,7 +381,7 @@ const SCRIPTS: &[Script] = &[
     ),
     goes(
         "endless-recursion",
-        "ini_set('memory_limit', '32M'); function endless($n) { static $k = []; $k[] = str_repeat('y', 1000); return endless($n + 1) . 'z'; } endless(0);",
+        "ini_set('memory_limit', '32M'); if (true) { function endless($n) { static $k = []; $k[] = str_repeat('y', 1000); return endless($n + 1) . 'z'; } } endless(0);",
         "function_exists('endless')",
     ),
     goes("deep-callbacks", "deep(400);", "false"),
