@@ -5,6 +5,7 @@
 
 mod dokuwiki;
 mod html;
+mod same;
 mod wordpress;
 
 use std::collections::BTreeSet;

@@ -18,6 +18,8 @@ const MARKS: &[Mark] = &[
     ("name=\"token\" value=\"", Kind::Number),
     ("name='token' value='", Kind::Number),
     ("token=", Kind::Number),
+    ("'4.8.1', '?', '", Kind::Number),
+    ("&', '", Kind::Number),
     // A word by chance that keeps scripts of others out.
     ("nonce=\"", Kind::Value),
     // How long a statement took.
@@ -38,26 +40,30 @@ pub(super) fn site() -> Site {
 
 pub(super) struct Adminer {
     pair: Pair,
+    /// Of the database.
+    host: String,
+    /// Where all of it is.
+    here: String,
     rows: usize,
 }
 
-/// Where all of it is.
-const HERE: &str = "/?server=localhost&username=wordpress&db={db}";
-
 impl Adminer {
-    pub(super) fn new(ports: [u16; 2]) -> Self {
+    pub(super) fn new(ports: [u16; 2], host: &str) -> Self {
         Self {
             pair: Pair::new(DOMAIN, ports, ADMINER_DATABASES, MARKS),
+            host: host.to_owned(),
+            here: format!("/?server={host}&username=wordpress&db={{db}}"),
             rows: 0,
         }
     }
 
     fn log_in(&mut self) {
         drop(self.pair.get("/"));
+        let host = self.host.clone();
         let inside = self.pair.post("/", |_| {
             let fields = [
                 ("auth[driver]", "server"),
-                ("auth[server]", "localhost"),
+                ("auth[server]", host.as_str()),
                 ("auth[username]", "wordpress"),
                 ("auth[password]", PASSWORD),
                 ("auth[db]", "{db}"),
@@ -68,8 +74,9 @@ impl Adminer {
     }
 
     fn log_out(&mut self) {
-        let page = self.pair.get(HERE);
-        let outside = self.post(HERE, &page, &[("logout", "Logout")]);
+        let here = self.here.clone();
+        let page = self.pair.get(&here);
+        let outside = self.post(&here, &page, &[("logout", "Logout")]);
         must_say(&outside, "auth[password]");
     }
 
@@ -84,14 +91,14 @@ impl Adminer {
 
     /// A statement, or some.
     fn statement(&mut self, sql: &str) -> Answers {
-        let target = format!("{HERE}&sql=");
+        let target = format!("{}&sql=", self.here);
         let form = self.pair.get(&target);
         self.post(&target, &form, &[("query", sql), ("limit", "50")])
     }
 
     fn insert(&mut self) {
         self.rows += 1;
-        let target = format!("{HERE}&edit=things");
+        let target = format!("{}&edit=things", self.here);
         let form = self.pair.get(&target);
         let name = format!("thing {} äöü <b>", self.rows);
         let price = (self.rows % 90).to_string();
@@ -107,7 +114,7 @@ impl Adminer {
     }
 
     fn update(&mut self, row: usize) {
-        let target = format!("{HERE}&edit=things&where%5Bid%5D={row}");
+        let target = format!("{}&edit=things&where%5Bid%5D={row}", self.here);
         let form = self.pair.get(&target);
         let fields = [("fields[name]", "changed"), ("fields[price]", "7")];
         drop(self.post(&target, &form, &fields));
@@ -142,7 +149,8 @@ impl Application for Adminer {
     fn step(&mut self, random: &mut Random) {
         let row = 1 + random.below(self.rows);
         let page = random.below(3);
-        let get = |this: &mut Self, query: &str| drop(this.pair.get(&format!("{HERE}{query}")));
+        let get =
+            |this: &mut Self, query: &str| drop(this.pair.get(&format!("{}{query}", this.here)));
         match random.below(16) {
             0 => get(self, ""),
             1 | 2 => get(self, "&select=things"),
@@ -158,7 +166,7 @@ impl Application for Adminer {
             12 => drop(self.statement(&format!("SELECT SUM(price), COUNT(*) FROM things WHERE id <= {row}; SELECT * FROM nothing; SELECT 1"))),
             13 => drop(self.statement(&format!("SET @a = {row}; CREATE TEMPORARY TABLE t SELECT @a; SELECT * FROM t"))),
             14 => {
-                let target = format!("{HERE}&dump=things");
+                let target = format!("{}&dump=things", self.here);
                 let form = self.pair.get(&target);
                 let fields = [
                     ("output", "text"),

@@ -9,6 +9,11 @@ const MARKS: &[Mark] = &[
     // A token of the session.
     ("name=\"sectok\" value=\"", Kind::Word),
     ("sectok=", Kind::Word),
+    // A cookie whose name is of where the files are.
+    ("Set-Cookie: DW", Kind::Word),
+    // Digests with a secret of the installation.
+    ("&amp;tok=", Kind::Word),
+    ("?tok=", Kind::Word),
     // A digest of times.
     ("?tseed=", Kind::Word),
     ("tseed=", Kind::Word),
@@ -115,7 +120,9 @@ impl Application for Wiki {
         match random.below(17) {
             0..=3 => drop(any.get(&id)),
             4 => drop(any.get("/doku.php?id=start")),
-            5 => drop(any.get(&format!("/doku.php?do=search&id=notes:page{page}&q=apple+word{page}"))),
+            5 => drop(any.get(&format!(
+                "/doku.php?do=search&id=notes:page{page}&q=apple+word{page}"
+            ))),
             6 => drop(any.get(&format!("{id}&do=revisions"))),
             7 => drop(any.get("/doku.php?id=start&do=media&ns=wiki")),
             8 => drop(any.get("/doku.php?id=start&do=index&idx=notes")),

@@ -12,10 +12,9 @@ mod wordpress;
 use std::io::Write;
 use std::time::{Instant, SystemTime};
 
-use hostel_e2e::{Database, Instance, User};
+use hostel_e2e::{Database, Instance};
 
 use crate::turn;
-use pair::Pair;
 
 /// Requests to each application, where HOSTEL_FRESH_PAGES does not say otherwise.
 const PAGES: usize = 150;
@@ -28,7 +27,10 @@ struct Random(u64);
 
 impl Random {
     fn new() -> Self {
-        let clock = SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_nanos();
+        let clock = SystemTime::UNIX_EPOCH
+            .elapsed()
+            .expect("a clock")
+            .as_nanos();
         let given = std::env::var("HOSTEL_SEED").ok();
         let seed = given.map_or(u64::try_from(clock & 0xffff_ffff).unwrap_or(1), |seed| {
             seed.parse().expect("HOSTEL_SEED is a number")
@@ -51,14 +53,16 @@ fn say(text: &str) {
 }
 
 /// A server with all three.
-fn server(name: &str, side: usize, fresh: &str) -> Instance {
+fn server(mut instance: Instance, side: usize, fresh: &str, host: &str) -> Instance {
     let fresh = format!("fresh = {fresh}");
-    let blog = wordpress::site(BLOG_DATABASES[side]).toml(&fresh);
-    Instance::new(name)
-        .site(blog)
-        .site(crate::dokuwiki::site().toml(&fresh))
-        .site(adminer::site().toml(&fresh))
-        .start()
+    for site in [
+        wordpress::site(BLOG_DATABASES[side], host),
+        crate::dokuwiki::site(),
+        adminer::site(),
+    ] {
+        instance.add_site(site.toml(&fresh));
+    }
+    instance.start()
 }
 
 /// What an application's test does: prepares both sides, and then asks for pages, some at a time.
@@ -81,7 +85,9 @@ fn many(application: &mut dyn Application, pages: usize, mut random: Random) {
         if application.requests() / 1000 > told {
             told = application.requests() / 1000;
             let seconds = begun.elapsed().as_secs();
-            say(&format!("{name}: {told} thousand of {pages} in {seconds} s"));
+            say(&format!(
+                "{name}: {told} thousand of {pages} in {seconds} s"
+            ));
         }
     }
     let seconds = begun.elapsed().as_secs();
@@ -98,17 +104,17 @@ fn the_same_answers(fresh: &str, share: usize) {
         given.parse().expect("HOSTEL_FRESH_PAGES is a number")
     });
     let pages = (pages / share).max(40);
-    let [one, two] = SIDES;
-    let pooled = server(one, 0, "false");
-    let other = server(two, 1, fresh);
+    let [one, two] = SIDES.map(Instance::new);
     let names = [BLOG_DATABASES, ADMINER_DATABASES].concat();
-    let _database = Database::start(pooled.path("database"), &names);
+    let database = Database::start(one.path("database"), &names);
+    let pooled = server(one, 0, "false", &database.host);
+    let other = server(two, 1, fresh, &database.host);
     let ports = [pooled.port(), other.port()];
     std::thread::scope(|scope| {
         let applications: [Box<dyn Application + Send>; 3] = [
             Box::new(wordpress::Blog::new(ports)),
             Box::new(dokuwiki::Wiki::new(ports)),
-            Box::new(adminer::Adminer::new(ports)),
+            Box::new(adminer::Adminer::new(ports, &database.host)),
         ];
         for mut application in applications {
             scope.spawn(move || many(&mut *application, pages, Random::new()));

@@ -19,6 +19,10 @@ pub(crate) enum Kind {
     Word,
     /// Digits, points, and what stands in lists of numbers.
     Number,
+    /// The name of an instance's directory.
+    Place,
+    /// Not what is after a text, but words of so many hexadecimal digits.
+    Hex(usize),
     /// All up to the end of an attribute's value.
     Value,
 }
@@ -27,8 +31,10 @@ impl Kind {
     fn holds(self, character: char) -> bool {
         match self {
             Self::Word => character.is_ascii_alphanumeric(),
+            Self::Place => character.is_ascii_alphanumeric() || character == '-',
+            Self::Hex(_) => character.is_ascii_digit() || ('a'..='f').contains(&character),
             Self::Number => character.is_ascii_digit() || ".,:|".contains(character),
-            Self::Value => !"\"'<>&".contains(character),
+            Self::Value => !"\"'<>".contains(character),
         }
     }
 }
@@ -98,7 +104,10 @@ impl Pair {
             }
             requests = [0, 1].map(|side| {
                 let location = answers[side].header("Location").unwrap_or("/");
-                Request::get(self.host, self.sides[side].target_of(location))
+                // A location may be a query alone.
+                let target = self.sides[side].target_of(location);
+                let slash = if target.starts_with('?') { "/" } else { "" };
+                Request::get(self.host, &format!("{slash}{target}"))
             });
         }
         panic!("redirected in a circle: {requests:?}");
@@ -113,10 +122,7 @@ impl Pair {
         let told = [0, 1].map(|side| self.told(side, &answers[side]));
         if told[0] != told[1] {
             let [one, other] = around_difference(&told);
-            panic!(
-                "{:?}\n--- pooled\n{one}\n--- fresh\n{other}",
-                requests[0]
-            );
+            panic!("{:?}\n--- pooled\n{one}\n--- fresh\n{other}", requests[0]);
         }
         answers
     }
@@ -133,9 +139,20 @@ impl Pair {
             text.push_str(&format!("Set-Cookie: {name}\n"));
         }
         text.push_str(&answer.text());
-        let mut text = text.replace(self.databases[side], "{db}");
+        // A list of both, in which a side's own is chosen.
+        let own = self.databases[side];
+        let mut text = text.replace(
+            &format!("<option selected>{own}"),
+            &format!("<option>{own}"),
+        );
+        for name in self.databases {
+            text = text.replace(name, "{db}");
+        }
         for (mark, kind) in self.marks {
-            text = without(&text, mark, *kind);
+            text = match kind {
+                Kind::Hex(length) => without_words(&text, *length, *kind),
+                _ => without(&text, mark, *kind),
+            };
         }
         without_times(&text)
     }
@@ -150,6 +167,18 @@ fn without(text: &str, mark: &str, kind: Kind) -> String {
         kept.push_str(mark);
         kept.push('#');
         kept.push_str(part.trim_start_matches(|character| kind.holds(character)));
+    }
+    kept
+}
+
+/// A text whose words of this kind and of this length are `#`.
+fn without_words(text: &str, length: usize, kind: Kind) -> String {
+    let mut kept = String::with_capacity(text.len());
+    for part in text.split_inclusive(|character: char| !character.is_ascii_alphanumeric()) {
+        let word = part.trim_end_matches(|character: char| !character.is_ascii_alphanumeric());
+        let is_one = word.len() == length && word.chars().all(|character| kind.holds(character));
+        kept.push_str(if is_one { "#" } else { word });
+        kept.push_str(&part[word.len()..]);
     }
     kept
 }
@@ -187,7 +216,10 @@ fn without_times(text: &str) -> String {
 
 fn digits(bytes: &[u8], range: Range<usize>) -> usize {
     let bytes = bytes.get(range).unwrap_or_default();
-    bytes.iter().take_while(|byte| byte.is_ascii_digit()).count()
+    bytes
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count()
 }
 
 /// Where two texts begin to differ, with what stands around.
@@ -197,7 +229,12 @@ fn around_difference([one, other]: &[String; 2]) -> [String; 2] {
         .zip(other.chars())
         .take_while(|(a, b)| a == b)
         .count();
-    [one, other].map(|text| text.chars().skip(same.saturating_sub(300)).take(700).collect())
+    [one, other].map(|text| {
+        text.chars()
+            .skip(same.saturating_sub(300))
+            .take(700)
+            .collect()
+    })
 }
 
 /// The hidden fields of a form, which begins with `from`.
@@ -212,7 +249,10 @@ pub(crate) fn hidden(answer: &Response, from: &str) -> Vec<(String, String)> {
 }
 
 /// Some more fields.
-pub(crate) fn with(mut fields: Vec<(String, String)>, more: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(crate) fn with(
+    mut fields: Vec<(String, String)>,
+    more: &[(&str, &str)],
+) -> Vec<(String, String)> {
     for (name, value) in more {
         fields.retain(|(there, _)| there != name);
         fields.push(((*name).to_owned(), (*value).to_owned()));
@@ -222,6 +262,8 @@ pub(crate) fn with(mut fields: Vec<(String, String)>, more: &[(&str, &str)]) -> 
 
 #[test]
 fn what_must_differ_is_taken_out_and_nothing_else() {
+    let text = without_words("a deadbeef12 in deadbeef123", 10, Kind::Hex(10));
+    assert_eq!(text, "a # in deadbeef123");
     let text = "a nonce=12ab&x at 9:05 pm, 19:20:33, 1764271234 17642712345 1:2";
     let text = without(text, "nonce=", Kind::Word);
     let expected = "a nonce=#&x at @ pm, @, @ 17642712345 1:2";
