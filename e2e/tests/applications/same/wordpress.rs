@@ -12,7 +12,10 @@ use crate::wordpress::{DOMAIN, PASSWORD};
 const MARKS: &[Mark] = &[
     // Nonces are of a session, whose token is by chance.
     ("", Kind::Hex(10)),
-    // When it was installed.
+    // When it was installed, and now.
+    ("hh\" value=\"", Kind::Number),
+    ("mn\" value=\"", Kind::Number),
+    ("ss\" value=\"", Kind::Number),
     ("<div class=\"hh\">", Kind::Number),
     ("<div class=\"mn\">", Kind::Number),
     ("<div class=\"ss\">", Kind::Number),
@@ -21,6 +24,8 @@ const MARKS: &[Mark] = &[
     // One of three servers of pictures of people.
     ("http://", Kind::Number),
     ("http:\\/\\/", Kind::Number),
+    // A number by chance of Akismet's.
+    ("name=\"ak_js\" value=\"", Kind::Number),
     // A password that is proposed.
     ("data-pw=\"", Kind::Value),
 ];
