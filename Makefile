@@ -1,7 +1,7 @@
 # The public entrance. Each word installs what it needs (Debian 12; as root or through sudo) and says what it does.
 # The logic is in xtask/: `cargo xtask help`.
 
-.PHONY: demo demo-clean test test-vm check bench soak deb
+.PHONY: demo demo-clean test test-vm test-fresh check bench soak deb
 
 # Serve two demo sites of two users on loopback, until Ctrl-C.
 demo: linker
@@ -21,6 +21,11 @@ test: linker
 test-vm: linker
 	cargo xtask setup vm
 	cargo xtask vm
+
+# Fresh requests, at length: 100,000 of the rota by each of three means, and 20,000 to each of three applications. Hours.
+test-fresh: linker
+	cargo xtask setup test
+	cargo xtask fresh
 
 # What must hold before a commit; under a minute when warm.
 check: linker

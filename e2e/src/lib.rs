@@ -21,6 +21,7 @@
 //! - [`Request`], [`Response`], [`Connection`]: exact bytes out, status, headers and body (chunked too) back.
 //! - [`Browser`]: cookies, forms, uploads, redirects, for applications.
 //! - [`Peer`]: nginx and php-fpm on the same document root as the same user.
+//! - [`Database`]: a MariaDB of the test's own.
 //! - [`Scene`]: what `hostel site` does, and what is left of it anywhere.
 //! - [`SmallDisk`]: a full disk. [`killed_after`]: a command that is killed on its way.
 //! - [`Terminal`]: a terminal with a program at it: keys, the screen, its size.
@@ -34,6 +35,7 @@
 mod browser;
 pub mod case;
 mod control_group;
+pub mod database;
 pub mod http;
 mod instance;
 pub mod load;
@@ -49,6 +51,7 @@ pub mod user;
 
 pub use browser::{Browser, Part, encode, multipart};
 pub use control_group::{CONTROL_GROUPS, group_of, has_control_groups, site_groups};
+pub use database::Database;
 pub use http::{Connection, Framing, Request, Response};
 pub use instance::{Instance, Leftovers, PROGRAMS, free_port, programs};
 pub use load::Load;

@@ -2,6 +2,7 @@
 //! network of its own.
 
 use std::path::Path;
+use std::process::Command;
 
 use crate::deb;
 use crate::run::{
@@ -19,27 +20,53 @@ pub(crate) fn run(filter: &[&str]) -> Result<()> {
     if filter.is_empty() || filter.iter().any(|word| word.contains("package")) {
         deb::test(&package)?;
     }
+    let mut test = tests(&[], filter)?;
+    test.env("HOSTEL_CONTROLS_BIN", controls.join("debug"));
+    test.env("HOSTEL_PACKAGE", &package);
+    run::run(&mut test)
+}
+
+/// The tests of fresh requests, at length, or those of them whose name holds the filter. What HOSTEL_FRESH_REQUESTS and HOSTEL_FRESH_PAGES
+/// already say stands.
+pub(crate) fn run_fresh(filter: &[&str]) -> Result<()> {
+    build()?;
+    let names = ["survives", "answer_the_same"];
+    let filter = if filter.is_empty() { &names } else { filter };
+    let mut test = tests(&["--test", "fresh", "--test", "applications"], filter)?;
+    for (name, number) in [
+        ("HOSTEL_FRESH_REQUESTS", "100000"),
+        ("HOSTEL_FRESH_PAGES", "20000"),
+    ] {
+        if std::env::var_os(name).is_none() {
+            test.env(name, number);
+        }
+    }
+    run::run(&mut test)
+}
+
+/// The command that runs end-to-end tests, all or those of `which`, whose names hold one of `filter`.
+fn tests(which: &[&str], filter: &[&str]) -> Result<Command> {
     let mut test = cargo(&[
         "test",
         "--manifest-path",
         "e2e/Cargo.toml",
         "--no-fail-fast",
-        "--",
     ]);
-    test.args(["--test-threads=1"]).args(filter);
+    test.args(which)
+        .args(["--", "--test-threads=1"])
+        .args(filter);
     test.env("HOSTEL_BIN", release_directory());
-    test.env("HOSTEL_CONTROLS_BIN", controls.join("debug"));
-    test.env("HOSTEL_PACKAGE", &package);
     let mut runner = repository().join("e2e/own-network").display().to_string();
     if !is_root() {
         // cargo itself stays who it is, so that no file of root is left in the target directory.
-        let kept = "HOSTEL_BIN,HOSTEL_CONTROLS_BIN,HOSTEL_PACKAGE,HOSTEL_BLESS,CARGO_MANIFEST_DIR";
+        let kept = "HOSTEL_BIN,HOSTEL_CONTROLS_BIN,HOSTEL_PACKAGE,HOSTEL_BLESS,CARGO_MANIFEST_DIR,\
+                    HOSTEL_FRESH_REQUESTS,HOSTEL_FRESH_PAGES,HOSTEL_SEED";
         runner = format!("sudo --preserve-env={kept} {runner}");
         // Asks for the password now, and not in the middle of a test.
         run::run(&mut as_root("true"))?;
     }
     test.env(runner_variable()?, runner);
-    run::run(&mut test)
+    Ok(test)
 }
 
 /// The programs as they are shipped.
@@ -66,7 +93,7 @@ const CONTROLS_TEST: &str = "prove_controls_get_through";
 
 /// By this variable cargo learns how to start the programs of this host.
 fn runner_variable() -> Result<String> {
-    let version = output(std::process::Command::new("rustc").arg("-vV"))?;
+    let version = output(Command::new("rustc").arg("-vV"))?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     let host = host.unwrap_or_default().to_uppercase().replace('-', "_");
     Ok(format!("CARGO_TARGET_{host}_RUNNER"))

@@ -34,6 +34,7 @@ Usage: cargo xtask WORD
   tidy                    the project's own rules, alone
   docs                    write docs/config.md anew
   e2e [filter]            build release programs, run the end-to-end tests as root
+  fresh [filter]          the tests of fresh requests with as many requests as it takes to trust them
   vm [suite [test]]       run the isolation tests on Debian's kernel in a virtual machine
   deb [--version V]       build the Debian package, into target/deb
   demo                    serve two demo sites on loopback, until Ctrl-C
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["docs"] => docs::write(),
         ["e2e", filter @ ..] => e2e::run(filter),
+        ["fresh", filter @ ..] => e2e::run_fresh(filter),
         ["vm", filter @ ..] => vm::run(filter),
         ["deb", options @ ..] => deb::run(options),
         ["demo"] => demo::run(),

@@ -20,6 +20,7 @@ const BUILD: &[&str] = &[
 /// What the end-to-end tests compare with, and the applications that they run.
 const TEST: &[&str] = &[
     "acl",
+    "adminer",
     "apache2",
     "composer",
     "curl",

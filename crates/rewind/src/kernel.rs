@@ -5,9 +5,7 @@
 //!
 //! **Care.** What a script of PHP's can change is looked at each time; what native code alone can change (limits, processors, the actions of rare signals, timers that PHP
 //! does not have, this crate's own descriptors) now and then, and each time where scripts may run native code ([`Care`]).
-//!
-//! Not looked at, because nothing but native code that calls the kernel directly can change it, and it harms who does: added filters of
-//! system calls and Landlock layers, memory locks, memory policies, protections that were changed and changed back.
+//! What native code alone can change besides is in [`Native`].
 
 use crate::Unfit;
 use crate::calls::{
@@ -15,6 +13,7 @@ use crate::calls::{
     last, limit_of, open, pending, raise, read_at, set_action, set_affinity, set_break, set_limit,
     set_mask, status_of, stop_timer, timer_is_set,
 };
+use crate::native::Native;
 
 /// Descriptors that are open at the checkpoint.
 const DESCRIPTORS_MAX: usize = 64;
@@ -53,6 +52,7 @@ pub(crate) struct Kernel {
     size_at_last: usize,
     /// Bytes that were mapped at the checkpoint.
     size_at_first: usize,
+    native: Native,
 }
 
 /// Where to look. They are opened once, see `Rewind::new`.
@@ -69,6 +69,8 @@ pub(crate) struct Sources {
     size: libc::c_int,
     /// -1 where the kernel does not have it.
     pub(crate) timers: libc::c_int,
+    /// What the kernel tells of the process in words.
+    status: libc::c_int,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -127,6 +129,7 @@ impl Kernel {
         }
         affinity(&mut self.affinity)?;
         self.size_at_first = self.size()?;
+        self.native = Native::look(self.sources.status)?;
         set_mask(self.mask)?;
         Ok(())
     }
@@ -214,6 +217,7 @@ impl Kernel {
         if there != self.affinity {
             set_affinity(&self.affinity)?;
         }
+        self.native.check(self.sources.status)?;
         self.numbers.put_back()
     }
 
@@ -331,6 +335,7 @@ impl Sources {
             size: raise(open(c"/proc/self/statm", libc::O_RDONLY)?)?,
             // Kernels without CONFIG_CHECKPOINT_RESTORE do not have it.
             timers: timers.and_then(raise).unwrap_or(-1),
+            status: raise(open(c"/proc/self/status", libc::O_RDONLY)?)?,
         })
     }
 

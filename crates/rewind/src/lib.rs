@@ -6,7 +6,7 @@
 //! native code can write here too. It is hygiene, and whatever is not as expected is a reason for the process to end.
 //!
 //! Where the `unsafe` is: [`switch`] changes stacks, [`rewind`] goes from one to the other, [`arena`] is memory that outlives a rewind, [`image`] copies memory back, [`track`] knows
-//! which, [`calls`] makes system calls, [`kernel`] some more. `maps` has none.
+//! which, [`calls`] makes system calls, [`kernel`] and [`native`] some more. `maps` has none.
 //!
 //! **Why it is sound.** A rewind runs on a stack of its own, in shared memory, while the stack it puts back does not run. For the code of the
 //! first stack, all that happened since the checkpoint has not happened: its registers, its stack, and every byte of private memory are what
@@ -25,6 +25,8 @@ mod image;
 #[allow(unsafe_code, reason = "system calls that no library makes safe")]
 mod kernel;
 mod maps;
+#[allow(unsafe_code, reason = "system calls that no library makes safe")]
+mod native;
 #[allow(unsafe_code, reason = "goes from one stack to the other")]
 mod rewind;
 #[allow(unsafe_code, reason = "another stack")]

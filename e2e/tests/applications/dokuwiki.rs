@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use hostel_e2e::database::require;
 use hostel_e2e::{Browser, Instance, Site, User};
 
-use crate::database::require;
 use crate::html::{self, between, cut, field};
 use crate::wordpress::check_file;
 
@@ -32,14 +32,19 @@ $conf['updatecheck'] = 0;
 const RIGHTS: &str = "# acl.auth.php\n# <?php exit()?>\n*  @ALL  1\n*  @user  8\n";
 /// DokuWiki takes several kinds of hash; this is an MD5.
 const USERS: &str = "# users.auth.php\n# <?php exit()?>\nowner:ad54a23cb08e9c35b3ffc0c30960238f:Owner:owner@wiki.localhost:user\n";
-const PASSWORD: &str = "doku-word";
+pub(crate) const PASSWORD: &str = "doku-word";
 const TEXT: &str =
     "====== A page ======\nwritten **here**, with umlauts: äöü\n{{wiki:dokuwiki-128.png}}\n";
 
-/// The site with DokuWiki in it.
+/// Add the site with DokuWiki in it.
 pub(crate) fn add_to(instance: &mut Instance) {
+    instance.add_site(site());
+}
+
+/// The site with DokuWiki in it.
+pub(crate) fn site() -> Site {
     require("/usr/share/dokuwiki/doku.php", "dokuwiki");
-    let site = Site::new(SITE, USER)
+    Site::new(SITE, USER)
         .domains(&[DOMAIN])
         .copy(Path::new("/usr/share/dokuwiki"), "public")
         .copy(Path::new("/etc/dokuwiki"), "public/conf")
@@ -47,8 +52,7 @@ pub(crate) fn add_to(instance: &mut Instance) {
         .file("public/inc/preload.php", PRELOAD)
         .file("public/conf/local.php", LOCAL)
         .file("public/conf/acl.auth.php", RIGHTS)
-        .file("public/conf/users.auth.php", USERS);
-    instance.add_site(site);
+        .file("public/conf/users.auth.php", USERS)
 }
 
 /// Log in, write a page, read it as anyone, fetch every file that it names.

@@ -3,9 +3,9 @@
 //! Both are Debian's packages, copied into the sites' homes with the packages' links resolved, and used through HTTP alone. The
 //! same steps are run on nginx and php-fpm too: where they fail there, the test is wrong, not Hostel.
 
-mod database;
 mod dokuwiki;
 mod html;
+mod same;
 mod wordpress;
 
 use std::collections::BTreeSet;
@@ -16,9 +16,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hostel_e2e::load::Connections;
-use hostel_e2e::{Instance, Leftovers, Load, MailServer, Peer, Process, Request, User};
+use hostel_e2e::{Database, Instance, Leftovers, Load, MailServer, Peer, Process, Request, User};
 
-use crate::database::Database;
 use crate::wordpress::{Made, WordPress};
 
 /// Both tests want the database's usual socket.
@@ -39,7 +38,7 @@ fn instance(name: &str) -> Instance {
 fn the_steps_are_right_on_nginx_and_php_fpm() {
     let _turn = turn();
     let instance = instance("applications-peer");
-    let database = Database::start(instance.path("database"));
+    let database = Database::start(instance.path("database"), &["wordpress"]);
     let root = |site| instance.home(site).join("public");
     fs::create_dir_all(instance.path("one")).expect("the instance's directory");
     let blog = Peer::start(
@@ -66,7 +65,7 @@ fn wordpress_and_dokuwiki_live_side_by_side_as_two_users() {
     let mut mail = MailServer::new("applications");
     mail.start();
     let mut hostel = instance("applications").settings(&mail.settings()).start();
-    let database = Database::start(hostel.path("database"));
+    let database = Database::start(hostel.path("database"), &["wordpress"]);
     let step = Instant::now();
     let mut blog = WordPress::new(hostel.port(), &hostel.home(wordpress::SITE));
     let made = blog.use_it(&database);

@@ -5,17 +5,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hostel_e2e::database::{self, Database, require};
 use hostel_e2e::{Browser, Instance, MailServer, Part, Request, Response, Site, User, wait_until};
 use serde_json::{Value, json};
 
-use crate::database::{self, Database, require};
 use crate::html::{self, Kind, between, cut, field};
 
 pub(crate) const SITE: &str = "blog";
 pub(crate) const USER: User = User::One;
 /// curl, and so PHP, knows by itself that names beneath localhost are this machine: WordPress calls itself at its own address.
 pub(crate) const DOMAIN: &str = "blog.localhost";
-const PASSWORD: &str = "a long enough phrase 4711";
+pub(crate) const PASSWORD: &str = "a long enough phrase 4711";
 /// The picture that is uploaded: 1200 by 900.
 const PICTURE: &str = "/usr/share/wordpress/wp-content/themes/twentytwentythree/screenshot.png";
 
@@ -25,21 +25,25 @@ header('X-Php-User: ' . posix_geteuid());
 define('WP_HTTP_BLOCK_EXTERNAL', true);
 ";
 
-/// The site with WordPress in it, not yet configured.
+/// Add the site with WordPress in it, not yet configured.
 pub(crate) fn add_to(instance: &mut Instance) {
+    instance.add_site(site());
+    // Debian's own reads /etc/wordpress; WordPress's set-up page writes one where there is none.
+    fs::remove_file(instance.home(SITE).join("public/wp-config.php")).expect("the package has one");
+}
+
+/// The site with WordPress in it, and Debian's configuration.
+pub(crate) fn site() -> Site {
     require("/usr/share/wordpress/wp-load.php", "wordpress");
     require(PICTURE, "wordpress-theme-twentytwentythree");
-    let site = Site::new(SITE, USER)
+    Site::new(SITE, USER)
         .domains(&[DOMAIN])
         .copy(Path::new("/usr/share/wordpress"), "public")
         .copy(
             Path::new("/var/lib/wordpress/wp-content"),
             "public/wp-content",
         )
-        .file("public/wp-content/mu-plugins/test.php", PLUGIN);
-    instance.add_site(site);
-    // Debian's own reads /etc/wordpress; WordPress's set-up page writes one where there is none.
-    fs::remove_file(instance.home(SITE).join("public/wp-config.php")).expect("the package has one");
+        .file("public/wp-content/mu-plugins/test.php", PLUGIN)
 }
 
 /// A WordPress that is reached through one port.

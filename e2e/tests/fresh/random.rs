@@ -68,7 +68,7 @@ fn where_random_numbers_would_come_again_status_says_fork_and_the_log_says_why()
             );
         }
     }
-    assert_eq!(status(&instance)["fresh"], "fork");
+    assert_eq!(status(&instance, "a")["fresh"], "fork");
     let told = "gcry_create_nonce yields the same number again";
     let is_told = || instance.log("a", "error").contains(told);
     assert!(wait_until(Duration::from_secs(5), is_told));

@@ -1,4 +1,12 @@
 //! The rota: scripts that each leave something in their process, and what is to be found where it survived.
+//!
+//! Here is what PHP code and PHP's own functions leave. A script that reaches what it must not says FOUND itself.
+
+mod awkward;
+mod libraries;
+mod native;
+
+pub(crate) use libraries::DATABASE;
 
 /// One script.
 pub(crate) struct Script {
@@ -10,15 +18,23 @@ pub(crate) struct Script {
     pub(crate) found: &'static str,
     /// Whether it surely survives where workers are used again; PHP itself cleans up after many.
     pub(crate) sticks: bool,
+    /// What becomes of a worker that is to be put back after it.
+    pub(crate) after: After,
+    /// Takes a second, and so is run less often.
+    pub(crate) is_seldom: bool,
 }
 
-const fn stays(name: &'static str, leak: &'static str, found: &'static str) -> Script {
-    Script {
-        name,
-        leak,
-        found,
-        sticks: true,
-    }
+/// What becomes of a worker after a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum After {
+    /// It is put back.
+    Back,
+    /// It cannot be put back, and ends.
+    Ends,
+    /// The one or the other, by chance.
+    Either,
+    /// The script itself ends it.
+    Dies,
 }
 
 const fn goes(name: &'static str, leak: &'static str, found: &'static str) -> Script {
@@ -27,13 +43,70 @@ const fn goes(name: &'static str, leak: &'static str, found: &'static str) -> Sc
         leak,
         found,
         sticks: false,
+        after: After::Back,
+        is_seldom: false,
     }
+}
+
+const fn stays(name: &'static str, leak: &'static str, found: &'static str) -> Script {
+    let mut script = goes(name, leak, found);
+    script.sticks = true;
+    script
+}
+
+impl Script {
+    /// Whether it, or the look for what it leaves, is code of another language than PHP.
+    pub(crate) fn needs_native_code(&self) -> bool {
+        let parts = [self.leak, self.found];
+        let words = [
+            "c()",
+            "FFI::",
+            "address(",
+            "flag_of(",
+            "alternate_stack_size(",
+        ];
+        parts
+            .iter()
+            .any(|text| words.iter().any(|word| text.contains(word)))
+    }
+
+    const fn ends(mut self) -> Self {
+        self.after = After::Ends;
+        self
+    }
+
+    const fn may_end(mut self) -> Self {
+        self.after = After::Either;
+        self
+    }
+
+    const fn dies(mut self) -> Self {
+        self.after = After::Dies;
+        self
+    }
+
+    const fn seldom(mut self) -> Self {
+        self.is_seldom = true;
+        self
+    }
+}
+
+/// All of them.
+pub(crate) fn all() -> impl Iterator<Item = &'static Script> {
+    let parts = [
+        SCRIPTS,
+        awkward::SCRIPTS,
+        libraries::SCRIPTS,
+        native::SCRIPTS,
+    ];
+    parts.into_iter().flatten()
 }
 
 /// For all of them: functions of the C library, something static to count with, lines of /proc.
 pub(crate) const COMMON: &str = r#"<?php
 function c() {
-    return FFI::cdef('
+    static $c;
+    return $c ??= FFI::cdef('
         typedef struct { long soft, hard; } limit;
         int setenv(const char *, const char *, int); char *getenv(const char *);
         char *setlocale(int, const char *); unsigned umask(unsigned); extern int opterr; extern int optind;
@@ -47,7 +120,31 @@ function c() {
         int chdir(const char *); int inotify_init(void); int eventfd(unsigned, int); int kill(int, int);
         char *bindtextdomain(const char *, const char *); char *textdomain(const char *); void srandom(unsigned); long random(void);
         int setpgid(int, int); int getpgid(int); int getpid(void); int sched_setaffinity(int, size_t, const void *);
-        int sigaltstack(const void *, void *); double drand48(void); void srand48(long);');
+        int sigaltstack(const void *, void *); double drand48(void); void srand48(long);
+        char *strdup(const char *); extern char *program_invocation_name; int __cxa_atexit(void *, void *, void *);
+        void *dlopen(const char *, int); int munmap(void *, size_t); int mprotect(void *, size_t, int); int madvise(void *, size_t, int);
+        void *memcpy(void *, const void *, size_t); void qsort(void *, size_t, size_t, int (*)(const void *, const void *));
+        int mlock(const void *, size_t); int mlockall(int); int close(int); int personality(unsigned long);
+        long syscall(long, long, long, long, long, long, long);');
+}
+/// The address of what a pointer leads to.
+function address($pointer) { return FFI::cast('long *', FFI::addr($pointer))[0]; }
+/// Mappings with this in their line.
+function mappings($pattern) { return preg_grep($pattern, file('/proc/self/maps')); }
+/// Beginning and size of a line's mapping.
+function bounds($line) { sscanf($line, '%x-%x', $start, $end); return [$start, $end - $start]; }
+/// Where libc's variables are that begin as zeros.
+function variables_of_c() { $lines = file('/proc/self/maps'); $of = array_keys(preg_grep('#rw-p .*/libc\.so#', $lines)); return bounds($lines[end($of) + 1]); }
+/// A page that nobody misses.
+function spare_mapping() { $lines = mappings('#r--p .*/libicudata#'); [$start, $size] = bounds(end($lines)); return $start + $size - 4096; }
+/// A number that prctl writes.
+function flag_of($what) { $n = FFI::new('int[1]'); c()->prctl($what, FFI::cast('char *', FFI::addr($n))); return $n[0]; }
+function alternate_stack_size() { $s = FFI::new('struct { void *at; int flags; size_t size; }'); c()->sigaltstack(null, FFI::addr($s)); return $s->size; }
+/// Filters of system calls beyond those of the first request of all.
+function filters_more() {
+    $n = (int) process('Seccomp_filters');
+    if (!is_file('/tmp/filters')) file_put_contents('/tmp/filters', $n);
+    return $n - (int) file_get_contents('/tmp/filters');
 }
 function counter() { static $n = 0; return ++$n; }
 class Holder { public static $items = []; public static $handle; }
@@ -56,26 +153,35 @@ function process($name) { return preg_match("/^$name:\\s*(.*)$/m", file_get_cont
 function deep($n) { return $n ? preg_replace_callback('/./', fn ($m) => deep($n - 1), 'a') : 'b'; }
 "#;
 
-/// KiB of address space, mappings, descriptors, threads of the worker that answers.
+/// KiB of address space, mappings, descriptors, threads of the worker that answers, and which one it is.
 pub(crate) const MEASURE: &str = r#"<?php
 require 'common.php';
-$descriptors = 0;
-for ($i = 0; $i < 1024; $i++) $descriptors += c()->fcntl($i, 1) !== -1;
-echo json_encode([(int) process('VmSize'), count(file('/proc/self/maps')), $descriptors, (int) process('Threads')]);
+echo json_encode([(int) process('VmSize'), count(file('/proc/self/maps')), count(scandir('/proc/self/fd')) - 3, (int) process('Threads'), getmypid()]);
 "#;
 
-/// The script that looks for what all of them leave, and prints the names of what it has found.
-pub(crate) fn probe() -> String {
-    let mut text = "<?php $found = []; $defined = [class_exists('Holder', false), function_exists('counter')]; require 'common.php';\n".to_owned();
-    for script in SCRIPTS {
+/// Looks for what all of them leave; puts the names of what it has found into `$found`.
+pub(crate) fn look(scripts: impl Iterator<Item = &'static Script>) -> String {
+    let mut text = "<?php $found = []; $defined = [class_exists('Holder', false), function_exists('counter')]; require 'common.php'; require 'database.php';\n".to_owned();
+    for script in scripts.filter(|script| script.found != "false") {
         let (name, expression) = (script.name, script.found);
         text.push_str(&format!("if ({expression}) $found[] = '{name}';\n"));
     }
-    text.push_str("echo json_encode($found);");
     text
 }
 
-pub(crate) const SCRIPTS: &[Script] = &[
+/// The script that looks and prints what it has found.
+pub(crate) const PROBE: &str = "<?php require 'look.php'; echo json_encode($found);";
+
+/// The file of a script. Asked with a query, it looks first, and leaves nothing where it finds anything.
+pub(crate) fn file(script: &Script) -> String {
+    format!(
+        "<?php if ($_SERVER['QUERY_STRING'] !== '') {{ require 'look.php'; if ($found) exit('FOUND ' . json_encode($found)); }}
+         require_once 'common.php'; require_once 'database.php'; echo 'begun'; {}",
+        script.leak
+    )
+}
+
+const SCRIPTS: &[Script] = &[
     // What PHP code defines.
     goes(
         "static-variable",
@@ -117,7 +223,7 @@ pub(crate) const SCRIPTS: &[Script] = &[
     goes(
         "superglobal",
         "$_SERVER['LEAKED'] = $_ENV['LEAKED'] = $_GET['LEAKED'] = 1;",
-        "isset($_SERVER['LEAKED']) || isset($_ENV['LEAKED']) || $_GET",
+        "isset($_SERVER['LEAKED']) || isset($_ENV['LEAKED']) || isset($_GET['LEAKED'])",
     ),
     // Settings.
     goes(
@@ -275,7 +381,7 @@ pub(crate) const SCRIPTS: &[Script] = &[
     ),
     goes(
         "endless-recursion",
-        "ini_set('memory_limit', '32M'); function endless($n) { static $k = []; $k[] = str_repeat('y', 1000); return endless($n + 1) . 'z'; } endless(0);",
+        "ini_set('memory_limit', '32M'); if (true) { function endless($n) { static $k = []; $k[] = str_repeat('y', 1000); return endless($n + 1) . 'z'; } } endless(0);",
         "function_exists('endless')",
     ),
     goes("deep-callbacks", "deep(400);", "false"),
@@ -342,12 +448,14 @@ pub(crate) const SCRIPTS: &[Script] = &[
         "nice-value",
         "proc_nice(3);",
         "c()->getpriority(0, 0) === 3",
-    ),
+    )
+    .ends(),
     goes(
         "child-of-proc-open",
         "Holder::$handle = proc_open(['cat'], [['pipe', 'r'], ['pipe', 'w']], $pipes); Holder::$items = $pipes;",
         "Holder::$handle !== null",
-    ),
+    )
+    .may_end(),
     goes(
         "commands",
         "exec('echo hi'); shell_exec('true'); passthru('true');",
@@ -427,10 +535,12 @@ pub(crate) const SCRIPTS: &[Script] = &[
         "child",
         "if (c()->fork() === 0) { c()->sleep(1); c()->_exit(0); }",
         "trim(file_get_contents('/proc/self/task/' . getmypid() . '/children')) !== ''",
-    ),
+    )
+    .ends(),
     stays(
         "thread",
         "$c = c(); $t = FFI::new('unsigned long'); $c->pthread_create(FFI::addr($t), null, $c->dlsym(null, 'pause'), null);",
         "(int) process('Threads') > 1",
-    ),
+    )
+    .ends(),
 ];

@@ -40,6 +40,7 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("limit", GoneOfNativeCode(limit)),
     ("name", GoneOfNativeCode(name)),
     ("affinity", GoneOfNativeCode(affinity)),
+    ("locked memory", GoneOfNativeCode(locked_memory)),
     ("child that has ended", Gone(ended_child)),
     ("fork in between", Gone(fork_in_between)),
     ("collections", Whole(collections)),
@@ -87,6 +88,16 @@ pub(crate) const CASES: &[(&str, Case)] = &[
             |unfit| unfit == Unfit::Descriptor(1),
         ),
     ),
+    ("filter", Ends(filter, |unfit| unfit == Unfit::Number)),
+    (
+        "scheduling",
+        Ends(scheduling, |unfit| unfit == Unfit::Number),
+    ),
+    (
+        "priority of input",
+        Ends(io_priority, |unfit| unfit == Unfit::Number),
+    ),
+    ("reaper", Ends(reaper, |unfit| unfit == Unfit::Number)),
     (
         "hole",
         Ends(hole, |unfit| matches!(unfit, Unfit::Mapping(_))),
@@ -604,6 +615,54 @@ fn nice() {
     mapping(0);
     // SAFETY: takes a number.
     unsafe { libc::nice(3) };
+}
+
+fn locked_memory(_: u64) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let found = !status.contains("VmLck:\t       0 kB");
+    // SAFETY: pages of this process's own.
+    unsafe { libc::mlock(page().cast(), 4096) };
+    // SAFETY: takes a number.
+    unsafe { libc::mlockall(libc::MCL_FUTURE) };
+    found
+}
+
+fn filter() {
+    let mut allow = libc::sock_filter {
+        code: 6,
+        jt: 0,
+        jf: 0,
+        k: libc::SECCOMP_RET_ALLOW,
+    };
+    let program = libc::sock_fprog {
+        len: 1,
+        filter: &raw mut allow,
+    };
+    // SAFETY: takes numbers.
+    let made = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    assert_eq!(made, 0);
+    // SAFETY: a program of that length.
+    let made = unsafe { libc::syscall(libc::SYS_seccomp, 1, 0, &raw const program) };
+    assert_eq!(made, 0);
+}
+
+fn scheduling() {
+    let none = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the kernel reads a number.
+    let made = unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const none) };
+    assert_eq!(made, 0);
+}
+
+fn io_priority() {
+    // SAFETY: takes numbers.
+    let made = unsafe { libc::syscall(libc::SYS_ioprio_set, 1, 0, 3 << 13) };
+    assert_eq!(made, 0);
+}
+
+fn reaper() {
+    // SAFETY: takes a number.
+    let made = unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
+    assert_eq!(made, 0);
 }
 
 fn session() {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use hostel_e2e::process::{Signal, signal_by_id};
-use hostel_e2e::{user, wait_until};
+use crate::process::{Signal, signal_by_id, wait_until};
+use crate::user;
 
 /// Where Debian's PHP looks for the database, and so a directory that a site's view has.
 const USUAL_SOCKET: &str = "/run/mysqld/mysqld.sock";
@@ -16,21 +16,22 @@ const START_MAX: Duration = Duration::from_secs(30);
 const STOP_MAX: Duration = Duration::from_secs(20);
 
 /// The password of the database's one user.
-pub(crate) const PASSWORD: &str = "not a secret, on loopback";
+pub const PASSWORD: &str = "not a secret, on loopback";
 
-/// A MariaDB with the empty database `wordpress` of a user `wordpress`.
+/// A MariaDB of a user `wordpress`.
 #[derive(Debug)]
-pub(crate) struct Database {
+pub struct Database {
     server: Child,
     directory: PathBuf,
     socket: PathBuf,
     /// What an application writes as the database's host.
-    pub(crate) host: String,
+    pub host: String,
 }
 
 impl Database {
-    /// Start it in a new directory. It takes the usual socket if that is free, else the usual port of the loopback address.
-    pub(crate) fn start(directory: PathBuf) -> Self {
+    /// Start it in a new directory, with these empty databases. It takes the usual socket if that is free, else the usual port of the
+    /// loopback address.
+    pub fn start(directory: PathBuf, names: &[&str]) -> Self {
         let (uid, gid) = user::ids("mysql").expect("user mysql is missing: install mariadb-server");
         if !Path::new("/run/mysqld").exists() {
             fs::create_dir("/run/mysqld").expect("/run can be written");
@@ -40,7 +41,7 @@ impl Database {
         chown(&directory, Some(uid), Some(gid)).expect("it was just made");
         let data = install(&directory);
         let first = directory.join("first.sql");
-        fs::write(&first, first_statements()).expect("it was just made");
+        fs::write(&first, first_statements(names)).expect("it was just made");
         let mut command = Command::new("/usr/sbin/mariadbd");
         command
             .args([
@@ -129,18 +130,24 @@ fn install(directory: &Path) -> PathBuf {
     data
 }
 
-fn first_statements() -> String {
-    let mut sql = "CREATE DATABASE wordpress;\n".to_owned();
+fn first_statements(names: &[&str]) -> String {
+    let mut sql = String::new();
+    for name in names {
+        sql.push_str(&format!("CREATE DATABASE {name};\n"));
+    }
     for host in ["localhost", "127.0.0.1"] {
         sql.push_str(&format!(
-            "CREATE USER 'wordpress'@'{host}' IDENTIFIED BY '{PASSWORD}';\nGRANT ALL ON wordpress.* TO 'wordpress'@'{host}';\n"
+            "CREATE USER 'wordpress'@'{host}' IDENTIFIED BY '{PASSWORD}';\n"
         ));
+        for name in names {
+            sql.push_str(&format!("GRANT ALL ON {name}.* TO 'wordpress'@'{host}';\n"));
+        }
     }
     sql
 }
 
-/// Whether a file of the system is there; the message says what to install.
-pub(crate) fn require(path: &str, package: &str) {
+/// A file of the system must be there; the message says what to install.
+pub fn require(path: &str, package: &str) {
     assert!(
         Path::new(path).exists(),
         "{path} is missing: install {package}"

@@ -1,0 +1,146 @@
+//! WordPress, DokuWiki and Adminer where every request is fresh: the same answers as where workers are used again.
+//!
+//! Two servers have the same files and the same content in their databases. Pages by chance, which read and which write, are asked of both at
+//! the same time, so that both stay the same; each answer is compared whole, apart from a list of what must differ (`MARKS` of each
+//! application) and times. HOSTEL_FRESH_PAGES says how many for each application (`cargo xtask fresh`: 20,000), HOSTEL_SEED in which order.
+
+mod adminer;
+mod dokuwiki;
+mod pair;
+mod wordpress;
+
+use std::io::Write;
+use std::time::{Instant, SystemTime};
+
+use hostel_e2e::{Database, Instance};
+
+use crate::turn;
+
+/// Requests to each application, where HOSTEL_FRESH_PAGES does not say otherwise.
+const PAGES: usize = 150;
+const SIDES: [&str; 2] = ["one", "two"];
+const ADMINER_DATABASES: [&str; 2] = ["shop_one", "shop_two"];
+const BLOG_DATABASES: [&str; 2] = ["blog_one", "blog_two"];
+
+/// A number of requests, by chance where that is wanted.
+struct Random(u64);
+
+impl Random {
+    fn new() -> Self {
+        let clock = SystemTime::UNIX_EPOCH
+            .elapsed()
+            .expect("a clock")
+            .as_nanos();
+        let given = std::env::var("HOSTEL_SEED").ok();
+        let seed = given.map_or(u64::try_from(clock & 0xffff_ffff).unwrap_or(1), |seed| {
+            seed.parse().expect("HOSTEL_SEED is a number")
+        });
+        say(&format!("HOSTEL_SEED={seed}"));
+        Self(seed | 1)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % bound as u64).expect("below the bound")
+    }
+}
+
+/// At once, past the harness, which keeps what a test prints until its end.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// A server with all three.
+fn server(mut instance: Instance, side: usize, fresh: &str, host: &str) -> Instance {
+    let fresh = format!("fresh = {fresh}");
+    for site in [
+        wordpress::site(BLOG_DATABASES[side], host),
+        crate::dokuwiki::site(),
+        adminer::site(),
+    ] {
+        instance.add_site(site.toml(&fresh));
+    }
+    instance.start()
+}
+
+/// What an application's test does: prepares both sides, and then asks for pages, some at a time.
+trait Application {
+    fn name(&self) -> &'static str;
+    fn prepare(&mut self);
+    /// One page or a few.
+    fn step(&mut self, random: &mut Random);
+    fn requests(&self) -> usize;
+}
+
+/// So many pages of an application.
+fn many(application: &mut dyn Application, pages: usize, mut random: Random) {
+    let name = application.name();
+    let begun = Instant::now();
+    application.prepare();
+    let mut told = 0;
+    while application.requests() < pages {
+        application.step(&mut random);
+        if application.requests() / 1000 > told {
+            told = application.requests() / 1000;
+            let seconds = begun.elapsed().as_secs();
+            say(&format!(
+                "{name}: {told} thousand of {pages} in {seconds} s"
+            ));
+        }
+    }
+    let seconds = begun.elapsed().as_secs();
+    say(&format!(
+        "{name}: {} requests in {seconds} s",
+        application.requests()
+    ));
+}
+
+/// All three applications at once.
+fn the_same_answers(fresh: &str, share: usize) {
+    let _turn = turn();
+    let pages = std::env::var("HOSTEL_FRESH_PAGES").map_or(PAGES, |given| {
+        given.parse().expect("HOSTEL_FRESH_PAGES is a number")
+    });
+    let pages = (pages / share).max(40);
+    let [one, two] = SIDES.map(Instance::new);
+    let names = [BLOG_DATABASES, ADMINER_DATABASES].concat();
+    let database = Database::start(one.path("database"), &names);
+    let pooled = server(one, 0, "false", &database.host);
+    let other = server(two, 1, fresh, &database.host);
+    let ports = [pooled.port(), other.port()];
+    std::thread::scope(|scope| {
+        let applications: [Box<dyn Application + Send>; 3] = [
+            Box::new(wordpress::Blog::new(ports)),
+            Box::new(dokuwiki::Wiki::new(ports)),
+            Box::new(adminer::Adminer::new(ports, &database.host)),
+        ];
+        for mut application in applications {
+            scope.spawn(move || many(&mut *application, pages, Random::new()));
+        }
+    });
+    let (is_well, text, errors) = other.command(&["status", "--json"]);
+    assert!(is_well, "{errors}");
+    let status: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    for site in status["sites"].as_array().expect("sites") {
+        let means = if fresh == "true" { "rewind" } else { "fork" };
+        assert_eq!(site["fresh"], means, "{site}");
+        assert_eq!(site["workers"]["crashed"], 0, "{site}");
+        let (started, requests) = (&site["workers"]["started"], &site["requests"]);
+        say(&format!(
+            "{}: {started} workers for {requests} requests",
+            site["name"]
+        ));
+    }
+}
+
+#[test]
+fn applications_answer_the_same_where_workers_are_put_back() {
+    the_same_answers("true", 1);
+}
+
+#[test]
+fn applications_answer_the_same_where_each_request_has_a_process() {
+    the_same_answers("\"fork\"", 3);
+}
