@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "shim.h"
+#include "warm.h"
 
 /* Two draws of everything that PHP and its modules have, by name. What this PHP has not, or a site has switched off, throws and is left out:
  * no other function is called. What takes long and draws from one of these all the same (salts of passwords, keys) is left to the tests. */
@@ -65,22 +66,10 @@ static void take(struct draws *draws, const char *name, const unsigned char *num
 
 static int (*activate)(void);
 
-/* Called by php_request_startup in the place of what it calls for a site's requests: what would begin a session, call a function of the
- * site's or say something. */
+/* Called by php_request_startup in the place of what it calls for a site's requests. */
 static int activate_quietly(void)
 {
-    static const char *const settings[][2] = {
-        {"session.auto_start", "0"}, {"output_buffering", "0"},       {"output_handler", ""},
-        {"error_reporting", "0"},    {"zlib.output_compression", "0"}, {"zlib.output_handler", ""},
-    };
-    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
-        zend_string *name = zend_string_init(settings[i][0], strlen(settings[i][0]), 0);
-        zend_string *value = zend_string_init(settings[i][1], strlen(settings[i][1]), 0);
-        /* By force: some are for .user.ini alone, and an administrator may have locked any. */
-        zend_alter_ini_entry_ex(name, value, ZEND_INI_SYSTEM, ZEND_INI_STAGE_HTACCESS, 1);
-        zend_string_release(value);
-        zend_string_release(name);
-    }
+    hostel_quieten_request();
     return activate();
 }
 

@@ -46,7 +46,10 @@ void hostel_php_each_key(void *context, hostel_tell_key tell)
 static void set_for_this_request(const char *name, const char *value)
 {
     zend_string *key = zend_string_init(name, strlen(name), 0);
-    zend_alter_ini_entry_chars(key, value, strlen(value), PHP_INI_SYSTEM, PHP_INI_STAGE_HTACCESS);
+    zend_string *text = zend_string_init(value, strlen(value), 0);
+    /* By force: some are for .user.ini alone, and an administrator may have locked any. */
+    zend_alter_ini_entry_ex(key, text, PHP_INI_SYSTEM, PHP_INI_STAGE_HTACCESS, 1);
+    zend_string_release(text);
     zend_string_release(key);
 }
 

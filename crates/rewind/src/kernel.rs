@@ -103,6 +103,12 @@ impl Kernel {
     /// Remember all of it.
     pub(crate) fn look(&mut self) -> Result<(), Unfit> {
         self.mask = set_mask(ALL)?;
+        let looked = self.look_undisturbed();
+        set_mask(self.mask)?;
+        looked
+    }
+
+    fn look_undisturbed(&mut self) -> Result<(), Unfit> {
         if self.has_threads()? {
             return Err(Unfit::Threads);
         }
@@ -130,7 +136,6 @@ impl Kernel {
         affinity(&mut self.affinity)?;
         self.size_at_first = self.size()?;
         self.native = Native::look(self.sources.status)?;
-        set_mask(self.mask)?;
         Ok(())
     }
 

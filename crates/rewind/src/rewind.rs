@@ -177,6 +177,7 @@ impl Arena {
             }
         }
         self.look_at(Which::All)?;
+        self.tracker.check(&self.image)?;
         Ok(Extent::Everything(Which::All))
     }
 

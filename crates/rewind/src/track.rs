@@ -22,6 +22,8 @@ pub(crate) use written::open as open_userfault;
 pub(crate) trait Track {
     /// Watch all regions from now on, which are as the image has them.
     fn arm(&mut self, image: &Image) -> Result<(), Unfit>;
+    /// Whether this region can still be watched: what was unmapped and mapped again looks the same, and is another.
+    fn check(&mut self, region: &Region) -> Result<(), Unfit>;
     /// Put back what was written in this region.
     fn restore(&mut self, image: &Image, region: &Region, heat: &mut Heat) -> Result<(), Unfit>;
 }
@@ -137,6 +139,13 @@ impl Tracker {
 
     pub(crate) fn arm(&mut self, image: &Image) -> Result<(), Unfit> {
         self.way()?.0.arm(image)
+    }
+
+    /// See that all regions are those that are watched. Changes nothing.
+    pub(crate) fn check(&mut self, image: &Image) -> Result<(), Unfit> {
+        let (way, _) = self.way()?;
+        let mut regions = image.regions().iter();
+        regions.try_for_each(|region| way.check(region))
     }
 
     /// Put back what is not watched. It is enough where nothing else was written.

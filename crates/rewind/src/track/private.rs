@@ -49,6 +49,11 @@ impl Track for Private {
         Ok(())
     }
 
+    fn check(&mut self, _: &Region) -> Result<(), Unfit> {
+        // Another mapping is of another file, which the list of mappings tells.
+        Ok(())
+    }
+
     fn restore(&mut self, image: &Image, region: &Region, heat: &mut Heat) -> Result<(), Unfit> {
         let mut at = region.start;
         while at < region.end {

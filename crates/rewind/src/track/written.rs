@@ -131,24 +131,18 @@ impl Track for Written {
         Ok(())
     }
 
+    fn check(&mut self, region: &Region) -> Result<(), Unfit> {
+        let mut at = region.start;
+        while at < region.end {
+            at = self.scan(at, region.end)?.1;
+        }
+        Ok(())
+    }
+
     fn restore(&mut self, image: &Image, region: &Region, heat: &mut Heat) -> Result<(), Unfit> {
         let mut at = region.start;
         while at < region.end {
-            let mut scan = Scan {
-                size: size_of::<Scan>() as u64,
-                start: at as u64,
-                end: region.end as u64,
-                found: self.found.as_mut_ptr() as u64,
-                found_max: self.found.len() as u64,
-                mask: PAGE_IS_WRITTEN,
-                wanted: PAGE_IS_WRITTEN,
-                ..Scan::default()
-            };
-            let count = calls::ioctl(self.pagemap, PAGEMAP_SCAN, &raw mut scan)?;
-            let walked = usize::try_from(scan.walk_end).unwrap_or(0);
-            if walked <= at {
-                return Err(Unfit::Mapping(at));
-            }
+            let (count, walked) = self.scan(at, region.end)?;
             for found in self.found.get(..count).unwrap_or_default() {
                 let start = usize::try_from(found.start).unwrap_or(0).max(region.start);
                 let end = usize::try_from(found.end).unwrap_or(0).min(region.end);
@@ -165,6 +159,31 @@ impl Track for Written {
 }
 
 impl Written {
+    /// Find what was written from here on. How many ranges, and where the kernel has stopped. It refuses where something is not watched.
+    fn scan(&mut self, start: usize, end: usize) -> Result<(usize, usize), Unfit> {
+        let mut scan = Scan {
+            size: size_of::<Scan>() as u64,
+            flags: CHECK_WATCHED,
+            start: start as u64,
+            end: end as u64,
+            found: self.found.as_mut_ptr() as u64,
+            found_max: self.found.len() as u64,
+            mask: PAGE_IS_WRITTEN,
+            wanted: PAGE_IS_WRITTEN,
+            ..Scan::default()
+        };
+        let count = match calls::ioctl(self.pagemap, PAGEMAP_SCAN, &raw mut scan) {
+            Err(Unfit::Kernel(libc::EPERM)) => return Err(Unfit::Mapping(start)),
+            count => count?,
+        };
+        let walked = usize::try_from(scan.walk_end).unwrap_or(0);
+        if walked > start {
+            Ok((count, walked))
+        } else {
+            Err(Unfit::Mapping(start))
+        }
+    }
+
     /// Watch those pages again that are not hot, neighbours by one call.
     fn protect_cold(
         &self,
@@ -209,3 +228,5 @@ const UFFDIO_WRITEPROTECT: u64 = 0xc018_aa06;
 // linux/fs.h
 const PAGEMAP_SCAN: u64 = 0xc060_6610;
 const PAGE_IS_WRITTEN: u64 = 1 << 1;
+/// PM_SCAN_CHECK_WPASYNC
+const CHECK_WATCHED: u64 = 1 << 1;

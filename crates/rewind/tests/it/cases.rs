@@ -103,6 +103,10 @@ pub(crate) const CASES: &[(&str, Case)] = &[
         Ends(hole, |unfit| matches!(unfit, Unfit::Mapping(_))),
     ),
     (
+        "mapped anew",
+        Ends(mapped_anew, |unfit| matches!(unfit, Unfit::Mapping(_))),
+    ),
+    (
         "another mapping in its place",
         Ends(exchange, |unfit| matches!(unfit, Unfit::Mapping(_))),
     ),
@@ -684,6 +688,18 @@ fn exchanged(number: i32) -> i32 {
 fn hole() {
     // SAFETY: a page of this process's own, which nobody uses any more.
     assert_eq!(unsafe { libc::munmap(page().cast(), 4096) }, 0);
+}
+
+/// What is there looks the same, and nobody has touched it since.
+fn mapped_anew() {
+    hole();
+    let (protection, flags) = (
+        libc::PROT_READ | libc::PROT_WRITE,
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE,
+    );
+    // SAFETY: where a page of this process's own was a moment ago.
+    let mapped = unsafe { libc::mmap(page().cast(), 4096, protection, flags, -1, 0) };
+    assert_eq!(mapped, page().cast());
 }
 
 /// The sum of all mappings is as before.
