@@ -5,12 +5,13 @@
  * would map, fault in and unmap the same chunks in each request, and each of these is a sign that more than usual has to be looked at. So this
  * program has an mmap and a munmap of its own, which the C library's callers find first: what libphp asks for in the size of a chunk comes from here, as long as there is some, and
  * everything else goes to the kernel. Of what PHP gets only the first page is zeros, where it keeps its list of pages; it takes none of the rest for zeros, and finds bytes of
- * earlier requests of the same worker there, as in the free part of its first chunk. Nothing of a chunk is in use between two requests.
+ * earlier requests of the same worker there, as in the free part of its first chunk. Nothing of a chunk is in use between two requests. Small files are read and not mapped.
  */
 /* For dl_iterate_phdr. */
 #define _GNU_SOURCE
 #include <link.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -25,6 +26,9 @@
 #define CHUNKS 16
 /* Those whose memory stays when PHP gives them back. What a request needs beyond is the kernel's again. */
 #define CHUNKS_KEPT 4
+/* Files that are read where PHP would map them. */
+#define FILES 16
+#define FILE_BYTES_READ (512 * 1024)
 
 static struct {
     char *start;
@@ -97,14 +101,57 @@ static void *take(void)
     return chunk;
 }
 
+static int is_chunk(void *address, size_t length, int protection, int flags)
+{
+    return !address && length == ZEND_MM_CHUNK_SIZE && protection == (PROT_READ | PROT_WRITE)
+           && flags == (MAP_PRIVATE | MAP_ANONYMOUS);
+}
+
+/* PHP maps files that it reads as a whole or copies, and those of time zones. To read a small one costs less than to look at everything afterwards. */
+static struct {
+    void *bytes;
+} files[FILES];
+
+static void *read_file(size_t length, int file, off_t offset)
+{
+    size_t room = (length + ZEND_MM_PAGE_SIZE - 1) / ZEND_MM_PAGE_SIZE * ZEND_MM_PAGE_SIZE;
+    size_t number = 0, done = 0;
+    while (number < FILES && files[number].bytes) {
+        number++;
+    }
+    char *bytes = number < FILES ? aligned_alloc(ZEND_MM_PAGE_SIZE, room) : NULL;
+    while (bytes && done < length) {
+        ssize_t count = pread(file, bytes + done, length - done, offset + (off_t)done);
+        if (count <= 0) {
+            free(bytes);
+            return NULL;
+        }
+        done += (size_t)count;
+    }
+    if (bytes) {
+        memset(bytes + done, 0, room - done);
+        files[number].bytes = bytes;
+    }
+    return bytes;
+}
+
+static int is_small_file(void *address, size_t length, int protection, int flags)
+{
+    return !address && length > 0 && length <= FILE_BYTES_READ && protection == PROT_READ && flags == MAP_SHARED;
+}
+
 void *mmap(void *address, size_t length, int protection, int flags, int file, off_t offset)
 {
     uintptr_t caller = (uintptr_t)__builtin_return_address(0);
-    if (chunks.start && !address && length == ZEND_MM_CHUNK_SIZE && protection == (PROT_READ | PROT_WRITE)
-        && flags == (MAP_PRIVATE | MAP_ANONYMOUS) && caller >= chunks.code_start && caller < chunks.code_end) {
-        void *chunk = take();
-        if (chunk) {
-            return chunk;
+    if (chunks.start && caller >= chunks.code_start && caller < chunks.code_end) {
+        void *kept = NULL;
+        if (is_chunk(address, length, protection, flags)) {
+            kept = take();
+        } else if (is_small_file(address, length, protection, flags)) {
+            kept = read_file(length, file, offset);
+        }
+        if (kept) {
+            return kept;
         }
     }
     return map(address, length, protection, flags, file, offset);
@@ -113,6 +160,13 @@ void *mmap(void *address, size_t length, int protection, int flags, int file, of
 int munmap(void *address, size_t length)
 {
     uintptr_t offset = (uintptr_t)address - (uintptr_t)chunks.start;
+    for (size_t number = 0; address && number < FILES; number++) {
+        if (files[number].bytes == address) {
+            free(address);
+            files[number].bytes = NULL;
+            return 0;
+        }
+    }
     if (!chunks.start || offset >= CHUNKS * ZEND_MM_CHUNK_SIZE) {
         return (int)syscall(SYS_munmap, address, length);
     }

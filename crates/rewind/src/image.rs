@@ -40,6 +40,16 @@ impl Region {
         self.end - self.start
     }
 
+    /// Take in the region that follows in the image, if it begins where this one ends: a library's variables that have values, and those that are zeros.
+    fn join(&mut self, next: &Self) -> bool {
+        let joins = self.end == next.start && self.is_executable == next.is_executable;
+        if joins {
+            self.end = next.end;
+            self.is_of_file |= next.is_of_file;
+        }
+        joins
+    }
+
     /// From this address to that one, both within it.
     pub(crate) fn part(&self, start: usize, end: usize) -> Part {
         debug_assert!(
@@ -147,11 +157,16 @@ impl Image {
         }
         region.offset = self.bytes;
         self.bytes += region.length();
-        *self.regions.get_mut(self.count).ok_or(Unfit::TooMany)? = region;
-        self.count += 1;
         if self.bytes > IMAGE_BYTES_MAX {
             return Err(Unfit::TooMany);
         }
+        let last = self.count.checked_sub(1);
+        let last = last.and_then(|last| self.regions.get_mut(last));
+        if last.is_some_and(|last| last.join(&region)) {
+            return Ok(());
+        }
+        *self.regions.get_mut(self.count).ok_or(Unfit::TooMany)? = region;
+        self.count += 1;
         Ok(())
     }
 

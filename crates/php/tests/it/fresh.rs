@@ -233,6 +233,16 @@ fn opcache_may_be_reset_and_scripts_may_change() {
     }
 }
 
+#[test]
+fn files_that_php_maps_are_read_whole() {
+    let mut site = start(Fresh::On);
+    let mut worker = site.worker();
+    for _ in 0..30 {
+        let answer = worker.front.ask(&get("/files.php"));
+        assert_eq!(answer.text(), r#"["-05:00",true,true]"#, "{answer:?}");
+    }
+}
+
 /// Processor time of a worker for each of so many requests, in nanoseconds: the median of five rounds. Without FFI, as sites usually are.
 fn cost(fresh: Fresh, script: &str) -> u64 {
     let wishes = Wishes {
