@@ -422,7 +422,11 @@ impl Rota {
         say(&format!("{requests} requests in {took} s"));
         for [first, last] in looks.into_iter().flatten() {
             // A short run has not yet touched all that a worker keeps for PHP's heap.
-            let kept = if requests < REQUESTS_TO_TOUCH_ALL { KEPT_KIB } else { 0 };
+            let kept = if requests < REQUESTS_TO_TOUCH_ALL {
+                KEPT_KIB
+            } else {
+                0
+            };
             Held::assert_flat("a worker", first, last, 2 * KIB_TOLERANCE + kept);
         }
         // What has come and gone since has left no trace in what all workers are copies of.
