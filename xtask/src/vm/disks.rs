@@ -18,12 +18,15 @@ const PACKAGES: &[&str] = &[
     "iproute2",
     "kmod",
     "libphp8.2-embed",
+    "mariadb-server", // the rota of fresh requests connects to it
     "mount",
     "nftables",
     "openssl",    // makes the mail server's certificate
     "passwd",     // the tests make users
     "php8.2-cli", // tests connect by it
     "php8.2-curl",
+    "php8.2-gd", // the rota of fresh requests uses all that libraries keep
+    "php8.2-intl",
     "php8.2-mbstring",
     "php8.2-mysql",
     "php8.2-opcache",

@@ -17,7 +17,7 @@ use hostel_e2e::{Database, Instance};
 use crate::turn;
 
 /// Requests to each application, where HOSTEL_FRESH_PAGES does not say otherwise.
-const PAGES: usize = 150;
+const PAGES: usize = 80;
 const SIDES: [&str; 2] = ["one", "two"];
 const ADMINER_DATABASES: [&str; 2] = ["shop_one", "shop_two"];
 const BLOG_DATABASES: [&str; 2] = ["blog_one", "blog_two"];
