@@ -45,6 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     build
         .file("shim/random.c")
+        .file("shim/rare.c")
         .file("shim/shim.c")
         .file("shim/chunks.c")
         .file("shim/warm.c")

@@ -5,7 +5,7 @@
  * would map, fault in and unmap the same chunks in each request, and each of these is a sign that more than usual has to be looked at. So this
  * program has an mmap and a munmap of its own, which the C library's callers find first: what libphp asks for in the size of a chunk comes from here, as long as there is some, and
  * everything else goes to the kernel. Of what PHP gets only the first page is zeros, where it keeps its list of pages; it takes none of the rest for zeros, and finds bytes of
- * earlier requests of the same worker there, as in the free part of its first chunk. Nothing of a chunk is in use between two requests. Small files are read and not mapped.
+ * earlier requests of the same worker there, as in the free part of its first chunk. Nothing of a chunk is in use between two requests, unless PHP holds it back for later (hostel_php_free_chunks). Small files are read and not mapped.
  */
 /* For dl_iterate_phdr. */
 #define _GNU_SOURCE
@@ -108,15 +108,13 @@ static int is_chunk(void *address, size_t length, int protection, int flags)
 }
 
 /* PHP maps files that it reads as a whole or copies, and those of time zones. To read a small one costs less than to look at everything afterwards. */
-static struct {
-    void *bytes;
-} files[FILES];
+static void *files[FILES];
 
 static void *read_file(size_t length, int file, off_t offset)
 {
     size_t room = (length + ZEND_MM_PAGE_SIZE - 1) / ZEND_MM_PAGE_SIZE * ZEND_MM_PAGE_SIZE;
     size_t number = 0, done = 0;
-    while (number < FILES && files[number].bytes) {
+    while (number < FILES && files[number]) {
         number++;
     }
     char *bytes = number < FILES ? aligned_alloc(ZEND_MM_PAGE_SIZE, room) : NULL;
@@ -130,7 +128,7 @@ static void *read_file(size_t length, int file, off_t offset)
     }
     if (bytes) {
         memset(bytes + done, 0, room - done);
-        files[number].bytes = bytes;
+        files[number] = bytes;
     }
     return bytes;
 }
@@ -161,9 +159,9 @@ int munmap(void *address, size_t length)
 {
     uintptr_t offset = (uintptr_t)address - (uintptr_t)chunks.start;
     for (size_t number = 0; address && number < FILES; number++) {
-        if (files[number].bytes == address) {
+        if (files[number] == address) {
             free(address);
-            files[number].bytes = NULL;
+            files[number] = NULL;
             return 0;
         }
     }

@@ -90,6 +90,10 @@ void hostel_php_free_memory(uintptr_t *start, uintptr_t *end);
 void hostel_php_keep_chunks(void);
 /* The part of it that PHP does not use. Both 0 where there is none. */
 void hostel_php_free_chunks(uintptr_t *start, uintptr_t *end);
+/* From now on it is noted when a script calls a function that changes what is rarely looked at: limits, actions of any signal. To be called once. */
+void hostel_php_note_rare_calls(void);
+/* Whether one was called since. */
+int hostel_php_has_called_rare(void);
 /* Whether scripts may call what they like of the process and the kernel. */
 int hostel_php_runs_native_code(void);
 /* Forget which path led to which file. */

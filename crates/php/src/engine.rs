@@ -149,8 +149,9 @@ impl Engine {
         }
     }
 
-    /// Have memory ready so that requests map none of their own: more of the C library's heap, and of PHP's. To be called once in a process.
-    pub(crate) fn keep_memory(&mut self) {
+    /// Be ready to be put back after each request: note what is called, and have memory ready so that requests map none of their own: more of
+    /// the C library's heap, and of PHP's. To be called once in a process.
+    pub(crate) fn prepare_for_rewinds(&mut self) {
         // A block that does not fit has the heap grow, by so much more.
         drop(black_box(vec![
             0_u8;
@@ -158,6 +159,8 @@ impl Engine {
         ]));
         // SAFETY: PHP has started, and no request runs.
         unsafe { ffi::hostel_php_keep_chunks() };
+        // SAFETY: the same; functions of PHP are exchanged for ones that call them.
+        unsafe { ffi::hostel_php_note_rare_calls() };
     }
 
     /// Memory that nobody uses between two requests, from and to an address, in the order of addresses.
@@ -170,6 +173,12 @@ impl Engine {
         unsafe { ffi::hostel_php_free_chunks(chunks_start, chunks_end) };
         parts.sort_unstable();
         parts
+    }
+
+    /// Whether the request that has ended has called a function that changes what a rewind rarely looks at.
+    pub(crate) fn has_called_rare(&self) -> bool {
+        // SAFETY: PHP has started, and no request runs.
+        unsafe { ffi::hostel_php_has_called_rare() != 0 }
     }
 
     /// Whether scripts may call what they like of the process and the kernel, by FFI.

@@ -95,6 +95,8 @@ unsafe extern "C" {
     pub(crate) fn hostel_php_free_memory(start: *mut usize, end: *mut usize);
     pub(crate) fn hostel_php_keep_chunks();
     pub(crate) fn hostel_php_free_chunks(start: *mut usize, end: *mut usize);
+    pub(crate) fn hostel_php_note_rare_calls();
+    pub(crate) fn hostel_php_has_called_rare() -> c_int;
     pub(crate) fn hostel_php_runs_native_code() -> c_int;
     pub(crate) fn hostel_php_forget_paths();
     pub(crate) fn hostel_php_look_at_caches(caches: *mut Caches);

@@ -21,7 +21,10 @@ pub(crate) enum Means {
     /// It goes on as it is.
     Pool,
     /// It is put back.
-    Rewind,
+    Rewind {
+        /// And nothing stays in memory that nobody uses.
+        wipes: bool,
+    },
 }
 
 /// What the site wants, as far as the modules that are loaded allow. Says why where they do not.
@@ -32,7 +35,9 @@ pub(crate) fn means(fresh: Fresh, engine: &Engine) -> Means {
         Fresh::On | Fresh::Paranoid => {}
     }
     match why_not_rewound(&engine.modules()) {
-        None => Means::Rewind,
+        None => Means::Rewind {
+            wipes: fresh == Fresh::Paranoid,
+        },
         Some((module, why)) => {
             say(&format!(
                 "fresh = true is served by fork, as the module {module} {why}"
@@ -46,7 +51,7 @@ pub(crate) fn means(fresh: Fresh, engine: &Engine) -> Means {
 pub(crate) fn record(means: Means) -> std::io::Result<Option<&'static Record>> {
     match means {
         Means::Fork | Means::Pool => Ok(None),
-        Means::Rewind => Record::create().map(Some),
+        Means::Rewind { .. } => Record::create().map(Some),
     }
 }
 
@@ -57,16 +62,16 @@ pub(crate) fn prepare(
     means: Means,
     record: Option<&Record>,
 ) -> std::io::Result<Option<Rewind>> {
-    match means {
+    let wipes = match means {
         Means::Fork | Means::Pool => return Ok(None),
-        Means::Rewind => {}
-    }
+        Means::Rewind { wipes } => wipes,
+    };
     // Without a record it is the trial itself.
     match record.map_or(Verdict::Sound, Record::verdict) {
         Verdict::Pending | Verdict::Unsound => return Ok(None),
         Verdict::Renew | Verdict::Sound => {}
     }
-    engine.keep_memory();
+    engine.prepare_for_rewinds();
     let runs_native_code = engine.runs_native_code();
     let prepared = while_dumpable(|| {
         let backend = if kernel_keeps_count() {
@@ -74,7 +79,7 @@ pub(crate) fn prepare(
         } else {
             Backend::Private
         };
-        Rewind::new(backend, runs_native_code)
+        Rewind::new(backend, runs_native_code, wipes)
     })?;
     Ok(prepared
         .inspect_err(|error| {

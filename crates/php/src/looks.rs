@@ -3,7 +3,7 @@
 //! Run by a worker, in memory that outlives a rewind: this is Hostel's own knowledge of files, which no request of the site's has made.
 //! Places are found by a hash; a new entry takes the place of an older one.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, RandomState};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -32,57 +32,60 @@ struct Look<const N: usize> {
 /// The knowledge of a worker.
 pub(crate) struct Looks {
     tables: Outliving<Tables>,
+    /// By chance, so that nobody can choose names that are taken for each other. It is the same after each rewind.
+    state: RandomState,
 }
 
 impl Looks {
     pub(crate) fn new() -> std::io::Result<Self> {
-        let tables = Outliving::new()?;
-        Ok(Self { tables })
+        Ok(Self {
+            tables: Outliving::new()?,
+            state: RandomState::new(),
+        })
     }
 
     /// What was found of a directory.
     pub(crate) fn directory(&mut self, name: &[u8]) -> Option<u64> {
+        let name = self.state.hash_one(name);
         let found = self.tables.with(|tables| find(&tables.directories, name));
         found.map(|[verdict]| verdict)
     }
 
     pub(crate) fn keep_directory(&mut self, name: &[u8], verdict: u64) {
+        let name = self.state.hash_one(name);
         self.tables
             .with(|tables| keep(&mut tables.directories, name, [verdict]));
     }
 
     /// What was found of a script.
     pub(crate) fn script(&mut self, name: &[u8]) -> Option<[u64; SCRIPT_NUMBERS]> {
+        let name = self.state.hash_one(name);
         self.tables.with(|tables| find(&tables.scripts, name))
     }
 
     pub(crate) fn keep_script(&mut self, name: &[u8], found: [u64; SCRIPT_NUMBERS]) {
+        let name = self.state.hash_one(name);
         self.tables
             .with(|tables| keep(&mut tables.scripts, name, found));
     }
 }
 
-fn find<const N: usize>(table: &[Look<N>], name: &[u8]) -> Option<[u64; N]> {
-    let (name, place) = place(name, table.len());
-    let look = table.get(place)?;
+fn find<const N: usize>(table: &[Look<N>], name: u64) -> Option<[u64; N]> {
+    let look = table.get(place(name, table.len()))?;
     let is_young = look.at != 0 && now().saturating_sub(look.at) < LIFETIME_MILLISECONDS;
     (look.name == name && is_young).then_some(look.found)
 }
 
-fn keep<const N: usize>(table: &mut [Look<N>], name: &[u8], found: [u64; N]) {
-    let (name, place) = place(name, table.len());
+fn keep<const N: usize>(table: &mut [Look<N>], name: u64, found: [u64; N]) {
     let at = now();
-    if let Some(look) = table.get_mut(place) {
+    if let Some(look) = table.get_mut(place(name, table.len())) {
         *look = Look { name, at, found };
     }
 }
 
-fn place(name: &[u8], places: usize) -> (u64, usize) {
-    let mut hasher = DefaultHasher::new();
-    name.hash(&mut hasher);
-    let hash = hasher.finish();
-    let place = hash % u64::try_from(places).unwrap_or(1).max(1);
-    (hash, usize::try_from(place).unwrap_or(0))
+fn place(name: u64, places: usize) -> usize {
+    let place = name % u64::try_from(places).unwrap_or(1).max(1);
+    usize::try_from(place).unwrap_or(0)
 }
 
 fn now() -> u64 {

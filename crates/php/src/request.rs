@@ -82,10 +82,12 @@ impl Rules {
         let verdict = match &self.ways {
             Some(ways) => self.judge_now(ways, directory),
             // There is no home, so there is no script.
-            None => Verdict::Fine,
+            None => None,
         };
-        self.looks.keep_directory(directory, verdict as u64);
-        verdict
+        if let Some(verdict) = verdict {
+            self.looks.keep_directory(directory, verdict as u64);
+        }
+        verdict.unwrap_or(Verdict::Fine)
     }
 
     /// Look at the document root again. `true` when it leads elsewhere than before, such as after a deploy that switched a link.
@@ -96,15 +98,16 @@ impl Rules {
         before.is_some() && before != identity
     }
 
-    fn judge_now(&self, ways: &Ways, directory: &[u8]) -> Verdict {
+    /// `None` where it is not there: the look at the script itself says so, and who makes it a moment later is judged then.
+    fn judge_now(&self, ways: &Ways, directory: &[u8]) -> Option<Verdict> {
         if ways
             .walk(&self.document_root)
             .is_ok_and(|root| root.foreign.is_some())
         {
-            return Verdict::RootForeign;
+            return Some(Verdict::RootForeign);
         }
         match ways.walk(&[self.document_root.as_slice(), directory].concat()) {
-            Ok(End { foreign: None, .. }) => Verdict::Fine,
+            Ok(End { foreign: None, .. }) => Some(Verdict::Fine),
             Ok(End {
                 foreign: Some(foreign),
                 ..
@@ -114,16 +117,15 @@ impl Rules {
                     std::io::stderr(),
                     "no script is run where others can write: {foreign}"
                 );
-                Verdict::Foreign
+                Some(Verdict::Foreign)
             }
-            // The look at the script itself says that it is not there.
             Err(error)
                 if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
             {
-                Verdict::Fine
+                None
             }
             // Closed, or behind a link of somebody else's.
-            Err(_) => Verdict::Foreign,
+            Err(_) => Some(Verdict::Foreign),
         }
     }
 

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use hostel_rewind::Rewind;
 use hostel_wire::codec::Malformed;
-use hostel_wire::fresh::Fresh;
 use hostel_wire::front_worker::{End, RequestHead};
 use hostel_wire::monitor_keeper::SiteSettings;
 
@@ -39,8 +38,8 @@ pub(crate) fn run(
     let mut worker = Worker {
         rules: Rules::new(settings).map_err(ChannelError::Memory)?,
         requests_max: match (means, &rewind) {
-            (Means::Fork, _) | (Means::Rewind, None) => 1,
-            (Means::Pool, _) | (Means::Rewind, Some(_)) => settings.requests_per_worker,
+            (Means::Fork, _) | (Means::Rewind { .. }, None) => 1,
+            (Means::Pool, _) | (Means::Rewind { .. }, Some(_)) => settings.requests_per_worker,
         },
         requests: 0,
         prepared: Prepared::default(),
@@ -51,7 +50,7 @@ pub(crate) fn run(
     // From here each request goes on where the first one did, if the site wants that: this returns once more after each of them.
     let mut fresh = match rewind {
         Some(rewind) => {
-            let wipes = settings.fresh == Fresh::Paranoid;
+            let wipes = means == Means::Rewind { wipes: true };
             worker.be_fresh(&mut engine, &mut exchange, rewind, wipes)
         }
         None => None,
@@ -70,7 +69,7 @@ pub(crate) fn run(
             if let Some(seen) = worker.seen {
                 warm.note(&engine, seen, worker.requests.into());
             }
-            let unfit = rewind.rewind();
+            let unfit = rewind.rewind(engine.has_called_rare());
             say(&format!(
                 "a worker ends, as its last request cannot be undone: {unfit}"
             ));
@@ -113,9 +112,6 @@ impl Worker {
                 let spared = if wipes { &[][..] } else { &free };
                 match rewind.checkpoint(spared) {
                     Ok(requests) => {
-                        if wipes && requests > 0 {
-                            wipe_stack();
-                        }
                         self.requests = u32::try_from(requests).unwrap_or(u32::MAX);
                         exchange.go_on();
                     }
@@ -203,13 +199,6 @@ impl Worker {
     }
 }
 
-/// Write zeros over what earlier calls have left on the stack, as deep as a rewind leaves it mapped.
-#[inline(never)]
-fn wipe_stack() {
-    let mut room = [0_u8; DEAD_STACK_BYTES];
-    std::hint::black_box(&mut room);
-}
-
 /// What becomes a string of C must not be cut there: the front lets no NUL through.
 fn check(head: &RequestHead<'_>) -> Result<(), ChannelError> {
     let fields = [
@@ -258,5 +247,3 @@ const ROOT_EVERY: Duration = Duration::from_secs(1);
 const MEMORY_EVERY: u32 = 50;
 /// Memory of its own that a worker may keep between requests. A worker that served WordPress has some 30 MB.
 const MEMORY_BYTES: usize = 256 * 1024 * 1024;
-/// What of the dead stack a rewind leaves mapped, and a little more for the functions in between.
-const DEAD_STACK_BYTES: usize = (256 + 16) * 1024;

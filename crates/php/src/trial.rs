@@ -177,7 +177,7 @@ fn rounds(engine: &mut Engine, rewind: &mut Rewind, record: &Record) -> Result<V
         }
         None => {}
     }
-    Err(rewind.rewind().into())
+    Err(rewind.rewind(false).into())
 }
 
 /// Draws of a trial, with a rewind between each two.

@@ -48,6 +48,10 @@ pub(crate) struct Arena {
     pub(crate) rewinds: u64,
     /// Whether each rewind looks at all that it can.
     pub(crate) runs_native_code: bool,
+    /// Whether this one does.
+    pub(crate) looks_at_all: bool,
+    /// Whether nothing is left on the dead stack.
+    pub(crate) wipes_stack: bool,
     /// What the caller of the checkpoint said is nobody's state.
     spared: [(usize, usize); SPARED_MAX],
     spared_count: usize,

@@ -33,11 +33,9 @@ pub(crate) fn raise(number: libc::c_int) -> Result<libc::c_int, Unfit> {
     Ok(raised)
 }
 
-/// Let nothing else have a number as high.
+/// Let nothing else have a number as high, and nobody raise the limit again (`posix_setrlimit` of PHP).
 pub(crate) fn lower_limit() -> Result<(), Unfit> {
-    let mut limit = limit_of(libc::RLIMIT_NOFILE)?;
-    limit[0] = high_numbers()?;
-    set_limit(libc::RLIMIT_NOFILE, limit)
+    set_limit(libc::RLIMIT_NOFILE, [high_numbers()?; 2])
 }
 
 /// Say why, and end: memory is neither what it was nor what it should be.
@@ -289,10 +287,10 @@ pub(crate) fn set_affinity(set: &[u8]) -> Result<(), Unfit> {
     checked(set).map(drop)
 }
 
-/// Faults of this thread, and of children that were waited for.
+/// Faults of this process, whose threads have ended, and of children that were waited for.
 pub(crate) fn faults() -> Result<[u64; 2], Unfit> {
     let mut counted = [0; 2];
-    for (who, sum) in [libc::RUSAGE_THREAD, libc::RUSAGE_CHILDREN]
+    for (who, sum) in [libc::RUSAGE_SELF, libc::RUSAGE_CHILDREN]
         .into_iter()
         .zip(&mut counted)
     {

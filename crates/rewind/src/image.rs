@@ -4,7 +4,8 @@
 //! A [`Region`] is a part of the address space that is state: private and writable, without the stack, and without what the caller said he
 //! does not need. Regions do not overlap and stand in the order of addresses; their parts of the image follow each other in the same order.
 //!
-//! Invariant of every copy back: the list of mappings was compared a moment ago, so each region is mapped, private and writable as it was.
+//! Invariant of every copy back: each region is mapped, private and writable as it was. Either the list of mappings was compared a moment ago, or nothing was mapped
+//! or touched since the last rewind, as the kernel's counts say, and no native code ran that could have done so behind them.
 
 use std::ffi::c_void;
 
@@ -45,6 +46,7 @@ impl Region {
         let joins = self.end == next.start && self.is_executable == next.is_executable;
         if joins {
             self.end = next.end;
+            // Untouched pages of the zeros are written down as well then.
             self.is_of_file |= next.is_of_file;
         }
         joins
@@ -265,7 +267,7 @@ impl Image {
     /// Put back a part of a region of this image.
     pub(crate) fn put_back(&self, part: &Part) {
         let (from, to) = (self.start + part.offset, part.start as *mut u8);
-        // SAFETY: the source is the image, which is mapped for ever and at least as large as the plan (`create`). The target is within
+        // SAFETY: the source is the image, which is mapped until the next one is made and armed, and at least as large as the plan (`create`). The target is within
         // regions, which are mapped and writable (the module's invariant). The two do not overlap: the image is a shared mapping and so in
         // no region. What Rust holds of the target's bytes are values of code that is not running and that finds them, when it goes
         // on at the checkpoint, as they were then.
@@ -278,11 +280,24 @@ impl Image {
         self.put_back(&stack.part(stack.start, stack.end));
     }
 
-    /// Let go of all pages below the live part of the stack, which has grown down to here.
-    pub(crate) fn forget_dead_stack(&self, lowest: usize) -> Result<(), Unfit> {
+    /// What lies below the live part of the stack and stays mapped, from and to an address.
+    fn dead_stack(&self) -> (usize, usize) {
         // Below the red zone, which the checkpoint's function may use.
-        let dead_end = (self.stack.start - RED_ZONE) & !(PAGE - 1);
-        let kept = dead_end.saturating_sub(STACK_KEPT);
+        let end = self.stack.start - RED_ZONE;
+        ((end & !(PAGE - 1)).saturating_sub(STACK_KEPT), end)
+    }
+
+    /// Leave nothing there.
+    pub(crate) fn wipe_dead_stack(&self) {
+        let (start, end) = self.dead_stack();
+        // SAFETY: of the first stack, which stands still, below all that is alive on it; where it has not grown as far down, it grows now, well within the
+        // limit that this crate's users have.
+        unsafe { std::ptr::write_bytes(start as *mut u8, 0, end - start) };
+    }
+
+    /// Let go of all pages below that, down to where the stack has grown.
+    pub(crate) fn forget_dead_stack(&self, lowest: usize) -> Result<(), Unfit> {
+        let (kept, _) = self.dead_stack();
         if kept > lowest {
             calls::forget_pages(lowest, kept - lowest)?;
         }

@@ -4,7 +4,7 @@
 //! request's runs any more and nothing else of it does; then [`Kernel::put_back`], which may fail; then memory; the signals last.
 //!
 //! **Care.** What a script of PHP's can change is looked at each time; what native code alone can change (limits, processors, the actions of rare signals, timers that PHP
-//! does not have, this crate's own descriptors) now and then, and each time where scripts may run native code ([`Care`]).
+//! does not have, this crate's own descriptors) or functions that are noted, now and then, each time where scripts may run native code, and where the caller says that such a function was called ([`Care`]).
 //! What native code alone can change besides is in [`Native`].
 
 use crate::Unfit;
@@ -227,7 +227,7 @@ impl Kernel {
     }
 
     /// Whether no page was touched for the first time since the last rewind (none that is watched was written, none that is new was used), and nothing was mapped.
-    /// The kernel counts faults of this thread, which is the only one, and of its children that have ended, which may have run in this memory (vfork).
+    /// The kernel counts faults of this process and of children that were waited for, which may have run in this memory (vfork).
     pub(crate) fn is_untouched(&self) -> Result<bool, Unfit> {
         Ok(faults()? == self.faults && self.size()? == self.size_at_last)
     }
@@ -480,7 +480,7 @@ impl Numbers {
 }
 
 const TIMERS: [libc::c_int; 3] = [libc::ITIMER_REAL, libc::ITIMER_VIRTUAL, libc::ITIMER_PROF];
-/// Signals whose actions PHP, a script by PHP, or a library that PHP often has, sets.
+/// Signals whose actions PHP, or a library that PHP often has, sets.
 const SIGNALS_OF_PHP: [libc::c_int; 11] = [
     libc::SIGHUP,
     libc::SIGINT,

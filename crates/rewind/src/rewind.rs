@@ -28,14 +28,20 @@ static ARENA: AtomicPtr<Arena> = AtomicPtr::new(std::ptr::null_mut());
 
 impl Rewind {
     /// Prepare: open what is needed, which must be allowed at this moment (/proc/self/pagemap of a process that is dumpable, a
-    /// userfaultfd) and is not needed again. The descriptors get the highest numbers that a process may have, and its soft limit is lowered
+    /// userfaultfd) and is not needed again. The descriptors get the highest numbers that a process may have, and its limit is lowered
     /// to below them, so that PHP's `php://fd/N`, which asks for that limit, does not reach them.
     ///
     /// `runs_native_code`: whether what is to be undone may call the kernel as it likes, and not by PHP's functions alone. All that can be looked at is looked at each time then.
     ///
+    /// `wipes_stack`: whether what earlier calls have left below the live part of the stack is written over, too.
+    ///
     /// # Errors
     /// The kernel refused; or there is one already.
-    pub fn new(backend: Backend, runs_native_code: bool) -> std::io::Result<Self> {
+    pub fn new(
+        backend: Backend,
+        runs_native_code: bool,
+        wipes_stack: bool,
+    ) -> std::io::Result<Self> {
         if !ARENA.load(Ordering::Relaxed).is_null() {
             return Err(std::io::Error::other("a process has one checkpoint"));
         }
@@ -48,6 +54,7 @@ impl Rewind {
         // SAFETY: just made, and nobody else has it.
         let parts = unsafe { arena.as_mut() };
         parts.runs_native_code = runs_native_code;
+        parts.wipes_stack = wipes_stack;
         parts.kernel.sources = sources;
         parts.tracker.backend = Some(backend);
         parts.tracker.set_descriptors(sources.pagemap, userfault);
@@ -80,11 +87,12 @@ impl Rewind {
         }
     }
 
-    /// Go back to the checkpoint. Returns only where that cannot be, with nothing of memory changed.
-    pub fn rewind(&mut self) -> Unfit {
+    /// Go back to the checkpoint. Returns only where that cannot be, with nothing of memory changed. `looks_at_all`: whether what is rarely changed was.
+    pub fn rewind(&mut self, looks_at_all: bool) -> Unfit {
         // SAFETY: as in `checkpoint`.
         let parts = unsafe { self.arena.as_mut() };
         parts.order = Some(Order::Rewind);
+        parts.looks_at_all = looks_at_all;
         let (save, to) = (&raw mut parts.asking, parts.controller);
         // SAFETY: as in `checkpoint`.
         unsafe { switch::switch(save, to) };
@@ -198,7 +206,8 @@ impl Arena {
 
     /// How much this rewind looks at.
     fn care(&self) -> Care {
-        if self.runs_native_code || self.rewinds.is_multiple_of(THOROUGH_EVERY) {
+        if self.runs_native_code || self.looks_at_all || self.rewinds.is_multiple_of(THOROUGH_EVERY)
+        {
             Care::Thorough
         } else {
             Care::Usual
@@ -216,6 +225,9 @@ impl Arena {
             Extent::Everything(which) => self.everything_back(which),
         };
         self.image.put_back_stack();
+        if self.wipes_stack {
+            self.image.wipe_dead_stack();
+        }
         let done = done
             .and_then(|()| self.kernel.signals_back(care))
             .and_then(|()| self.kernel.begin_count());

@@ -7,7 +7,7 @@
 //! requests is no longer watched, but copied each time, until it is forgotten who is hot.
 //!
 //! **Faults.** By either way the first write to a watched page is a fault of this process, and the kernel counts faults. Where it has counted
-//! none, only hot pages can be other than they were, and nothing needs to be looked at (`kernel`, `is_without_faults`).
+//! none, only hot pages can be other than they were, and nothing needs to be looked at (`kernel`, `is_untouched`).
 
 use crate::Unfit;
 use crate::image::{IMAGE_BYTES_MAX, Image, PAGE, Part, Region};
@@ -155,13 +155,13 @@ impl Tracker {
         }
     }
 
-    /// Put back whatever was written.
     /// Forget who is hot in an image of so many bytes: each page's place in it is another's.
     pub(crate) fn forget(&mut self, bytes: usize) {
         self.heat.cool(bytes);
         self.hot.count = 0;
     }
 
+    /// Put back whatever was written.
     pub(crate) fn restore(&mut self, image: &Image) -> Result<(), Unfit> {
         self.heat.rewinds += 1;
         if self.heat.rewinds >= COOL_EVERY {

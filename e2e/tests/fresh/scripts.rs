@@ -507,6 +507,22 @@ const SCRIPTS: &[Script] = &[
     ),
     stays("timer", "c()->alarm(3600);", "c()->alarm(0) > 0"),
     stays(
+        "signal-by-php",
+        "pcntl_signal(SIGWINCH, SIG_IGN);",
+        "(hexdec(substr(process('SigIgn'), -8)) & 1 << 27) !== 0",
+    ),
+    stays(
+        "limit-by-php",
+        "posix_setrlimit(POSIX_RLIMIT_NOFILE, 444, (int) posix_getrlimit()['hard openfiles']);",
+        "posix_getrlimit()['soft openfiles'] === 444",
+    ),
+    goes(
+        "reach-with-a-higher-limit",
+        "@posix_setrlimit(POSIX_RLIMIT_NOFILE, 4096, 4096); $from = (int) posix_getrlimit()['soft openfiles'];
+         for ($i = 20; $i < 4096; $i++) if (($f = @fopen(\"php://fd/$i\", 'r+')) && preg_match('/pagemap|userfault|task|statm/', (string) @readlink(\"/proc/self/fd/$i\"))) echo 'FOUND descriptor ', $i;",
+        "false",
+    ),
+    stays(
         "signal-ignored",
         "c()->signal(10, FFI::cast('void *', 1));",
         "(hexdec(substr(process('SigIgn'), -8)) & 1 << 9) !== 0",

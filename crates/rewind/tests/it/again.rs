@@ -16,9 +16,9 @@ pub(crate) const CASES: &[(&str, Case)] = &[
 ];
 
 fn second(backend: Backend) {
-    let mut rewind = Rewind::new(backend, true).unwrap();
-    assert!(Rewind::new(backend, true).is_err());
-    assert_eq!(rewind.rewind(), Unfit::NotAsked);
+    let mut rewind = Rewind::new(backend, true, false).unwrap();
+    assert!(Rewind::new(backend, true, false).is_err());
+    assert_eq!(rewind.rewind(false), Unfit::NotAsked);
     assert_eq!(rewind.checkpoint(&[]), Ok(0));
     // Without a way back in between, too.
     assert_eq!(rewind.checkpoint(&[]), Ok(0));
@@ -98,7 +98,7 @@ fn again(backend: Backend) {
     // SAFETY: two numbers of the page.
     let (count, made_at) = unsafe { (&mut *notes, &mut *notes.add(1)) };
     let mut held = Held::default();
-    let mut rewind = Rewind::new(backend, true).unwrap();
+    let mut rewind = Rewind::new(backend, true, false).unwrap();
     loop {
         let round = rewind.checkpoint(&[]).unwrap();
         held.check(u8::try_from(*count).unwrap());
@@ -112,7 +112,7 @@ fn again(backend: Backend) {
             continue;
         }
         held.spoil();
-        panic!("{}", rewind.rewind());
+        panic!("{}", rewind.rewind(false));
     }
 }
 
@@ -122,7 +122,7 @@ fn flat(backend: Backend) {
     // SAFETY: three numbers of the page.
     let (made_at, size, resident) =
         unsafe { (&mut *notes, &mut *notes.add(1), &mut *notes.add(2)) };
-    let mut rewind = Rewind::new(backend, true).unwrap();
+    let mut rewind = Rewind::new(backend, true, false).unwrap();
     loop {
         let round = rewind.checkpoint(&[]).unwrap();
         if *made_at != round {
@@ -147,19 +147,19 @@ fn flat(backend: Backend) {
         }
         set(page().wrapping_add(4096), 1);
         std::mem::forget(vec![1_u8; 200_000]);
-        panic!("{}", rewind.rewind());
+        panic!("{}", rewind.rewind(false));
     }
 }
 
 /// There is no way back to the one before either.
 fn fails(backend: Backend) {
-    let mut rewind = Rewind::new(backend, true).unwrap();
+    let mut rewind = Rewind::new(backend, true, false).unwrap();
     let round = rewind.checkpoint(&[]).unwrap();
     assert_eq!(round, 0);
     // SAFETY: takes a number.
     unsafe { libc::alarm(1000) };
     assert_eq!(rewind.checkpoint(&[]), Err(Unfit::Timers));
-    assert_eq!(rewind.rewind(), Unfit::NotAsked);
+    assert_eq!(rewind.rewind(false), Unfit::NotAsked);
 }
 
 /// Some 12 MB, as PHP has.
@@ -168,7 +168,7 @@ fn cost(backend: Backend) {
     // SAFETY: two numbers of the page.
     let (made_at, nanoseconds) = unsafe { (&mut *notes, &mut *notes.add(1)) };
     let held = vec![7_u8; 12 << 20];
-    let mut rewind = Rewind::new(backend, true).unwrap();
+    let mut rewind = Rewind::new(backend, true, false).unwrap();
     let mut begun = Instant::now();
     loop {
         let round = rewind.checkpoint(&[]).unwrap();
@@ -187,6 +187,6 @@ fn cost(backend: Backend) {
             assert!(each < Duration::from_millis(200));
             return;
         }
-        panic!("{}", rewind.rewind());
+        panic!("{}", rewind.rewind(false));
     }
 }

@@ -238,7 +238,7 @@ fn deep_stack(_: u64) -> bool {
 fn forgotten_pages(backend: Backend) {
     let page = page();
     set(page, 5);
-    let mut rewind = Rewind::new(backend, true).unwrap();
+    let mut rewind = Rewind::new(backend, true, false).unwrap();
     let round = rewind.checkpoint(&[]).unwrap();
     assert_eq!(get(page), 5, "round {round}");
     // SAFETY: a page of this process's own.
@@ -247,7 +247,7 @@ fn forgotten_pages(backend: Backend) {
         get(page);
     }
     if round < 8 {
-        panic!("{}", rewind.rewind());
+        panic!("{}", rewind.rewind(false));
     }
 }
 
@@ -416,7 +416,7 @@ fn fork_in_between(_: u64) -> bool {
 fn collections(backend: Backend) {
     let mut map: HashMap<u64, String> = (0..1000).map(|n| (n, format!("value {n}"))).collect();
     let mut output = std::fs::File::create("/dev/null").unwrap();
-    let mut rewind = Rewind::new(backend, true).unwrap();
+    let mut rewind = Rewind::new(backend, true, false).unwrap();
     let round = rewind.checkpoint(&[]).unwrap();
     assert_eq!(map.len(), 1000);
     assert!((0..1000).all(|n| map[&n] == format!("value {n}")));
@@ -430,7 +430,7 @@ fn collections(backend: Backend) {
         .for_each(|(n, number)| *number = (n as f64).sqrt());
     assert!((numbers[49] - 7.0).abs() < 1e-9);
     if round < 5000 {
-        panic!("{}", rewind.rewind());
+        panic!("{}", rewind.rewind(false));
     }
     assert_eq!(round, 5000);
 }
@@ -454,7 +454,7 @@ pub(crate) fn shared() -> *mut u64 {
 
 fn flat(backend: Backend) {
     let notes = shared();
-    let mut rewind = Rewind::new(backend, true).unwrap();
+    let mut rewind = Rewind::new(backend, true, false).unwrap();
     let round = rewind.checkpoint(&[]).unwrap();
     let now = statm();
     // SAFETY: two numbers of the page.
@@ -485,13 +485,13 @@ fn flat(backend: Backend) {
         descriptors,
     ];
     each[(round % 8) as usize](round);
-    panic!("{}", rewind.rewind());
+    panic!("{}", rewind.rewind(false));
 }
 
 fn spared(backend: Backend) {
     let page = page();
     let start = page as usize;
-    let mut rewind = Rewind::new(backend, true).unwrap();
+    let mut rewind = Rewind::new(backend, true, false).unwrap();
     let round = rewind.checkpoint(&[(start, start + 4096)]).unwrap();
     let (inside, before, behind) = (
         get(page),
@@ -503,13 +503,13 @@ fn spared(backend: Backend) {
     set(page.wrapping_sub(1), 1);
     set(page.wrapping_add(4096), 1);
     if round < 5 {
-        panic!("{}", rewind.rewind());
+        panic!("{}", rewind.rewind(false));
     }
 }
 
 /// The image's mapping is there and cannot be made writable.
 fn sealed(backend: Backend) {
-    let mut rewind = Rewind::new(backend, true).unwrap();
+    let mut rewind = Rewind::new(backend, true, false).unwrap();
     rewind.checkpoint(&[]).unwrap();
     let all = maps();
     let images: Vec<_> = all
@@ -540,7 +540,7 @@ fn out_of_reach(backend: Backend) {
             .collect()
     };
     let before = open();
-    let mut rewind = Rewind::new(backend, true).unwrap();
+    let mut rewind = Rewind::new(backend, true, false).unwrap();
     rewind.checkpoint(&[]).unwrap();
     let mut limit = std::mem::MaybeUninit::<libc::rlimit>::zeroed();
     // SAFETY: a place to write to.
@@ -559,7 +559,7 @@ fn out_of_reach(backend: Backend) {
 
 fn cost(backend: Backend) {
     let notes = shared();
-    let mut rewind = Rewind::new(backend, true).unwrap();
+    let mut rewind = Rewind::new(backend, true, false).unwrap();
     let origin = Instant::now();
     let round = rewind.checkpoint(&[]).unwrap();
     // SAFETY: a number of the page.
@@ -579,7 +579,7 @@ fn cost(backend: Backend) {
     for at in 0..40 {
         set(page().wrapping_add(at * 4096), 1);
     }
-    panic!("{}", rewind.rewind());
+    panic!("{}", rewind.rewind(false));
 }
 
 fn thread() {

@@ -109,23 +109,23 @@ pub(crate) fn in_a_child(work: impl FnOnce()) -> i32 {
 fn run(case: &Case, backend: Backend, native: bool) {
     match case {
         Case::Gone(act) | Case::GoneOfNativeCode(act) => {
-            let mut rewind = Rewind::new(backend, native).expect("prepared");
+            let mut rewind = Rewind::new(backend, native, false).expect("prepared");
             let round = rewind.checkpoint(&[]).expect("a checkpoint");
             assert!(
                 !act(round) || round == 0,
                 "round {round}: it is still there"
             );
             if round < ROUNDS {
-                panic!("no way back: {}", rewind.rewind());
+                panic!("no way back: {}", rewind.rewind(false));
             }
         }
         Case::Ends(act, is_right) => {
-            let mut rewind = Rewind::new(backend, native).expect("prepared");
+            let mut rewind = Rewind::new(backend, native, false).expect("prepared");
             let round = rewind.checkpoint(&[]).expect("a checkpoint");
             assert_eq!(round, 0, "it was put back");
             act();
             let kept = vec![7_u8; 3 << 20];
-            let unfit = rewind.rewind();
+            let unfit = rewind.rewind(false);
             assert!(is_right(unfit), "{unfit}");
             assert!(
                 kept.iter().all(|byte| *byte == 7),
