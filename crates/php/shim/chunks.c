@@ -87,6 +87,15 @@ void hostel_php_free_chunks(uintptr_t *start, uintptr_t *end)
     }
 }
 
+void hostel_php_give_chunks_back(void)
+{
+    for (uint32_t number = CHUNKS_KEPT; chunks.start && number < CHUNKS; number++) {
+        if (chunks.used & 1u << number) {
+            madvise(chunks.start + number * (size_t)ZEND_MM_CHUNK_SIZE, ZEND_MM_CHUNK_SIZE, MADV_DONTNEED);
+        }
+    }
+}
+
 /* One that is free, or NULL. */
 static void *take(void)
 {

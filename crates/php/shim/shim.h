@@ -88,6 +88,8 @@ void hostel_php_disable_classes(const char *list);
 void hostel_php_free_memory(uintptr_t *start, uintptr_t *end);
 /* From now on PHP's heap grows into memory that stays mapped, if there is some. To be called once. */
 void hostel_php_keep_chunks(void);
+/* Let go of what PHP holds back of it for later, beyond what stays anyway. The request that has ended must be undone next: PHP does not know. */
+void hostel_php_give_chunks_back(void);
 /* The part of it that PHP does not use. Both 0 where there is none. */
 void hostel_php_free_chunks(uintptr_t *start, uintptr_t *end);
 /* From now on it is noted when a script calls a function that changes what is rarely looked at: limits, actions of any signal. To be called once. */

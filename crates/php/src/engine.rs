@@ -175,6 +175,12 @@ impl Engine {
         parts
     }
 
+    /// Let go of what PHP holds back of its heap for later. A rewind is to follow, or the end of this process: PHP does not know of it.
+    pub(crate) fn give_memory_back(&mut self) {
+        // SAFETY: PHP has started, and no request runs. It has no more requests before it finds its heap as it was at the checkpoint.
+        unsafe { ffi::hostel_php_give_chunks_back() };
+    }
+
     /// Whether the request that has ended has called a function that changes what a rewind rarely looks at.
     pub(crate) fn has_called_rare(&self) -> bool {
         // SAFETY: PHP has started, and no request runs.

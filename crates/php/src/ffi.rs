@@ -94,6 +94,7 @@ unsafe extern "C" {
     pub(crate) fn hostel_php_disable_classes(list: *const c_char);
     pub(crate) fn hostel_php_free_memory(start: *mut usize, end: *mut usize);
     pub(crate) fn hostel_php_keep_chunks();
+    pub(crate) fn hostel_php_give_chunks_back();
     pub(crate) fn hostel_php_free_chunks(start: *mut usize, end: *mut usize);
     pub(crate) fn hostel_php_note_rare_calls();
     pub(crate) fn hostel_php_has_called_rare() -> c_int;

@@ -69,6 +69,7 @@ pub(crate) fn run(
             if let Some(seen) = worker.seen {
                 warm.note(&engine, seen, worker.requests.into());
             }
+            engine.give_memory_back();
             let unfit = rewind.rewind(engine.has_called_rare());
             say(&format!(
                 "a worker ends, as its last request cannot be undone: {unfit}"

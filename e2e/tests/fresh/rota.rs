@@ -18,7 +18,7 @@ const REQUESTS: usize = 600;
 const KIB_TOLERANCE: u64 = 1024;
 const MAPPINGS_TOLERANCE: u64 = 2;
 /// What a worker that is put back keeps mapped for PHP's heap and for the C library's, and how many requests it takes until chance has used all of it.
-const KEPT_KIB: u64 = 12 * 1024;
+const KEPT_KIB: u64 = 24 * 1024;
 const REQUESTS_TO_TOUCH_ALL: usize = 20_000;
 /// Runs a program with a filter that refuses userfaultfd(2), which all that it starts inherits: then workers cannot have the kernel keep
 /// count, as on an older one. Needs root.
