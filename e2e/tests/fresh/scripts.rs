@@ -506,7 +506,7 @@ const SCRIPTS: &[Script] = &[
         "c()->fcntl(202, 1) !== -1",
     ),
     stays("timer", "c()->alarm(3600);", "c()->alarm(0) > 0"),
-    stays(
+    goes(
         "signal-by-php",
         "pcntl_signal(SIGWINCH, SIG_IGN);",
         "(hexdec(substr(process('SigIgn'), -8)) & 1 << 27) !== 0",
