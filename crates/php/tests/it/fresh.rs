@@ -6,7 +6,7 @@ use hostel_wire::fresh::Fresh;
 use hostel_wire::keeper_zygote::Death;
 
 use crate::front::{get, post};
-use crate::limits::{cpu_time, own_memory};
+use crate::limits::{self, own_memory};
 use crate::site::{Site, Wishes, Worker};
 
 /// OPcache, FFI and whatever else this host's PHP has switched on.
@@ -243,7 +243,7 @@ fn files_that_php_maps_are_read_whole() {
     }
 }
 
-/// Processor time of a worker for each of so many requests, in nanoseconds: the median of five rounds. Without FFI, as sites usually are.
+/// Processor time of a worker for a request, in nanoseconds. Without FFI, as sites usually are.
 fn cost(fresh: Fresh, script: &str) -> u64 {
     let wishes = Wishes {
         fresh,
@@ -255,17 +255,7 @@ fn cost(fresh: Fresh, script: &str) -> u64 {
     for _ in 0..500 {
         worker.front.ask(&ask);
     }
-    let mut rounds: Vec<u64> = (0..5)
-        .map(|_| {
-            let before = cpu_time(worker.pid);
-            for _ in 0..100 {
-                worker.front.ask(&ask);
-            }
-            (cpu_time(worker.pid) - before) / 100
-        })
-        .collect();
-    rounds.sort_unstable();
-    rounds[2]
+    limits::cost(&mut worker, script)
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use hostel_wire::fresh::Fresh;
 
 use crate::front::get;
-use crate::limits::cpu_time;
+use crate::limits;
 use crate::site::{Site, Wishes};
 
 /// How often a later request of the same worker finds what an earlier one had in memory, time and again.
@@ -50,17 +50,7 @@ fn cost(fresh: Fresh) -> u64 {
     for _ in 0..50 {
         worker.front.ask(&ask);
     }
-    let mut rounds: Vec<u64> = (0..5)
-        .map(|_| {
-            let before = cpu_time(worker.pid);
-            for _ in 0..100 {
-                worker.front.ask(&ask);
-            }
-            (cpu_time(worker.pid) - before) / 100_000
-        })
-        .collect();
-    rounds.sort_unstable();
-    rounds[2]
+    limits::cost(&mut worker, "/information.php") / 1000
 }
 
 #[test]
