@@ -25,6 +25,7 @@
 //! - [`Scene`]: what `hostel site` does, and what is left of it anywhere.
 //! - [`SmallDisk`]: a full disk. [`killed_after`]: a command that is killed on its way.
 //! - [`Terminal`]: a terminal with a program at it: keys, the screen, its size.
+//! - [`random`]: numbers by chance, from a seed that is told.
 //! - [`network`]: a network of the test's own, with a world outside.
 //! - [`load`]: many requests from a few threads, counted.
 //!
@@ -43,6 +44,7 @@ mod mail_server;
 pub mod network;
 pub mod peer;
 pub mod process;
+pub mod random;
 mod scene;
 pub mod site;
 mod small_disk;

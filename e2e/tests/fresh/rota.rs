@@ -1,12 +1,12 @@
 //! Running the rota: every script once, with a close look, then many by chance from two connections, and what processes hold at the begin and end of that.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use hostel_e2e::http::Connection;
 use hostel_e2e::process::wait_until;
+use hostel_e2e::random::{Random, say};
 use hostel_e2e::{Database, Instance, Process, Request, Site, User, database};
 
 use crate::scripts::{self, After, COMMON, Script};
@@ -106,54 +106,6 @@ pub(crate) fn site(
         Code::Php => "false",
     };
     site.toml(&format!("[php.admin_value]\n\"ffi.enable\" = {native}\ndisplay_errors = false\nopcache.jit_buffer_size = 0"))
-}
-
-/// Numbers by chance, from a seed that is told.
-#[derive(Debug, Clone)]
-pub(crate) struct Random(u64);
-
-impl Random {
-    /// The seed is told, and can be given by HOSTEL_SEED.
-    pub(crate) fn new() -> Self {
-        let clock = SystemTime::UNIX_EPOCH
-            .elapsed()
-            .expect("a clock")
-            .as_nanos();
-        let given = std::env::var("HOSTEL_SEED").ok();
-        let seed = given.map_or(u64::try_from(clock & 0xffff_ffff).unwrap_or(1), |seed| {
-            seed.parse().expect("HOSTEL_SEED is a number")
-        });
-        say(&format!("HOSTEL_SEED={seed}"));
-        Self(seed | 1)
-    }
-
-    /// Another row of numbers, of the same seed.
-    fn fork(&mut self) -> Self {
-        self.below(2);
-        Self(self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % bound as u64).expect("below the bound")
-    }
-
-    fn one_in(&mut self, count: usize) -> bool {
-        self.below(count) == 0
-    }
-
-    fn shuffle<T>(&mut self, items: &mut [T]) {
-        for last in (1..items.len()).rev() {
-            items.swap(last, self.below(last + 1));
-        }
-    }
-}
-
-/// At once, past the harness, which keeps what a test prints until its end.
-fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// The client of one site.
@@ -315,7 +267,7 @@ impl Rota {
         Self {
             instance: instance.start(),
             mechanism,
-            random: Random::new(),
+            random: Random::by_seed(),
             deaths: 0,
             _database: database,
         }

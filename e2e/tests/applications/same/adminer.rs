@@ -6,7 +6,7 @@ use hostel_e2e::database::{PASSWORD, require};
 use hostel_e2e::{Site, User};
 
 use super::pair::{Answers, Kind, Mark, Pair, with};
-use super::{ADMINER_DATABASES, Application, Random};
+use super::{ADMINER_DATABASES, Application, Random, must_say};
 use crate::html;
 
 const DOMAIN: &str = "adminer.localhost";
@@ -118,13 +118,6 @@ impl Adminer {
         let form = self.pair.get(&target);
         let fields = [("fields[name]", "changed"), ("fields[price]", "7")];
         drop(self.post(&target, &form, &fields));
-    }
-}
-
-fn must_say(answers: &Answers, words: &str) {
-    for answer in answers {
-        let text = answer.text();
-        assert!(text.contains(words), "no {words:?}:\n{}", html::cut(&text));
     }
 }
 

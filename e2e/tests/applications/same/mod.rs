@@ -9,12 +9,13 @@ mod dokuwiki;
 mod pair;
 mod wordpress;
 
-use std::io::Write;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
+use hostel_e2e::random::{Random, say};
 use hostel_e2e::{Database, Instance};
 
-use crate::turn;
+use crate::{html, turn};
+use pair::Answers;
 
 /// Requests to each application, where HOSTEL_FRESH_PAGES does not say otherwise.
 const PAGES: usize = 80;
@@ -22,34 +23,12 @@ const SIDES: [&str; 2] = ["one", "two"];
 const ADMINER_DATABASES: [&str; 2] = ["shop_one", "shop_two"];
 const BLOG_DATABASES: [&str; 2] = ["blog_one", "blog_two"];
 
-/// A number of requests, by chance where that is wanted.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Self {
-        let clock = SystemTime::UNIX_EPOCH
-            .elapsed()
-            .expect("a clock")
-            .as_nanos();
-        let given = std::env::var("HOSTEL_SEED").ok();
-        let seed = given.map_or(u64::try_from(clock & 0xffff_ffff).unwrap_or(1), |seed| {
-            seed.parse().expect("HOSTEL_SEED is a number")
-        });
-        say(&format!("HOSTEL_SEED={seed}"));
-        Self(seed | 1)
+/// Both have these words.
+fn must_say(answers: &Answers, words: &str) {
+    for answer in answers {
+        let text = answer.text();
+        assert!(text.contains(words), "no {words:?}:\n{}", html::cut(&text));
     }
-
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % bound as u64).expect("below the bound")
-    }
-}
-
-/// At once, past the harness, which keeps what a test prints until its end.
-fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// A server with all three.
@@ -117,7 +96,7 @@ fn the_same_answers(fresh: &str, share: usize) {
             Box::new(adminer::Adminer::new(ports, &database.host)),
         ];
         for mut application in applications {
-            scope.spawn(move || many(&mut *application, pages, Random::new()));
+            scope.spawn(move || many(&mut *application, pages, Random::by_seed()));
         }
     });
     let (is_well, text, errors) = other.command(&["status", "--json"]);

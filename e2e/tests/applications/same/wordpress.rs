@@ -4,8 +4,8 @@ use hostel_e2e::database::PASSWORD as DATABASE_PASSWORD;
 use hostel_e2e::{Request, Site};
 use serde_json::{Value, json};
 
-use super::pair::{Answers, Kind, Mark, Pair, with};
-use super::{Application, BLOG_DATABASES, Random};
+use super::pair::{Kind, Mark, Pair, with};
+use super::{Application, BLOG_DATABASES, Random, must_say};
 use crate::html::{self, between};
 use crate::wordpress::{DOMAIN, PASSWORD};
 
@@ -201,13 +201,6 @@ impl Blog {
             with(Vec::new(), &fields)
         });
         must_say(&done, "Settings saved");
-    }
-}
-
-fn must_say(answers: &Answers, words: &str) {
-    for answer in answers {
-        let text = answer.text();
-        assert!(text.contains(words), "no {words:?}:\n{}", html::cut(&text));
     }
 }
 
