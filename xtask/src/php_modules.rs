@@ -4,6 +4,7 @@
 //! and some of the libraries' packages would change what the machine starts or remove what it has. What is unpacked is loaded by who names its place
 //! (`crates/php/tests/it/modules.rs`).
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -127,21 +128,36 @@ pub(crate) fn ensure() -> Result<()> {
 }
 
 /// These packages and the libraries that they need, as far as they are not installed.
+///
+/// Asked as if nothing were installed: what some machine has from elsewhere (a newer `qemu-utils`, which breaks what `php-guestfs` needs) would make apt give up,
+/// though nothing is to be installed.
 fn missing(packages: &[&str]) -> Result<Vec<String>> {
     let mut simulated = Command::new("apt-get");
     simulated.args(["install", "--simulate", "--no-install-recommends"]);
+    for option in [
+        "Dir::State::status=/dev/null",
+        "Dir::Cache::pkgcache=",
+        "Dir::Cache::srcpkgcache=",
+    ] {
+        simulated.args(["-o", option]);
+    }
     let said = output(simulated.args(packages))?;
-    Ok(to_unpack(&said, packages))
+    let mut query = Command::new("dpkg-query");
+    let installed =
+        output(query.args(["--show", "--showformat=${db:Status-Status} ${Package}\\n"]))?;
+    Ok(to_unpack(&said, packages, &installed))
 }
 
-/// Of what an installation would do, what is to be unpacked. An upgrade is not, nor the programs that some library's package recommends.
-fn to_unpack(said: &str, packages: &[&str]) -> Vec<String> {
-    let new = said
+/// Of what an installation on an empty machine would do, what is to be unpacked on one that has `installed`. The programs that some library's package needs are not.
+fn to_unpack(said: &str, packages: &[&str], installed: &str) -> Vec<String> {
+    let installed: HashSet<&str> = installed
         .lines()
-        .filter_map(|line| line.strip_prefix("Inst "))
-        .filter_map(|line| line.split_once(" ("));
-    let names = new.map(|(name, _)| name).filter(|name| !name.contains('['));
-    names
+        .filter_map(|line| line.strip_prefix("installed "))
+        .collect();
+    said.lines()
+        .filter_map(|line| line.strip_prefix("Inst ")?.split_once(" ("))
+        .map(|(name, _)| name)
+        .filter(|name| !installed.contains(name))
         .filter(|name| {
             name.starts_with("lib") || LIBRARIES.contains(name) || packages.contains(name)
         })
@@ -157,13 +173,15 @@ mod tests {
     use super::to_unpack;
 
     #[test]
-    fn modules_and_their_libraries_are_unpacked_and_nothing_is_upgraded() {
-        let said = "Inst libnew1 (1.0 Debian:12/stable [amd64])\nInst libold1 [0.9] (1.0 Debian:12/stable [amd64])\n\
-            Inst grub-common (2.0 Debian:12/stable [amd64])\nInst pslib1 (0.4 Debian:12/stable [amd64])\n\
-            Inst php8.2-yac (2.3 Debian:12/stable [amd64]) []\nRemv fuse [2.9]\nConf libnew1 (1.0 Debian:12/stable [amd64])\n";
+    fn modules_and_their_libraries_are_unpacked_unless_they_are_installed() {
+        let said = "Inst libc6 (2.36 Debian:12/stable [amd64]) []\nInst libnew1 (1.0 Debian:12/stable [amd64])\n\
+            Inst libgone1 (1.0 Debian:12/stable [amd64])\nInst grub-common (2.0 Debian:12/stable [amd64])\n\
+            Inst pslib1 (0.4 Debian:12/stable [amd64])\nInst php8.2-yac (2.3 Debian:12/stable [amd64]) []\n\
+            Conf php8.2-yac (2.3 Debian:12/stable [amd64])\n";
+        let installed = "installed libc6\nconfig-files libgone1\n";
         assert_eq!(
-            to_unpack(said, &["php8.2-yac"]),
-            ["libnew1", "pslib1", "php8.2-yac"]
+            to_unpack(said, &["php8.2-yac"], installed),
+            ["libnew1", "libgone1", "pslib1", "php8.2-yac"]
         );
     }
 }
