@@ -4,7 +4,7 @@
 //! moment and may still call userfaultfd (step 7a of `main`), then come its own layer of the sandbox and the filter that denies that call
 //! (7b), then the checkpoint, then the first script. See docs/fresh.md.
 
-use hostel_rewind::{Backend, Rewind, kernel_keeps_count};
+use hostel_rewind::{Backend, Base, Rewind, Share, kernel_keeps_count};
 use hostel_sys::process::while_dumpable;
 use hostel_wire::fresh::Fresh;
 
@@ -47,11 +47,11 @@ pub(crate) fn means(fresh: Fresh, engine: &Engine) -> Means {
     }
 }
 
-/// A record of the trial that has to be made before a worker of the site may be rewound, if any may.
-pub(crate) fn record(means: Means) -> std::io::Result<Option<&'static Record>> {
+/// A record of the trial that has to be made before a worker of the site may be rewound, and the base that its process gives to all workers, if any may.
+pub(crate) fn record(means: Means) -> std::io::Result<(Option<&'static Record>, Option<Base>)> {
     match means {
-        Means::Fork | Means::Pool => Ok(None),
-        Means::Rewind { .. } => Record::create().map(Some),
+        Means::Fork | Means::Pool => Ok((None, None)),
+        Means::Rewind { .. } => Ok((Some(Record::create()?), Some(Base::create()?))),
     }
 }
 
@@ -61,16 +61,18 @@ pub(crate) fn prepare(
     engine: &mut Engine,
     means: Means,
     record: Option<&Record>,
+    base: Option<Base>,
 ) -> std::io::Result<Option<Rewind>> {
-    let wipes = match means {
-        Means::Fork | Means::Pool => return Ok(None),
-        Means::Rewind { wipes } => wipes,
+    let (wipes, base) = match (means, base) {
+        (Means::Rewind { wipes }, Some(base)) => (wipes, base),
+        (Means::Fork | Means::Pool | Means::Rewind { .. }, _) => return Ok(None),
     };
     // Without a record it is the trial itself.
-    match record.map_or(Verdict::Sound, Record::verdict) {
-        Verdict::Pending | Verdict::Unsound => return Ok(None),
-        Verdict::Renew | Verdict::Sound => {}
-    }
+    let share = match record.map(Record::verdict) {
+        Some(Verdict::Pending | Verdict::Unsound) => return Ok(None),
+        Some(Verdict::Renew | Verdict::Sound) => Share::Takes(base),
+        None => Share::Gives(base),
+    };
     engine.prepare_for_rewinds();
     let runs_native_code = engine.runs_native_code();
     let prepared = while_dumpable(|| {
@@ -79,7 +81,7 @@ pub(crate) fn prepare(
         } else {
             Backend::Private
         };
-        Rewind::new(backend, runs_native_code, wipes)
+        Rewind::new(backend, runs_native_code, wipes, share)
     })?;
     Ok(prepared
         .inspect_err(|error| {

@@ -11,7 +11,7 @@ use std::error::Error;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use hostel_rewind::Rewind;
+use hostel_rewind::{Base, Rewind};
 use hostel_sys::child::inherited_descriptor;
 use hostel_sys::cred::{Dropped, prove_dropped};
 use hostel_sys::process::{close_all_but, end_with_parent, parent, set_non_dumpable};
@@ -110,24 +110,24 @@ fn run() -> Result<(), Box<dyn Error>> {
     // 5. PHP, whose shared memory all workers will have in common.
     let mut engine = Engine::start(&dropped, &settings)?;
     let means = fresh::means(settings.fresh, &engine);
-    let record = fresh::record(means)?;
+    let (record, base) = fresh::record(means)?;
     // 6. The zygote's loop; in a worker, the control socket and the signals are closed when it returns.
-    match Zygote::new(control, record)?.run()? {
+    match Zygote::new(control, record, base)?.run()? {
         Ended::Zygote => Ok(()),
         // 6a. As a worker up to the checkpoint, but in nobody's way.
-        Ended::Trial => {
+        Ended::Trial(base) => {
             rustix::thread::set_name(c"hostel-trial")?;
             rustix::process::nice(19)?;
-            let rewind = worker_begins(&mut engine, &dropped, means, None);
+            let rewind = worker_begins(&mut engine, &dropped, means, None, base);
             if let Some(record) = record {
                 trial::conduct(&mut engine, rewind, record);
             }
             process::end_process(0)
         }
         // 7. A worker.
-        Ended::Worker(socket) => {
+        Ended::Worker(socket, base) => {
             rustix::thread::set_name(c"hostel-worker")?;
-            let rewind = worker_begins(&mut engine, &dropped, means, record);
+            let rewind = worker_begins(&mut engine, &dropped, means, record, base);
             let served = serve::run(engine, &settings, means, socket, rewind, record);
             if let Err(error) = &served {
                 say(&format!("worker: {error}"));
@@ -144,9 +144,10 @@ fn worker_begins(
     dropped: &Dropped,
     means: Means,
     record: Option<&Record>,
+    base: Option<Base>,
 ) -> Option<Rewind> {
     // 7a. What it takes to be put back after each request.
-    let rewind = match fresh::prepare(engine, means, record) {
+    let rewind = match fresh::prepare(engine, means, record, base) {
         Ok(rewind) => rewind,
         Err(error) => {
             say(&format!("worker: {}", causes(&error)));

@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal, kill_process};
 
+use hostel_rewind::Base;
 use hostel_sys::fdpass::{receive, send};
 use hostel_sys::signal::{Ending, Reaped, Signals, reap};
 use hostel_wire::codec::Malformed;
@@ -41,9 +42,9 @@ pub(crate) enum Ended {
     /// In the zygote: the keeper wants no more of it.
     Zygote,
     /// In a new worker, whose socket to the front this is.
-    Worker(OwnedFd),
+    Worker(OwnedFd, Option<Base>),
     /// In the process that is to show whether workers may be rewound.
-    Trial,
+    Trial(Option<Base>),
 }
 
 /// The zygote's end of the control socket.
@@ -58,6 +59,8 @@ pub(crate) struct Zygote {
     signals: Signals,
     workers: Vec<(WorkerId, Pid)>,
     trial: Option<Trial>,
+    /// What workers that are rewound hold alike. The trial's process fills it.
+    base: Option<Base>,
 }
 
 /// The trial that shows whether workers may be rewound.
@@ -125,6 +128,7 @@ impl Zygote {
     pub(crate) fn new(
         control: Control,
         trial: Option<&'static Record>,
+        base: Option<Base>,
     ) -> Result<Self, ZygoteError> {
         let signals = Signals::new(&[Signal::CHILD]).map_err(system("take signals as events"))?;
         control.send(FromZygote::Ready)?;
@@ -136,6 +140,7 @@ impl Zygote {
                 record,
                 state: TrialState::Wanted,
             }),
+            base,
         })
     }
 
@@ -153,7 +158,7 @@ impl Zygote {
             }
             // After what somebody may be waiting for.
             if self.begin_trial() == Side::Worker {
-                return Ok(Ended::Trial);
+                return Ok(Ended::Trial(self.base));
             }
         }
     }
@@ -167,7 +172,7 @@ impl Zygote {
             ToZygote::Fork(worker) => {
                 for socket in descriptors {
                     if self.fork(worker)? == Side::Worker {
-                        return Ok(Some(Ended::Worker(socket)));
+                        return Ok(Some(Ended::Worker(socket, self.base.take())));
                     }
                 }
             }

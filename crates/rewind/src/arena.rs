@@ -9,6 +9,7 @@ use std::ptr::NonNull;
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect};
 
 use crate::Unfit;
+use crate::base::Giving;
 use crate::image::Image;
 use crate::kernel::Kernel;
 use crate::maps::{Difference, Mapping, Which};
@@ -61,6 +62,7 @@ pub(crate) struct Arena {
     pub(crate) now: List,
     text: [u8; TEXT_BYTES],
     pub(crate) image: Image,
+    pub(crate) giving: Giving,
     pub(crate) tracker: Tracker,
     pub(crate) kernel: Kernel,
 }

@@ -130,10 +130,16 @@ pub(crate) fn memory_file(bytes: usize) -> Result<libc::c_int, Unfit> {
     let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
     // SAFETY: the name is a string.
     let file = check(unsafe { libc::memfd_create(c"hostel-image".as_ptr(), flags) })?;
+    resize(file, bytes)?;
+    Ok(file)
+}
+
+/// Let a file in memory, which nobody has mapped, have this size.
+pub(crate) fn resize(file: libc::c_int, bytes: usize) -> Result<(), Unfit> {
     let length = libc::off_t::try_from(bytes).map_err(|_| Unfit::TooMany)?;
     // SAFETY: takes numbers.
     check(unsafe { libc::ftruncate(file, length) })?;
-    Ok(file)
+    Ok(())
 }
 
 /// From here on nobody changes it.

@@ -5,7 +5,7 @@
 //! Run by the process itself, as its user, without any privilege. This is no barrier against code of the process's own that means to survive:
 //! native code can write here too. It is hygiene, and whatever is not as expected is a reason for the process to end.
 //!
-//! Where the `unsafe` is: [`switch`] changes stacks, [`rewind`] goes from one to the other, [`arena`] is memory that outlives a rewind, [`image`] copies memory back, [`track`] knows
+//! Where the `unsafe` is: [`switch`] changes stacks, [`rewind`] goes from one to the other, [`arena`] is memory that outlives a rewind, [`base`] is shared by processes, [`image`] copies memory back, [`track`] knows
 //! which, [`calls`] makes system calls, [`kernel`] and [`native`] some more. `maps` has none.
 //!
 //! **Why it is sound.** A rewind runs on a stack of its own, in shared memory, while the stack it puts back does not run. For the code of the
@@ -18,6 +18,8 @@ compile_error!("a context switch for this processor is missing in switch.rs");
 
 #[allow(unsafe_code, reason = "memory that outlives a rewind")]
 mod arena;
+#[allow(unsafe_code, reason = "memory that processes share")]
+mod base;
 #[allow(unsafe_code, reason = "system calls that no library makes safe")]
 mod calls;
 #[allow(unsafe_code, reason = "copies memory back")]
@@ -34,7 +36,8 @@ mod switch;
 #[allow(unsafe_code, reason = "knows what was written")]
 mod track;
 
-pub use rewind::Rewind;
+pub use base::Base;
+pub use rewind::{Rewind, Share};
 pub use track::{Backend, kernel_keeps_count};
 
 /// Why a process cannot be put back. It has to end then.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use crate::arena::{Arena, Order};
 use crate::kernel::Care;
 use crate::maps::{Difference, Which};
-use crate::{Backend, Unfit, calls, kernel, switch, track};
+use crate::{Backend, Base, Unfit, calls, kernel, switch, track};
 
 /// A process that can be rewound: there is at most one in it.
 pub struct Rewind {
@@ -35,12 +35,15 @@ impl Rewind {
     ///
     /// `wipes_stack`: whether what earlier calls have left below the live part of the stack is written over, too.
     ///
+    /// `share`: what this process and others that are forked from the same one write down once.
+    ///
     /// # Errors
     /// The kernel refused; or there is one already.
     pub fn new(
         backend: Backend,
         runs_native_code: bool,
         wipes_stack: bool,
+        share: Share,
     ) -> std::io::Result<Self> {
         if !ARENA.load(Ordering::Relaxed).is_null() {
             return Err(std::io::Error::other("a process has one checkpoint"));
@@ -58,6 +61,11 @@ impl Rewind {
         parts.kernel.sources = sources;
         parts.tracker.backend = Some(backend);
         parts.tracker.set_descriptors(sources.pagemap, userfault);
+        match share {
+            Share::Nothing => {}
+            Share::Gives(base) => parts.giving = base.give(),
+            Share::Takes(base) => base.take(&mut parts.image.base)?,
+        }
         calls::lower_limit()?;
         ARENA.store(arena.as_ptr(), Ordering::Relaxed);
         Ok(Self { arena })
@@ -87,6 +95,12 @@ impl Rewind {
         }
     }
 
+    /// Bytes that the image takes beside a base. 0 before there is one.
+    pub fn image_bytes(&self) -> usize {
+        // SAFETY: as in `checkpoint`.
+        unsafe { self.arena.as_ref() }.image.written
+    }
+
     /// Go back to the checkpoint. Returns only where that cannot be, with nothing of memory changed. `looks_at_all`: whether what is rarely changed was.
     pub fn rewind(&mut self, looks_at_all: bool) -> Unfit {
         // SAFETY: as in `checkpoint`.
@@ -100,6 +114,17 @@ impl Rewind {
         let parts = unsafe { self.arena.as_mut() };
         parts.outcome.take().unwrap_or(Unfit::NotAsked)
     }
+}
+
+/// What a process does with what its siblings hold too.
+#[derive(Debug)]
+pub enum Share {
+    /// It has a whole image of its own.
+    Nothing,
+    /// Its image is to be the base of the others', who begin after its checkpoint. It runs nobody else's code.
+    Gives(Base),
+    /// Its image has only what differs from the base.
+    Takes(Base),
 }
 
 /// The second stack's only function.
@@ -154,7 +179,8 @@ impl Arena {
         self.plan()?;
         // 2. From here on nothing but this stack and the arena is written.
         let (pagemap, entries) = self.tracker.entries();
-        self.image.fill(pagemap, entries, old.is_some())?;
+        let (is_again, giving) = (old.is_some(), &mut self.giving);
+        self.image.fill(pagemap, entries, is_again, giving)?;
         self.tracker.arm(&self.image)?;
         self.tracker.forget(old_bytes.max(self.image.bytes()));
         self.image.close();

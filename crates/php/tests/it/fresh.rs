@@ -1,6 +1,7 @@
 //! A worker that is put back after each request: what it answers, how long it lives, what it keeps.
 
 use std::collections::{BTreeMap, HashSet};
+use std::os::unix::fs::MetadataExt;
 
 use hostel_wire::fresh::Fresh;
 use hostel_wire::keeper_zygote::Death;
@@ -264,5 +265,43 @@ fn the_cost_of_being_put_back_is_said() {
         let (off, on) = (cost(Fresh::Off, script), cost(Fresh::On, script));
         println!("{script}: {off} ns of a processor, fresh {on} ns");
         assert!(on < off + 5_000_000, "{off} {on}");
+    }
+}
+
+/// The files that hold the image of this worker, and how many KiB of memory each takes.
+fn images(pid: u32) -> BTreeMap<u64, u64> {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let images = maps
+        .lines()
+        .filter(|line| line.contains("/memfd:hostel-image"));
+    images
+        .map(|line| {
+            let range = line.split(' ').next().unwrap();
+            let file = std::fs::metadata(format!("/proc/{pid}/map_files/{range}")).unwrap();
+            (file.ino(), file.blocks() / 2)
+        })
+        .collect()
+}
+
+#[test]
+fn what_all_workers_are_put_back_to_is_in_memory_once() {
+    let mut site = start(Fresh::On);
+    let mut workers: Vec<_> = (0..3).map(|_| site.worker()).collect();
+    for worker in &mut workers {
+        for script in ["/large.php", "/hello.php", "/hello.php"] {
+            worker.front.ask(&get(script));
+        }
+        until_it_waits(worker.pid);
+    }
+    let images: Vec<_> = workers.iter().map(|worker| images(worker.pid)).collect();
+    let shared = |inode: &u64| images.iter().all(|images| images.contains_key(inode));
+    let (base, own): (Vec<_>, Vec<_>) = images
+        .iter()
+        .flatten()
+        .partition(|(inode, _)| shared(inode));
+    println!("each has {base:?}, and of its own {own:?} KiB");
+    assert_eq!((base.len(), own.len()), (3, 3), "{images:?}");
+    for (_, kib) in own {
+        assert!(kib * 2 < *base[0].1, "{kib} KiB are its own");
     }
 }

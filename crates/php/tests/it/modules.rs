@@ -167,12 +167,14 @@ fn cases() -> PathBuf {
 /// A site with this host's modules and what these lines load.
 fn site(fresh: Fresh, module_ini: &str) -> Site {
     let libraries = [
-        "x86_64-linux-gnu",
-        "",
-        "x86_64-linux-gnu/blas",
-        "x86_64-linux-gnu/lapack",
+        "usr/lib/x86_64-linux-gnu",
+        "usr/lib",
+        "usr/lib/x86_64-linux-gnu/blas",
+        "usr/lib/x86_64-linux-gnu/lapack",
+        // Where an installation has a link to the first one.
+        "lib/x86_64-linux-gnu",
     ];
-    let libraries = libraries.map(|directory| format!("{UNPACKED}/usr/lib/{directory}"));
+    let libraries = libraries.map(|directory| format!("{UNPACKED}/{directory}"));
     let wishes = Wishes {
         fresh,
         admin_values: &[("ffi.enable", "1")],

@@ -28,23 +28,10 @@ impl Private {
 impl Track for Private {
     fn arm(&mut self, image: &Image) -> Result<(), Unfit> {
         for region in image.regions() {
-            let mut protection = ProtFlags::READ | ProtFlags::WRITE;
-            protection.set(ProtFlags::EXEC, region.is_executable);
-            let flags = MapFlags::PRIVATE | MapFlags::FIXED;
-            let (start, file) = (region.start as *mut _, calls::borrow(image.file));
-            // SAFETY: replaces a region by a private mapping of its part of the image, which holds the same bytes: to all code but this the
-            // memory is unchanged. The stack that runs is in no region.
-            let mapped = unsafe {
-                mmap(
-                    start,
-                    region.length(),
-                    protection,
-                    flags,
-                    file,
-                    region.offset as u64,
-                )
-            };
-            mapped.map_err(Unfit::from)?;
+            map(region, region.start, region.end, image.file, region.offset)?;
+            for (start, end, offset) in image.runs_of_base(region) {
+                map(region, start, end, image.base.file, offset)?;
+            }
         }
         Ok(())
     }
@@ -84,6 +71,24 @@ impl Track for Private {
         }
         Ok(())
     }
+}
+
+/// Replace a part of a region by a private mapping of what holds the same bytes.
+fn map(
+    region: &Region,
+    start: usize,
+    end: usize,
+    file: libc::c_int,
+    offset: usize,
+) -> Result<(), Unfit> {
+    let mut protection = ProtFlags::READ | ProtFlags::WRITE;
+    protection.set(ProtFlags::EXEC, region.is_executable);
+    let flags = MapFlags::PRIVATE | MapFlags::FIXED;
+    let (at, file) = (start as *mut _, calls::borrow(file));
+    // SAFETY: replaces a part of a region by a private mapping of its part of the image, or of the base, which holds the same bytes: to all code but this the
+    // memory is unchanged. The stack that runs is in no region.
+    let mapped = unsafe { mmap(at, end - start, protection, flags, file, offset as u64) };
+    mapped.map(drop).map_err(Unfit::from)
 }
 
 /// Pages that are asked for at once.

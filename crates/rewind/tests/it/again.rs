@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hostel_rewind::{Backend, Rewind, Unfit};
+use hostel_rewind::{Backend, Rewind, Share, Unfit};
 
 use crate::Case::{self, Whole};
 use crate::cases::{get, map, maps, page, set, shared, statm};
@@ -16,8 +16,8 @@ pub(crate) const CASES: &[(&str, Case)] = &[
 ];
 
 fn second(backend: Backend) {
-    let mut rewind = Rewind::new(backend, true, false).unwrap();
-    assert!(Rewind::new(backend, true, false).is_err());
+    let mut rewind = Rewind::new(backend, true, false, Share::Nothing).unwrap();
+    assert!(Rewind::new(backend, true, false, Share::Nothing).is_err());
     assert_eq!(rewind.rewind(false), Unfit::NotAsked);
     assert_eq!(rewind.checkpoint(&[]), Ok(0));
     // Without a way back in between, too.
@@ -98,7 +98,7 @@ fn again(backend: Backend) {
     // SAFETY: two numbers of the page.
     let (count, made_at) = unsafe { (&mut *notes, &mut *notes.add(1)) };
     let mut held = Held::default();
-    let mut rewind = Rewind::new(backend, true, false).unwrap();
+    let mut rewind = Rewind::new(backend, true, false, Share::Nothing).unwrap();
     loop {
         let round = rewind.checkpoint(&[]).unwrap();
         held.check(u8::try_from(*count).unwrap());
@@ -122,7 +122,7 @@ fn flat(backend: Backend) {
     // SAFETY: three numbers of the page.
     let (made_at, size, resident) =
         unsafe { (&mut *notes, &mut *notes.add(1), &mut *notes.add(2)) };
-    let mut rewind = Rewind::new(backend, true, false).unwrap();
+    let mut rewind = Rewind::new(backend, true, false, Share::Nothing).unwrap();
     loop {
         let round = rewind.checkpoint(&[]).unwrap();
         if *made_at != round {
@@ -153,7 +153,7 @@ fn flat(backend: Backend) {
 
 /// There is no way back to the one before either.
 fn fails(backend: Backend) {
-    let mut rewind = Rewind::new(backend, true, false).unwrap();
+    let mut rewind = Rewind::new(backend, true, false, Share::Nothing).unwrap();
     let round = rewind.checkpoint(&[]).unwrap();
     assert_eq!(round, 0);
     // SAFETY: takes a number.
@@ -168,7 +168,7 @@ fn cost(backend: Backend) {
     // SAFETY: two numbers of the page.
     let (made_at, nanoseconds) = unsafe { (&mut *notes, &mut *notes.add(1)) };
     let held = vec![7_u8; 12 << 20];
-    let mut rewind = Rewind::new(backend, true, false).unwrap();
+    let mut rewind = Rewind::new(backend, true, false, Share::Nothing).unwrap();
     let mut begun = Instant::now();
     loop {
         let round = rewind.checkpoint(&[]).unwrap();

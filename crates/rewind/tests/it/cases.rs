@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
-use hostel_rewind::{Backend, Rewind, Unfit};
+use hostel_rewind::{Backend, Rewind, Share, Unfit};
 
 use crate::Case::{self, Ends, Gone, GoneOfNativeCode, Whole};
 
@@ -238,7 +238,7 @@ fn deep_stack(_: u64) -> bool {
 fn forgotten_pages(backend: Backend) {
     let page = page();
     set(page, 5);
-    let mut rewind = Rewind::new(backend, true, false).unwrap();
+    let mut rewind = Rewind::new(backend, true, false, Share::Nothing).unwrap();
     let round = rewind.checkpoint(&[]).unwrap();
     assert_eq!(get(page), 5, "round {round}");
     // SAFETY: a page of this process's own.
@@ -416,7 +416,7 @@ fn fork_in_between(_: u64) -> bool {
 fn collections(backend: Backend) {
     let mut map: HashMap<u64, String> = (0..1000).map(|n| (n, format!("value {n}"))).collect();
     let mut output = std::fs::File::create("/dev/null").unwrap();
-    let mut rewind = Rewind::new(backend, true, false).unwrap();
+    let mut rewind = Rewind::new(backend, true, false, Share::Nothing).unwrap();
     let round = rewind.checkpoint(&[]).unwrap();
     assert_eq!(map.len(), 1000);
     assert!((0..1000).all(|n| map[&n] == format!("value {n}")));
@@ -454,7 +454,7 @@ pub(crate) fn shared() -> *mut u64 {
 
 fn flat(backend: Backend) {
     let notes = shared();
-    let mut rewind = Rewind::new(backend, true, false).unwrap();
+    let mut rewind = Rewind::new(backend, true, false, Share::Nothing).unwrap();
     let round = rewind.checkpoint(&[]).unwrap();
     let now = statm();
     // SAFETY: two numbers of the page.
@@ -491,7 +491,7 @@ fn flat(backend: Backend) {
 fn spared(backend: Backend) {
     let page = page();
     let start = page as usize;
-    let mut rewind = Rewind::new(backend, true, false).unwrap();
+    let mut rewind = Rewind::new(backend, true, false, Share::Nothing).unwrap();
     let round = rewind.checkpoint(&[(start, start + 4096)]).unwrap();
     let (inside, before, behind) = (
         get(page),
@@ -509,7 +509,7 @@ fn spared(backend: Backend) {
 
 /// The image's mapping is there and cannot be made writable.
 fn sealed(backend: Backend) {
-    let mut rewind = Rewind::new(backend, true, false).unwrap();
+    let mut rewind = Rewind::new(backend, true, false, Share::Nothing).unwrap();
     rewind.checkpoint(&[]).unwrap();
     let all = maps();
     let images: Vec<_> = all
@@ -540,7 +540,7 @@ fn out_of_reach(backend: Backend) {
             .collect()
     };
     let before = open();
-    let mut rewind = Rewind::new(backend, true, false).unwrap();
+    let mut rewind = Rewind::new(backend, true, false, Share::Nothing).unwrap();
     rewind.checkpoint(&[]).unwrap();
     let mut limit = std::mem::MaybeUninit::<libc::rlimit>::zeroed();
     // SAFETY: a place to write to.
@@ -559,7 +559,7 @@ fn out_of_reach(backend: Backend) {
 
 fn cost(backend: Backend) {
     let notes = shared();
-    let mut rewind = Rewind::new(backend, true, false).unwrap();
+    let mut rewind = Rewind::new(backend, true, false, Share::Nothing).unwrap();
     let origin = Instant::now();
     let round = rewind.checkpoint(&[]).unwrap();
     // SAFETY: a number of the page.

@@ -13,9 +13,10 @@
 
 use std::process::ExitCode;
 
-use hostel_rewind::{Backend, Rewind, Unfit, kernel_keeps_count};
+use hostel_rewind::{Backend, Base, Rewind, Share, Unfit, kernel_keeps_count};
 
 mod again;
+mod base;
 mod cases;
 
 /// What a case is.
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
         println!("this kernel does not keep count of writes (Linux 6.7 does): one way is tried");
     }
     let mut failed = 0;
-    for (name, case) in cases::CASES.iter().chain(again::CASES) {
+    for (name, case) in cases::CASES.iter().chain(again::CASES).chain(base::CASES) {
         if !wanted.is_empty() && !wanted.iter().any(|word| name.contains(word.as_str())) {
             continue;
         }
@@ -72,6 +73,15 @@ fn main() -> ExitCode {
                 println!(
                     "{name}, {backend:?}{}: {}",
                     if native { "" } else { ", of scripts" },
+                    if status == 0 { "ok" } else { "FAILED" }
+                );
+                failed += u32::from(status != 0);
+            }
+            if let Case::Gone(_) = case {
+                let status =
+                    in_a_child(|| with_a_base(*backend, |share| gone(case, *backend, true, share)));
+                println!(
+                    "{name}, {backend:?}, with a base: {}",
                     if status == 0 { "ok" } else { "FAILED" }
                 );
                 failed += u32::from(status != 0);
@@ -106,21 +116,43 @@ pub(crate) fn in_a_child(work: impl FnOnce()) -> i32 {
     }
 }
 
+/// Have a sibling give its image, and do something with it.
+pub(crate) fn with_a_base(backend: Backend, work: impl FnOnce(Share)) {
+    let mut base = Some(Base::create().expect("a base"));
+    let status = in_a_child(|| {
+        let share = Share::Gives(base.take().expect("one"));
+        let mut rewind = Rewind::new(backend, true, false, share).expect("prepared");
+        // Several times, as its own image is not everybody's to change.
+        let round = rewind.checkpoint(&[]).expect("a checkpoint");
+        cases::set(cases::page(), 0xee);
+        if round < 2 {
+            panic!("no way back: {}", rewind.rewind(false));
+        }
+    });
+    assert_eq!(status, 0, "the sibling gave");
+    work(Share::Takes(base.take().expect("one")));
+}
+
+fn gone(case: &Case, backend: Backend, native: bool, share: Share) {
+    let (Case::Gone(act) | Case::GoneOfNativeCode(act)) = case else {
+        panic!("nothing is to be gone");
+    };
+    let mut rewind = Rewind::new(backend, native, false, share).expect("prepared");
+    let round = rewind.checkpoint(&[]).expect("a checkpoint");
+    assert!(
+        !act(round) || round == 0,
+        "round {round}: it is still there"
+    );
+    if round < ROUNDS {
+        panic!("no way back: {}", rewind.rewind(false));
+    }
+}
+
 fn run(case: &Case, backend: Backend, native: bool) {
     match case {
-        Case::Gone(act) | Case::GoneOfNativeCode(act) => {
-            let mut rewind = Rewind::new(backend, native, false).expect("prepared");
-            let round = rewind.checkpoint(&[]).expect("a checkpoint");
-            assert!(
-                !act(round) || round == 0,
-                "round {round}: it is still there"
-            );
-            if round < ROUNDS {
-                panic!("no way back: {}", rewind.rewind(false));
-            }
-        }
+        Case::Gone(_) | Case::GoneOfNativeCode(_) => gone(case, backend, native, Share::Nothing),
         Case::Ends(act, is_right) => {
-            let mut rewind = Rewind::new(backend, native, false).expect("prepared");
+            let mut rewind = Rewind::new(backend, native, false, Share::Nothing).expect("prepared");
             let round = rewind.checkpoint(&[]).expect("a checkpoint");
             assert_eq!(round, 0, "it was put back");
             act();
