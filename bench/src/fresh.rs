@@ -379,8 +379,8 @@ mod tests {
 
     #[test]
     fn values_are_found_by_name_wherever_they_stand() {
-        let text = r#"{"server":{"requests":7},"sites":[{"fresh":"rewind","requests":3},{"fresh":null,"requests":4}]}"#;
-        assert_eq!(values(text, "fresh"), ["rewind", "null"]);
+        let text = r#"{"server":{"requests":7},"sites":[{"fresh":"rewind-written","requests":3},{"fresh":null,"requests":4}]}"#;
+        assert_eq!(values(text, "fresh"), ["rewind-written", "null"]);
         assert_eq!(values(text, "requests"), ["7", "3", "4"]);
     }
 }

@@ -441,6 +441,7 @@ fn end(request: u32) -> Vec<u8> {
     let end = End {
         last: false,
         memory_kib: 1,
+        watch: None,
     };
     frame(request, from_worker::END, &end.encode())
 }

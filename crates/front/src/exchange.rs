@@ -471,7 +471,7 @@ impl<'s> Exchange<'s> {
         pool.answered(self.worker, end.memory_kib);
         let is_run = !matches!(self.rules.phase, Phase::Missing { .. });
         if is_run {
-            pool.learn_means(self.site, self.worker, end.last);
+            pool.learn_means(self.site, self.worker, end);
         }
         match self.rules.phase {
             Phase::Missing { forbidden } => match self.body.back() {

@@ -6,7 +6,7 @@
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hostel_wire::fresh::Fresh;
+use hostel_wire::fresh::{Fresh, Watch};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixListener;
@@ -110,7 +110,9 @@ fn fresh_word(fresh: Fresh, means: Means) -> Option<&'static str> {
     match (fresh, means) {
         (Fresh::Off, _) => None,
         (Fresh::Fork, _) | (Fresh::On | Fresh::Paranoid, Means::Fork) => Some("fork"),
-        (Fresh::On | Fresh::Paranoid, Means::Rewind) => Some("rewind"),
+        // In the words of docs/fresh.md.
+        (Fresh::On | Fresh::Paranoid, Means::Rewind(Watch::Written)) => Some("rewind-written"),
+        (Fresh::On | Fresh::Paranoid, Means::Rewind(Watch::Private)) => Some("rewind-private"),
         (Fresh::On | Fresh::Paranoid, Means::Unknown) => Some("yes"),
     }
 }

@@ -270,6 +270,7 @@ impl Exchange {
         self.end(End {
             last: false,
             memory_kib: 0,
+            watch: None,
         })
     }
 

@@ -6,7 +6,7 @@
 
 use hostel_rewind::{Backend, Base, Rewind, Share, kernel_keeps_count};
 use hostel_sys::process::while_dumpable;
-use hostel_wire::fresh::Fresh;
+use hostel_wire::fresh::{Fresh, Watch};
 
 use crate::engine::Engine;
 use crate::modules::why_not_rewound;
@@ -52,6 +52,14 @@ pub(crate) fn record(means: Means) -> std::io::Result<(Option<&'static Record>, 
     match means {
         Means::Fork | Means::Pool => Ok((None, None)),
         Means::Rewind { .. } => Ok((Some(Record::create()?), Some(Base::create()?))),
+    }
+}
+
+/// What the front is told of it.
+pub(crate) fn watch(rewind: &Rewind) -> Watch {
+    match rewind.backend() {
+        Backend::Written => Watch::Written,
+        Backend::Private => Watch::Private,
     }
 }
 

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use hostel_rewind::Rewind;
 use hostel_wire::codec::Malformed;
+use hostel_wire::fresh::Watch;
 use hostel_wire::front_worker::{End, RequestHead};
 use hostel_wire::monitor_keeper::SiteSettings;
 
 use crate::channel::{Channel, ChannelError};
 use crate::engine::Engine;
 use crate::exchange::Exchange;
-use crate::fresh::Means;
+use crate::fresh::{self, Means};
 use crate::process::end_process;
 use crate::request::{Prepared, Refusal, Rules};
 use crate::say;
@@ -43,12 +44,13 @@ pub(crate) fn run(
         },
         requests: 0,
         prepared: Prepared::default(),
+        watch: rewind.as_ref().map(fresh::watch),
         root_seen: None,
         seen: None,
     };
     let mut payload = Vec::new();
     // From here each request goes on where the first one did, if the site wants that: this returns once more after each of them.
-    let mut fresh = match rewind {
+    let mut way_back = match rewind {
         Some(rewind) => {
             let wipes = means == Means::Rewind { wipes: true };
             worker.be_fresh(&mut engine, &mut exchange, rewind, wipes)
@@ -63,7 +65,7 @@ pub(crate) fn run(
         if worker.answer(&mut engine, &mut exchange, &head)? == Next::End {
             break;
         }
-        if let Some((rewind, warm)) = &mut fresh {
+        if let Some((rewind, warm)) = &mut way_back {
             // The answer has gone out. What the front counts with must be read before, or it would be read as a next request.
             exchange.discard_body()?;
             if let Some(seen) = worker.seen {
@@ -92,6 +94,8 @@ struct Worker {
     requests_max: u32,
     requests: u32,
     prepared: Prepared,
+    /// How it is known what a request has written, where it is undone.
+    watch: Option<Watch>,
     root_seen: Option<Instant>,
     /// What the last request saw, where it was put to PHP.
     seen: Option<Seen>,
@@ -129,7 +133,7 @@ impl Worker {
         say(&format!(
             "a worker serves one request, as it cannot be rewound: {unfit}"
         ));
-        (self.requests, self.requests_max) = (0, 1);
+        (self.requests, self.requests_max, self.watch) = (0, 1, None);
         None
     }
 
@@ -178,6 +182,7 @@ impl Worker {
         exchange.end(End {
             last,
             memory_kib: u32::try_from(outcome.memory_peak_bytes / 1024).unwrap_or(u32::MAX),
+            watch: self.watch,
         })?;
         Ok(if last { Next::End } else { Next::Request })
     }

@@ -211,6 +211,16 @@ pub(crate) fn set_mask(mask: u64) -> Result<u64, Unfit> {
     Ok(before)
 }
 
+/// Let others run, for a tenth of a millisecond.
+pub(crate) fn pause() {
+    let time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 100_000,
+    };
+    // SAFETY: the kernel reads a time. Where it is interrupted, the pause was shorter.
+    unsafe { libc::nanosleep(&raw const time, std::ptr::null_mut()) };
+}
+
 pub(crate) fn pending() -> Result<u64, Unfit> {
     let mut set = 0_u64;
     // SAFETY: the kernel writes a set of the size that is named.

@@ -10,14 +10,16 @@
 use crate::Unfit;
 use crate::calls::{
     Action, DESCRIPTORS_OWN, action_of, affinity, alternate_stack, check, close_range, faults,
-    last, limit_of, open, pending, raise, read_at, set_action, set_affinity, set_break, set_limit,
-    set_mask, status_of, stop_timer, timer_is_set,
+    last, limit_of, open, pause, pending, raise, read_at, set_action, set_affinity, set_break,
+    set_limit, set_mask, status_of, stop_timer, timer_is_set,
 };
 use crate::native::Native;
 
 /// Descriptors that are open at the checkpoint.
 const DESCRIPTORS_MAX: usize = 64;
 const SIGNALS: usize = 64;
+/// Looks for threads that end, with a pause after each: 20 milliseconds or so, within which a busy processor gets to one.
+const THREAD_LOOKS: usize = 200;
 const LIMITS: usize = 16;
 /// Bytes of the set of processors.
 const AFFINITY_BYTES: usize = 128;
@@ -159,6 +161,17 @@ impl Kernel {
         Ok(status_of(self.sources.tasks)?.st_nlink > 3)
     }
 
+    /// Whoever joins a thread (curl, for one that has looked up a name) goes on when its memory is free, a moment before the kernel has taken it off its list.
+    fn await_threads(&self) -> Result<(), Unfit> {
+        for _ in 0..THREAD_LOOKS {
+            if !self.has_threads()? {
+                return Ok(());
+            }
+            pause();
+        }
+        Err(Unfit::Threads)
+    }
+
     fn has_posix_timers(&self) -> Result<bool, Unfit> {
         Ok(self.sources.timers >= 0 && read_at(self.sources.timers, &mut [0; 16], 0)? > 0)
     }
@@ -185,9 +198,7 @@ impl Kernel {
         for which in TIMERS {
             stop_timer(which)?;
         }
-        if self.has_threads()? {
-            return Err(Unfit::Threads);
-        }
+        self.await_threads()?;
         if !self.is_childless()? {
             return Err(Unfit::Children);
         }

@@ -15,6 +15,7 @@ use crate::{Backend, Base, Unfit, calls, kernel, switch, track};
 /// A process that can be rewound: there is at most one in it.
 pub struct Rewind {
     arena: NonNull<Arena>,
+    backend: Backend,
 }
 
 impl fmt::Debug for Rewind {
@@ -68,7 +69,7 @@ impl Rewind {
         }
         calls::lower_limit()?;
         ARENA.store(arena.as_ptr(), Ordering::Relaxed);
-        Ok(Self { arena })
+        Ok(Self { arena, backend })
     }
 
     /// From here on each rewind goes on. Returns once, and after each rewind again; with the number of rewinds so far.
@@ -93,6 +94,11 @@ impl Rewind {
             Some(unfit) => Err(unfit),
             None => Ok(parts.rewinds),
         }
+    }
+
+    /// How it knows what was written.
+    pub fn backend(&self) -> Backend {
+        self.backend
     }
 
     /// Bytes that the image takes beside a base. 0 before there is one.

@@ -55,6 +55,34 @@ impl Fresh {
     }
 }
 
+/// How a worker knows what a request has written, so that it can be put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watch {
+    /// The kernel keeps count of written pages (Linux 6.7).
+    Written,
+    /// Its memory is private mappings of what it is put back to.
+    Private,
+}
+
+impl Watch {
+    pub(crate) fn byte(watch: Option<Self>) -> u8 {
+        match watch {
+            None => 0,
+            Some(Self::Written) => 1,
+            Some(Self::Private) => 2,
+        }
+    }
+
+    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Option<Self>, Malformed> {
+        match r.u8("watch")? {
+            0 => Ok(None),
+            1 => Ok(Some(Self::Written)),
+            2 => Ok(Some(Self::Private)),
+            _ => Err(Malformed::Value("watch")),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -21,6 +21,7 @@
 //! - Any byte that does not fit ends the worker. A small answer is sent by one write: Head, Body, End together.
 
 use crate::codec::{Malformed, Reader, Writer};
+use crate::fresh::Watch;
 use crate::limits;
 
 /// What stands before a payload.
@@ -134,6 +135,8 @@ pub struct End {
     pub last: bool,
     /// PHP's peak memory in this request, in KiB.
     pub memory_kib: u32,
+    /// How the worker is put back now, if it is.
+    pub watch: Option<Watch>,
 }
 
 impl<'a> RequestHead<'a> {
@@ -219,9 +222,9 @@ impl<'a> ReplyHead<'a> {
 
 impl End {
     /// The payload of an `END` frame.
-    pub fn encode(self) -> [u8; 5] {
+    pub fn encode(self) -> [u8; 6] {
         let [a, b, c, d] = self.memory_kib.to_le_bytes();
-        [u8::from(self.last), a, b, c, d]
+        [u8::from(self.last), a, b, c, d, Watch::byte(self.watch)]
     }
 
     /// From the payload of an `END` frame.
@@ -230,6 +233,7 @@ impl End {
         let end = Self {
             last: r.bool("last")?,
             memory_kib: r.u32("memory")?,
+            watch: Watch::decode(&mut r)?,
         };
         r.end("end")?;
         Ok(end)
@@ -278,11 +282,15 @@ mod tests {
         head.encode(&mut w);
         let bytes = w.finish();
         assert_eq!(ReplyHead::decode(&bytes), Ok(head));
-        let end = End {
-            last: true,
-            memory_kib: 2048,
-        };
-        assert_eq!(End::decode(&end.encode()), Ok(end));
+        for watch in [None, Some(Watch::Written), Some(Watch::Private)] {
+            let end = End {
+                last: true,
+                memory_kib: 2048,
+                watch,
+            };
+            assert_eq!(End::decode(&end.encode()), Ok(end));
+        }
+        assert!(End::decode(&[0, 0, 0, 0, 0, 3]).is_err());
     }
 
     #[test]

@@ -44,6 +44,15 @@ pub(crate) enum Mechanism {
 }
 
 impl Mechanism {
+    /// Whether a site's status says so.
+    pub(crate) fn is_shown(self, fresh: &serde_json::Value) -> bool {
+        match self {
+            Self::Fork => fresh == "fork",
+            Self::Private => fresh == "rewind-private",
+            Self::Rewind => fresh == "rewind-written" || fresh == "rewind-private",
+        }
+    }
+
     fn word(self) -> &'static str {
         match self {
             Self::Rewind | Self::Private => "true",
@@ -244,7 +253,7 @@ const SITES: [(&str, User, Code); 3] = [
 /// A running rota.
 pub(crate) struct Rota {
     pub(crate) instance: Instance,
-    mechanism: Mechanism,
+    pub(crate) mechanism: Mechanism,
     random: Random,
     deaths: usize,
     _database: Database,
@@ -329,7 +338,7 @@ impl Rota {
     fn await_trial(&self, site: &str, client: &mut Client<'_>) {
         let is_over = || {
             client.found();
-            self.mechanism == Mechanism::Fork || status(&self.instance, site)["fresh"] == "rewind"
+            self.mechanism.is_shown(&status(&self.instance, site)["fresh"])
         };
         let is_put_back = wait_until(Duration::from_secs(10), is_over);
         assert!(is_put_back, "{}", self.instance.log(site, "error"));

@@ -7,6 +7,8 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use hostel_wire::fresh::Watch;
+use hostel_wire::front_worker::End;
 use hostel_wire::keeper_zygote::WorkerId;
 
 use super::{Inner, Parted, Pool};
@@ -38,8 +40,8 @@ pub enum Means {
     /// No worker has said.
     #[default]
     Unknown,
-    /// Workers go on after a request.
-    Rewind,
+    /// Workers are put back after a request.
+    Rewind(Watch),
     /// They end after it.
     Fork,
 }
@@ -55,11 +57,14 @@ pub(super) struct Shown {
 impl Shown {
     /// The first answer of a worker tells. One that was forked earlier may be used after its successors, and knows less than they do: until it is
     /// known whether workers may be put back, each serves one request. Whether this counts.
-    fn learn(&mut self, worker: WorkerId, ends: bool) -> bool {
+    fn learn(&mut self, worker: WorkerId, ends: bool, watch: Option<Watch>) -> bool {
         let counts = worker.0 >= self.youngest;
         if counts {
             self.youngest = worker.0;
-            self.means = if ends { Means::Fork } else { Means::Rewind };
+            self.means = match (ends, watch) {
+                (false, Some(watch)) => Means::Rewind(watch),
+                (true, _) | (false, None) => Means::Fork,
+            };
         }
         counts
     }
@@ -67,12 +72,13 @@ impl Shown {
 
 impl Pool {
     /// A worker has answered. Where the site leaves the means to them, its first answer tells: whether it ends or goes on.
-    pub(crate) fn learn_means(&self, site: &Site, worker: &Worker, ends: bool) {
+    pub(crate) fn learn_means(&self, site: &Site, worker: &Worker, end: End) {
         if !site.entry.fresh.is_by_best_means() || worker.answered.get() != 1 {
             return;
         }
         let mut inner = self.inner.borrow_mut();
-        if inner.shown.learn(worker.id, ends) && inner.is_once != ends {
+        let ends = end.last;
+        if inner.shown.learn(worker.id, ends, end.watch) && inner.is_once != ends {
             inner.is_once = ends;
             self.dispatch.scheduler().set_once(self.slot, ends);
         }
@@ -122,12 +128,13 @@ mod tests {
     #[test]
     fn a_worker_that_was_forked_earlier_does_not_know_better() {
         let mut shown = Shown::default();
-        assert!(shown.learn(WorkerId(1), true));
+        let watch = Some(Watch::Written);
+        assert!(shown.learn(WorkerId(1), true, None));
         assert_eq!(shown.means, Means::Fork);
-        assert!(shown.learn(WorkerId(3), false));
-        assert!(!shown.learn(WorkerId(2), true));
-        assert_eq!(shown.means, Means::Rewind);
-        assert!(shown.learn(WorkerId(4), true));
+        assert!(shown.learn(WorkerId(3), false, watch));
+        assert!(!shown.learn(WorkerId(2), true, None));
+        assert_eq!(shown.means, Means::Rewind(Watch::Written));
+        assert!(shown.learn(WorkerId(4), true, watch));
         assert_eq!(shown.means, Means::Fork);
     }
 }

@@ -418,10 +418,11 @@ pub(crate) fn head(status: u16, lines: &[&[u8]]) -> Vec<u8> {
 }
 
 /// The payload of an end.
-pub(crate) fn end(last: bool) -> [u8; 5] {
+pub(crate) fn end(last: bool) -> [u8; 6] {
     End {
         last,
         memory_kib: 2048,
+        watch: None,
     }
     .encode()
 }

@@ -330,6 +330,7 @@ fn sound_messages() -> Vec<Vec<u8>> {
     let end = End {
         last: true,
         memory_kib: 2048,
+        watch: None,
     };
     vec![
         request.finish(),

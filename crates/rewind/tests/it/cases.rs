@@ -43,6 +43,7 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("locked memory", GoneOfNativeCode(locked_memory)),
     ("child that has ended", Gone(ended_child)),
     ("fork in between", Gone(fork_in_between)),
+    ("thread that has just ended", Whole(ended_thread)),
     ("collections", Whole(collections)),
     ("pages that were let go", Whole(forgotten_pages)),
     ("memory stays flat", Whole(flat)),
@@ -410,6 +411,19 @@ fn fork_in_between(_: u64) -> bool {
     // SAFETY: waits for the child.
     unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
     found
+}
+
+/// Whoever has waited for a thread's end may be there before the kernel has taken the thread off its list.
+fn ended_thread(backend: Backend) {
+    let mut rewind = Rewind::new(backend, true, false, Share::Nothing).unwrap();
+    let round = rewind.checkpoint(&[]).unwrap();
+    let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(|| ())).collect();
+    threads
+        .into_iter()
+        .for_each(|thread| thread.join().unwrap());
+    if round < 1000 {
+        panic!("{}", rewind.rewind(false));
+    }
 }
 
 /// What was there before stays, what came later goes, and the number of rewinds is what it is.
