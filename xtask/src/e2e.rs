@@ -60,7 +60,7 @@ fn tests(which: &[&str], filter: &[&str]) -> Result<Command> {
     if !is_root() {
         // cargo itself stays who it is, so that no file of root is left in the target directory.
         let kept = "HOSTEL_BIN,HOSTEL_CONTROLS_BIN,HOSTEL_PACKAGE,HOSTEL_BLESS,CARGO_MANIFEST_DIR,\
-                    HOSTEL_FRESH_REQUESTS,HOSTEL_FRESH_PAGES,HOSTEL_SEED";
+                    HOSTEL_FRESH_REQUESTS,HOSTEL_FRESH_PAGES,HOSTEL_FRESH_APPLICATION,HOSTEL_SEED";
         runner = format!("sudo --preserve-env={kept} {runner}");
         // Asks for the password now, and not in the middle of a test.
         run::run(&mut as_root("true"))?;

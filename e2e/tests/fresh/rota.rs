@@ -338,7 +338,8 @@ impl Rota {
     fn await_trial(&self, site: &str, client: &mut Client<'_>) {
         let is_over = || {
             client.found();
-            self.mechanism.is_shown(&status(&self.instance, site)["fresh"])
+            self.mechanism
+                .is_shown(&status(&self.instance, site)["fresh"])
         };
         let is_put_back = wait_until(Duration::from_secs(10), is_over);
         assert!(is_put_back, "{}", self.instance.log(site, "error"));

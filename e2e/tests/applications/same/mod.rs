@@ -2,7 +2,8 @@
 //!
 //! Two servers have the same files and the same content in their databases. Pages by chance, which read and which write, are asked of both at
 //! the same time, so that both stay the same; each answer is compared whole, apart from a list of what must differ (`MARKS` of each
-//! application) and times. HOSTEL_FRESH_PAGES says how many for each application (`cargo xtask fresh`: 20,000), HOSTEL_SEED in which order.
+//! application) and times. HOSTEL_FRESH_PAGES says how many for each application (`cargo xtask fresh`: 20,000), HOSTEL_SEED in which order;
+//! HOSTEL_FRESH_APPLICATION, which one alone.
 
 mod adminer;
 mod dokuwiki;
@@ -95,7 +96,17 @@ fn the_same_answers(fresh: &str, share: usize) {
             Box::new(dokuwiki::Wiki::new(ports)),
             Box::new(adminer::Adminer::new(ports, &database.host)),
         ];
-        for mut application in applications {
+        let wanted = std::env::var("HOSTEL_FRESH_APPLICATION").ok();
+        let is_wanted = |name: &str| wanted.as_ref().is_none_or(|wanted| wanted == name);
+        let wanted: Vec<_> = applications
+            .into_iter()
+            .filter(|application| is_wanted(application.name()))
+            .collect();
+        assert!(
+            !wanted.is_empty(),
+            "HOSTEL_FRESH_APPLICATION is none of them"
+        );
+        for mut application in wanted {
             scope.spawn(move || many(&mut *application, pages, Random::by_seed()));
         }
     });

@@ -183,7 +183,7 @@ fn without_words(text: &str, length: usize, kind: Kind) -> String {
     kept
 }
 
-/// Times of the clock and seconds since 1970 become `@`: two answers need not be of the same second.
+/// Times of the clock, how long ago something was, and seconds since 1970 become `@`: two answers need not be of the same second.
 fn without_times(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut kept = String::with_capacity(text.len());
@@ -204,6 +204,9 @@ fn without_times(text: &str) -> String {
                 end += 3;
             }
             kept.push('@');
+        } else if let Some(age) = age(&text[end..]) {
+            end += age;
+            kept.push('@');
         } else if length == 10 && bytes[at] == b'1' {
             kept.push('@');
         } else {
@@ -212,6 +215,16 @@ fn without_times(text: &str) -> String {
         at = end;
     }
     kept
+}
+
+/// How long what follows the number is in `5 seconds ago`.
+fn age(text: &str) -> Option<usize> {
+    const UNITS: [&str; 4] = [" second", " min", " minute", " hour"];
+    UNITS.iter().find_map(|unit| {
+        let rest = text.strip_prefix(unit)?;
+        let rest = rest.strip_prefix('s').unwrap_or(rest);
+        Some(text.len() - rest.strip_prefix(" ago")?.len())
+    })
 }
 
 fn digits(bytes: &[u8], range: Range<usize>) -> usize {
@@ -264,8 +277,8 @@ pub(crate) fn with(
 fn what_must_differ_is_taken_out_and_nothing_else() {
     let text = without_words("a deadbeef12 in deadbeef123", 10, Kind::Hex(10));
     assert_eq!(text, "a # in deadbeef123");
-    let text = "a nonce=12ab&x at 9:05 pm, 19:20:33, 1764271234 17642712345 1:2";
+    let text = "a nonce=12ab&x at 9:05 pm, 19:20:33, 1764271234 17642712345 1:2, 5 seconds ago, 1 minute ago, 2 mins ago, 5 seconds";
     let text = without(text, "nonce=", Kind::Word);
-    let expected = "a nonce=#&x at @ pm, @, @ 17642712345 1:2";
+    let expected = "a nonce=#&x at @ pm, @, @ 17642712345 1:2, @, @, @, 5 seconds";
     assert_eq!(without_times(&text), expected);
 }
