@@ -49,12 +49,15 @@ struct draws {
     char *bytes;
     size_t length;
     size_t room;
+    /* Whether there was one for which there is no room. */
+    int is_short;
 };
 
 static void take(struct draws *draws, const char *name, const unsigned char *number, size_t length)
 {
     size_t needed = strlen(name) + 2 * length + 3;
     if (draws->room - draws->length < needed) {
+        draws->is_short = 1;
         return;
     }
     draws->length += (size_t)sprintf(draws->bytes + draws->length, "%s ", name);
@@ -172,12 +175,13 @@ size_t hostel_php_draw(char *text, size_t room)
         draw_from_php(NULL);
         return 0;
     }
-    struct draws draws = {text, 0, room};
+    struct draws draws = {text, 0, room, 0};
     if (draw_from_php(&draws) == 0) {
         return 0;
     }
     draw_from_libraries(&draws);
-    return draws.length;
+    /* A generator that was left out would count as sound. */
+    return draws.is_short ? 0 : draws.length;
 }
 
 void hostel_php_renew_generators(void)

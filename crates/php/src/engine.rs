@@ -194,7 +194,7 @@ impl Engine {
     }
 
     /// Draw from all generators of random numbers in this process, and write down what they yield: lines of a name, a space and a number.
-    /// How many bytes, none where PHP cannot run what draws. It is a request of PHP's own.
+    /// How many bytes, none where PHP cannot run what draws or they do not fit. It is a request of PHP's own.
     pub(crate) fn draw(&mut self, text: &mut [u8]) -> usize {
         // SAFETY: PHP has started, and no request runs; a place to write to, and its size. A bailout ends in the shim.
         unsafe { ffi::hostel_php_draw(text.as_mut_ptr().cast(), text.len()) }

@@ -105,7 +105,7 @@ impl Record {
 enum Failure {
     #[error("it could not be rewound itself: {0}")]
     Unfit(#[from] hostel_rewind::Unfit),
-    #[error("PHP could not run what draws from its generators")]
+    #[error("PHP could not run what draws from its generators, or they are too many")]
     Php,
     #[error("there are too many generators")]
     TooMany,
