@@ -16,9 +16,15 @@ static int called;
         original_##name(INTERNAL_FUNCTION_PARAM_PASSTHRU); \
     }
 
+NOTED(pcntl_setpriority)
 NOTED(pcntl_signal)
 NOTED(pcntl_sigprocmask)
+NOTED(posix_setpgid)
 NOTED(posix_setrlimit)
+NOTED(posix_setsid)
+NOTED(proc_nice)
+NOTED(readline)
+NOTED(readline_callback_handler_install)
 
 static void note(const char *name, zif_handler ours, zif_handler *original)
 {
@@ -29,11 +35,19 @@ static void note(const char *name, zif_handler ours, zif_handler *original)
     }
 }
 
+#define NOTE(name) note(#name, ZEND_FN(noted_##name), &original_##name)
+
 void hostel_php_note_rare_calls(void)
 {
-    note("pcntl_signal", ZEND_FN(noted_pcntl_signal), &original_pcntl_signal);
-    note("pcntl_sigprocmask", ZEND_FN(noted_pcntl_sigprocmask), &original_pcntl_sigprocmask);
-    note("posix_setrlimit", ZEND_FN(noted_posix_setrlimit), &original_posix_setrlimit);
+    NOTE(pcntl_setpriority);
+    NOTE(pcntl_signal);
+    NOTE(pcntl_sigprocmask);
+    NOTE(posix_setpgid);
+    NOTE(posix_setrlimit);
+    NOTE(posix_setsid);
+    NOTE(proc_nice);
+    NOTE(readline);
+    NOTE(readline_callback_handler_install);
 }
 
 int hostel_php_has_called_rare(void)

@@ -195,8 +195,12 @@ impl Kernel {
     /// The first part of a rewind: from here on nothing of the request runs. Nothing was changed that counts where this fails.
     pub(crate) fn quiet(&mut self, care: Care) -> Result<(), Unfit> {
         set_mask(ALL)?;
-        for which in TIMERS {
-            stop_timer(which)?;
+        let timers = match care {
+            Care::Usual => &TIMERS_OF_PHP[..],
+            Care::Thorough => &TIMERS,
+        };
+        for which in timers {
+            stop_timer(*which)?;
         }
         self.await_threads()?;
         if !self.is_childless()? {
@@ -221,7 +225,8 @@ impl Kernel {
         // SAFETY: takes a descriptor.
         check(unsafe { libc::fchdir(self.sources.directory) })?;
         if care == Care::Usual {
-            return self.numbers.put_usual_back();
+            self.numbers.put_umask_back();
+            return Ok(());
         }
         for (resource, limit) in (0..).zip(&self.limits) {
             if limit_of(resource)? != *limit {
@@ -445,21 +450,10 @@ impl Numbers {
         })
     }
 
-    /// What a script can change: umask, and to what cannot be changed back nice value, group and session.
-    fn put_usual_back(&self) -> Result<(), Unfit> {
+    /// What a script can change without calling a function that the caller notes.
+    fn put_umask_back(&self) {
         // SAFETY: takes and gives a number.
         unsafe { libc::umask(self.umask.cast_unsigned()) };
-        // SAFETY: asks for a number.
-        let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
-        // SAFETY: asks for a number.
-        let group = check(unsafe { libc::getpgid(0) })?;
-        // SAFETY: asks for a number.
-        let session = check(unsafe { libc::getsid(0) })?;
-        if (nice, group, session) == (self.nice, self.group, self.session) {
-            Ok(())
-        } else {
-            self.put_back()
-        }
     }
 
     /// Whatever is another number; what the kernel does not let change back ends the process.
@@ -491,19 +485,10 @@ impl Numbers {
 }
 
 const TIMERS: [libc::c_int; 3] = [libc::ITIMER_REAL, libc::ITIMER_VIRTUAL, libc::ITIMER_PROF];
-/// Signals whose actions PHP, or a library that PHP often has, sets.
-const SIGNALS_OF_PHP: [libc::c_int; 11] = [
-    libc::SIGHUP,
-    libc::SIGINT,
-    libc::SIGQUIT,
-    libc::SIGUSR1,
-    libc::SIGUSR2,
-    libc::SIGPIPE,
-    libc::SIGALRM,
-    libc::SIGTERM,
-    libc::SIGCHLD,
-    libc::SIGVTALRM,
-    libc::SIGPROF,
-];
+/// Those that PHP, or a library that PHP often has, sets.
+const TIMERS_OF_PHP: [libc::c_int; 2] = [libc::ITIMER_REAL, libc::ITIMER_PROF];
+/// Signals whose actions such a library sets, without being told to by a function that the caller notes.
+const SIGNALS_OF_PHP: [libc::c_int; 4] =
+    [libc::SIGPIPE, libc::SIGALRM, libc::SIGCHLD, libc::SIGPROF];
 /// Every signal.
 const ALL: u64 = u64::MAX;

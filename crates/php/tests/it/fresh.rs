@@ -206,6 +206,27 @@ fn what_cannot_be_undone_ends_the_worker_after_its_answer() {
 }
 
 #[test]
+fn what_scripts_without_native_code_rarely_change_is_undone_all_the_same() {
+    let wishes = Wishes {
+        fresh: Fresh::On,
+        ..Wishes::default()
+    };
+    let mut site = Site::start("fresh", &wishes);
+    let mut worker = site.worker();
+    for _ in 0..3 {
+        let answer = worker.front.ask(&get("/rare.php?do=group"));
+        assert_eq!(answer.text(), "done");
+    }
+    for rare in ["nice", "session"] {
+        let mut worker = site.worker();
+        worker.front.ask(&get("/hello.php"));
+        let answer = worker.front.ask(&get(&format!("/rare.php?do={rare}")));
+        assert_eq!(answer.text(), "done");
+        assert!(worker.front.is_closed(), "{rare} is still there");
+    }
+}
+
+#[test]
 fn a_fresh_worker_ends_after_as_many_requests_as_it_may_serve() {
     let wishes = Wishes {
         fresh: Fresh::On,

@@ -36,6 +36,7 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("umask", Gone(|_| umask(0o077) != 0o022)),
     ("timer", Gone(timer)),
     ("signals", Gone(signals)),
+    ("rare signals", GoneOfNativeCode(rare_signals)),
     ("alternate stack", GoneOfNativeCode(alternate_stack)),
     ("limit", GoneOfNativeCode(limit)),
     ("name", GoneOfNativeCode(name)),
@@ -302,9 +303,19 @@ fn timer(_: u64) -> bool {
 
 extern "C" fn ignore(_: libc::c_int) {}
 
-fn signals(_: u64) -> bool {
+fn rare_signals(_: u64) -> bool {
+    is_handled(libc::SIGUSR1) | is_handled(libc::SIGVTALRM)
+}
+
+/// Whether the signal had another action than what it has at first. It has from now on.
+fn is_handled(signal: libc::c_int) -> bool {
     // SAFETY: the handler does nothing.
-    let before = unsafe { libc::signal(libc::SIGUSR1, ignore as *const () as usize) };
+    let before = unsafe { libc::signal(signal, ignore as *const () as usize) };
+    before != libc::SIG_DFL
+}
+
+fn signals(_: u64) -> bool {
+    let was_handled = is_handled(libc::SIGCHLD);
     let mut set = std::mem::MaybeUninit::zeroed();
     let mut old = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
     // SAFETY: a set to write to.
@@ -313,7 +324,7 @@ fn signals(_: u64) -> bool {
     unsafe { libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), old.as_mut_ptr()) };
     // SAFETY: the kernel has written it.
     let was_blocked = unsafe { libc::sigismember(old.as_ptr(), libc::SIGUSR2) } == 1;
-    before != libc::SIG_DFL || was_blocked
+    was_handled || was_blocked
 }
 
 fn alternate_stack(_: u64) -> bool {
