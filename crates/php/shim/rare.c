@@ -7,6 +7,18 @@
 
 static int called;
 
+/* All of them. */
+#define RARE(each) \
+    each(pcntl_setpriority) \
+    each(pcntl_signal) \
+    each(pcntl_sigprocmask) \
+    each(posix_setpgid) \
+    each(posix_setrlimit) \
+    each(posix_setsid) \
+    each(proc_nice) \
+    each(readline) \
+    each(readline_callback_handler_install)
+
 /* Take note of the call, and do what PHP's own function does. */
 #define NOTED(name)                                   \
     static zif_handler original_##name;               \
@@ -16,15 +28,7 @@ static int called;
         original_##name(INTERNAL_FUNCTION_PARAM_PASSTHRU); \
     }
 
-NOTED(pcntl_setpriority)
-NOTED(pcntl_signal)
-NOTED(pcntl_sigprocmask)
-NOTED(posix_setpgid)
-NOTED(posix_setrlimit)
-NOTED(posix_setsid)
-NOTED(proc_nice)
-NOTED(readline)
-NOTED(readline_callback_handler_install)
+RARE(NOTED)
 
 static void note(const char *name, zif_handler ours, zif_handler *original)
 {
@@ -35,19 +39,11 @@ static void note(const char *name, zif_handler ours, zif_handler *original)
     }
 }
 
-#define NOTE(name) note(#name, ZEND_FN(noted_##name), &original_##name)
+#define NOTE(name) note(#name, ZEND_FN(noted_##name), &original_##name);
 
 void hostel_php_note_rare_calls(void)
 {
-    NOTE(pcntl_setpriority);
-    NOTE(pcntl_signal);
-    NOTE(pcntl_sigprocmask);
-    NOTE(posix_setpgid);
-    NOTE(posix_setrlimit);
-    NOTE(posix_setsid);
-    NOTE(proc_nice);
-    NOTE(readline);
-    NOTE(readline_callback_handler_install);
+    RARE(NOTE)
 }
 
 int hostel_php_has_called_rare(void)
