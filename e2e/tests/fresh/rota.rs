@@ -48,8 +48,8 @@ impl Mechanism {
     pub(crate) fn is_shown(self, fresh: &serde_json::Value) -> bool {
         match self {
             Self::Fork => fresh == "fork",
-            Self::Private => fresh == "rewind-private",
-            Self::Rewind => fresh == "rewind-written" || fresh == "rewind-private",
+            Self::Rewind | Self::Private if self.has_userfaultfd() => fresh == "rewind-written",
+            Self::Rewind | Self::Private => fresh == "rewind-private",
         }
     }
 
